@@ -1,0 +1,57 @@
+# Everything is installed into .venv, pinned by requirements.lock; nothing else on the machine is touched.
+PYTHON ?= python3.11
+CONFIG ?= configs/digits.yaml
+IMAGE ?= metrifier-python:0.1.0
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+export PYTHONUTF8 := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run realdata test lint types unit compile ui lock clean
+
+help: ## Explain every target
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Install the project and its pinned dependencies into .venv
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH: install Python 3.11, or name one with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+run: install ## Run the whole pipeline on CONFIG (scikit-learn's digits), into runs/
+	$(BIN)/python -m pipelines.local $(CONFIG)
+
+realdata: install ## Run the whole pipeline on real ImageNet images (needs ../shared/realdata)
+	$(BIN)/python -m pipelines.local tests/realdata/config.yaml
+
+test: lint types unit ## Lint, check types and run every test
+
+lint: install ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## Check types (mypy --strict)
+	$(BIN)/mypy
+
+unit: install ## Run pytest (unit, property, component, pipeline and end-to-end tests)
+	$(BIN)/python -m pytest
+
+compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
+	$(BIN)/python -m pipelines.compile --config $(CONFIG) --image $(IMAGE) --output build/metrifier.yaml
+
+ui: install ## Open the MLflow UI on the runs of CONFIG
+	$(BIN)/python -m pipelines.ui $(CONFIG)
+
+lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	  --extra train --extra pipelines --extra tracking --extra dev setup.cfg --output-file requirements.lock
+
+clean: ## Remove runs, builds and caches, not .venv
+	rm -rf runs build .mypy_cache .pytest_cache .ruff_cache .hypothesis

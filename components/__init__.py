@@ -1,0 +1,23 @@
+"""The stages as Kubeflow components: thin bodies over `metrifier_core.stages`, a file each."""
+
+from components.distort import distort
+from components.download import download
+from components.evaluate_spearman import evaluate_spearman
+from components.join_losses import join_losses
+from components.merge_dataset import merge_dataset
+from components.prepare_workers import prepare_workers
+from components.register_metrifier import register_metrifier
+from components.train_metrifier import train_metrifier
+from components.worker_evaluate import worker_evaluate
+
+__all__ = [
+    "distort",
+    "download",
+    "evaluate_spearman",
+    "join_losses",
+    "merge_dataset",
+    "prepare_workers",
+    "register_metrifier",
+    "train_metrifier",
+    "worker_evaluate",
+]

@@ -1,0 +1,45 @@
+"""Labelled images from a source, in shards."""
+
+from kfp import dsl
+from kfp.dsl import Dataset, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def download(
+    name: str,
+    run_id: str,
+    experiment: str,
+    source: dict,
+    splits: list,
+    seed: int,
+    shards: int,
+    images: Output[Dataset],
+) -> list:
+    """Reads, checks, splits and shards the source images.
+
+    Args:
+        name: Name of the run.
+        run_id: Identity of the pipeline run.
+        experiment: MLflow experiment.
+        source: Where the images come from.
+        splits: How source images are shared out.
+        seed: The run's seed.
+        shards: How many shards to make.
+        images: The shards, and the images that could not be used.
+
+    Returns:
+        The names of the shards.
+    """
+    from pathlib import Path
+
+    from metrifier_core.records import shard_name
+    from metrifier_core.stages.download import download as run_stage
+    from metrifier_core.tracking import PipelineRun, log_stage
+
+    summary = run_stage(source, splits, seed, shards, Path(images.path))
+    images.metadata.update(summary)
+    parameters = {"source": source, "seed": seed, "shards": shards}
+    log_stage(PipelineRun(name, run_id, experiment), "download", parameters, summary)
+    return [shard_name(index, shards) for index in range(shards)]

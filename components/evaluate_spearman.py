@@ -1,0 +1,88 @@
+"""The metrifier's metrics and report."""
+
+from typing import List  # noqa: UP035
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def evaluate_spearman(
+    name: str,
+    run_id: str,
+    experiment: str,
+    seed: int,
+    shards: int,
+    source: dict,
+    splits: list,
+    distortions: dict,
+    workers: dict,
+    metrifier: dict,
+    evaluation: dict,
+    images: Input[Dataset],
+    prepared: Input[Model],
+    versions: Input[List[Dataset]],  # noqa: UP006
+    losses: Input[List[Dataset]],  # noqa: UP006
+    quality: Input[Dataset],
+    model: Input[Model],
+    metrics: Output[Metrics],
+    report: Output[HTML],
+    evaluated: Output[Artifact],
+) -> None:
+    """Judges the metrifier on the test versions by workers that had no part in the labels.
+
+    Args:
+        name: Name of the run.
+        run_id: Identity of the pipeline run.
+        experiment: MLflow experiment.
+        seed: The run's seed.
+        shards: Number of shards.
+        source: Where the images come from.
+        splits: How source images are shared out.
+        distortions: Types, severities and how many of them.
+        workers: Label workers, held-out workers and their catalogue.
+        metrifier: Architecture and training.
+        evaluation: How the metrifier is judged.
+        images: The source images.
+        prepared: The workers.
+        versions: A table a shard.
+        losses: A table a shard.
+        quality: ImageNet_Quality.
+        model: The trained metrifier.
+        metrics: Correlations with intervals and ceilings.
+        report: All of it to look at.
+        evaluated: The predictions behind it.
+    """
+    from pathlib import Path
+
+    from metrifier_core.stages.evaluate_spearman import evaluate_spearman as run_stage
+    from metrifier_core.tracking import PipelineRun, log_stage
+
+    config = {
+        "name": name,
+        "seed": seed,
+        "shards": shards,
+        "source": source,
+        "splits": splits,
+        "distortions": distortions,
+        "workers": workers,
+        "metrifier": metrifier,
+        "evaluation": evaluation,
+    }
+    summary = run_stage(
+        config,
+        Path(images.path),
+        Path(prepared.path),
+        [Path(shard.path) for shard in versions],
+        [Path(shard.path) for shard in losses],
+        Path(quality.path),
+        Path(model.path),
+        Path(metrics.path),
+        Path(report.path),
+        Path(evaluated.path),
+    )
+    for key, value in summary.items():
+        metrics.log_metric(key, value)
+    log_stage(PipelineRun(name, run_id, experiment), "evaluate_spearman", evaluation, summary)

@@ -1,0 +1,48 @@
+"""ImageNet_Quality."""
+
+from typing import List  # noqa: UP035
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def merge_dataset(
+    name: str,
+    run_id: str,
+    experiment: str,
+    distortions: dict,
+    images: Input[Dataset],
+    prepared: Input[Model],
+    losses: Input[List[Dataset]],  # noqa: UP006
+    quality: Output[Dataset],
+) -> None:
+    """Merges the label workers' losses into the quality of every version.
+
+    Args:
+        name: Name of the run.
+        run_id: Identity of the pipeline run.
+        experiment: MLflow experiment.
+        distortions: Types, severities and how many of them.
+        images: The source images.
+        prepared: The workers.
+        losses: A table a shard.
+        quality: ImageNet_Quality and its card.
+    """
+    from pathlib import Path
+
+    from metrifier_core.stages.merge_dataset import merge_dataset as run_stage
+    from metrifier_core.tracking import PipelineRun, log_fan_out, log_stage
+
+    folders = [Path(shard.path) for shard in losses]
+    summary = run_stage(Path(images.path), Path(prepared.path), folders, Path(quality.path))
+    quality.metadata.update(summary)
+    quality.metadata["losses"] = [shard.uri for shard in losses]
+    quality.metadata["versions"] = [shard.metadata["versions"] for shard in losses]
+    run = PipelineRun(name, run_id, experiment)
+    evaluations = [task for shard in losses for task in shard.metadata["worker_evaluate"]]
+    log_fan_out(run, "distort", distortions, [shard.metadata["distort"] for shard in losses])
+    log_fan_out(run, "worker_evaluate", {}, evaluations)
+    log_stage(run, "merge_dataset", {}, summary)

@@ -1,0 +1,38 @@
+"""Verified, calibrated workers."""
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def prepare_workers(
+    name: str,
+    run_id: str,
+    experiment: str,
+    workers: dict,
+    seed: int,
+    images: Input[Dataset],
+    prepared: Output[Model],
+) -> None:
+    """Verifies or trains every worker and fits its temperature.
+
+    Args:
+        name: Name of the run.
+        run_id: Identity of the pipeline run.
+        experiment: MLflow experiment.
+        workers: Label workers, held-out workers and their catalogue.
+        seed: The run's seed.
+        images: The source images.
+        prepared: A weights file and a card each.
+    """
+    from pathlib import Path
+
+    from metrifier_core.stages.prepare_workers import prepare_workers as run_stage
+    from metrifier_core.tracking import PipelineRun, log_stage
+
+    summary = run_stage(workers, seed, Path(images.path), Path(prepared.path))
+    prepared.metadata.update(summary)
+    parameters = {"label": workers["label"], "held_out": workers["held_out"]}
+    log_stage(PipelineRun(name, run_id, experiment), "prepare_workers", parameters, summary)

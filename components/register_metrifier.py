@@ -1,0 +1,52 @@
+"""The registered metrifier."""
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def register_metrifier(
+    name: str,
+    run_id: str,
+    tracking: dict,
+    quality: Input[Dataset],
+    model: Input[Model],
+    metrics: Input[Metrics],
+    report: Input[HTML],
+    evaluated: Input[Artifact],
+    registered: Output[Artifact],
+) -> None:
+    """Registers the metrifier as a new version of the model in MLflow.
+
+    Args:
+        name: Name of the run.
+        run_id: Identity of the pipeline run.
+        tracking: Experiment and model name.
+        quality: ImageNet_Quality.
+        model: The trained metrifier.
+        metrics: Its metrics.
+        report: Its report.
+        evaluated: The predictions behind it.
+        registered: Name, version and whether it is the champion, as JSON.
+    """
+    import json
+    from pathlib import Path
+
+    from metrifier_core.stages.register_metrifier import register_metrifier as run_stage
+    from metrifier_core.tracking import PipelineRun, log_stage
+
+    run = PipelineRun(name, run_id, tracking["experiment"])
+    summary = run_stage(
+        run,
+        tracking,
+        Path(quality.path),
+        Path(model.path),
+        Path(metrics.path),
+        Path(report.path),
+        Path(evaluated.path),
+    )
+    registered.metadata.update(summary)
+    Path(registered.path).write_text(json.dumps(summary, indent=2) + "\n")
+    log_stage(run, "register_metrifier", tracking, summary)

@@ -1,0 +1,44 @@
+"""The trained metrifier."""
+
+from typing import List  # noqa: UP035
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def train_metrifier(
+    name: str,
+    run_id: str,
+    experiment: str,
+    metrifier: dict,
+    seed: int,
+    versions: Input[List[Dataset]],  # noqa: UP006
+    quality: Input[Dataset],
+    model: Output[Model],
+) -> None:
+    """Trains the metrifier on the training versions, stopping by the validation versions.
+
+    Args:
+        name: Name of the run.
+        run_id: Identity of the pipeline run.
+        experiment: MLflow experiment.
+        metrifier: Architecture and training.
+        seed: The run's seed.
+        versions: A table a shard.
+        quality: ImageNet_Quality.
+        model: The network as Keras and ONNX, its card and its curves.
+    """
+    import json
+    from pathlib import Path
+
+    from metrifier_core.stages.train_metrifier import train_metrifier as run_stage
+    from metrifier_core.tracking import PipelineRun, log_stage
+
+    output = Path(model.path)
+    summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
+    model.metadata.update(summary)
+    curves = json.loads((output / "training.json").read_text())
+    log_stage(PipelineRun(name, run_id, experiment), "train_metrifier", metrifier, summary, curves)

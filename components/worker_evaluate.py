@@ -1,0 +1,28 @@
+"""The losses of one worker on one shard."""
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output
+
+from components.image import DEFAULT_IMAGE
+
+
+@dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
+def worker_evaluate(
+    worker: str, shard: str, prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
+) -> None:
+    """Runs one worker on every version of one shard.
+
+    Args:
+        worker: Name of the worker.
+        shard: Name of the shard.
+        prepared: The workers.
+        versions: The versions of the shard.
+        losses: True-class probability, loss, cross-entropy and more, a row a version.
+    """
+    from pathlib import Path
+
+    from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
+
+    losses.metadata.update(
+        run_stage(Path(prepared.path), worker, Path(versions.path), shard, Path(losses.path))
+    )

@@ -1,0 +1,24 @@
+"""metrifier: predicts how well image classifiers will do on an image, its machine-perceived quality."""
+
+from typing import TYPE_CHECKING, Any
+
+from metrifier_core._version import __version__
+
+if TYPE_CHECKING:
+    from metrifier_core.images import ImageError
+    from metrifier_core.metrifier import Metrifier, Score
+
+__all__ = ["ImageError", "Metrifier", "Score", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the public names on first use, so that `metrifier --help` need not wait for them."""
+    if name == "ImageError":
+        from metrifier_core.images import ImageError
+
+        return ImageError
+    if name in ("Metrifier", "Score"):
+        from metrifier_core import metrifier
+
+        return getattr(metrifier, name)
+    raise AttributeError(f"module 'metrifier_core' has no attribute '{name}'")

@@ -1,0 +1,29 @@
+"""Layers that Keras lacks. They are registered, so that a saved model loads in safe mode once this is imported."""
+
+from typing import Any
+
+import keras
+
+__all__ = ["PooledStatistics", "ZeroSum"]
+
+
+@keras.saving.register_keras_serializable("metrifier")
+class ZeroSum(keras.constraints.Constraint):  # type: ignore[misc]
+    """Keeps every filter's weights adding up to zero: what is left is a high-pass filter, blind to brightness."""
+
+    def __call__(self, weights: Any) -> Any:
+        """Projects (height, width, channels, filters) weights onto those of zero sum a channel and filter."""
+        return weights - keras.ops.mean(weights, axis=(0, 1), keepdims=True)
+
+
+@keras.saving.register_keras_serializable("metrifier")
+class PooledStatistics(keras.layers.Layer):  # type: ignore[misc]
+    """Pools (N, H, W, C) features to the mean, standard deviation and maximum of each channel, (N, 3 C)."""
+
+    def call(self, features: Any) -> Any:
+        """Pools features over both spatial axes."""
+        ops = keras.ops
+        mean = ops.mean(features, axis=(1, 2), keepdims=True)
+        variance = ops.mean(ops.square(features - mean), axis=(1, 2))
+        pooled = [mean[:, 0, 0, :], ops.sqrt(variance + 1e-6), ops.max(features, axis=(1, 2))]
+        return ops.concatenate(pooled, axis=-1)

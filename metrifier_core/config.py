@@ -1,0 +1,124 @@
+"""The config of a run: read from YAML, validated whole before any work."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from metrifier_core.architectures import MetrifierSettings
+from metrifier_core.distortions import DistortionSettings
+from metrifier_core.settings import Settings
+from metrifier_core.sources import Source
+from metrifier_core.splits import SPLITS, SplitRule
+from metrifier_core.workers import MiniatureSpec, WorkerSettings
+
+__all__ = ["ConfigError", "EvaluationSettings", "RunConfig", "TrackingSettings", "load_config"]
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message has a line a mistake, each naming its key."""
+
+
+class EvaluationSettings(Settings):
+    """How a metrifier is judged."""
+
+    bootstrap_replicates: int = Field(1000, ge=10, le=100_000)
+
+
+class TrackingSettings(Settings):
+    """Where runs and models stand in MLflow."""
+
+    experiment: str = Field("metrifier", min_length=1)
+    model_name: str = Field("metrifier", min_length=1, pattern="^[^/:]+$")
+
+
+class RunConfig(Settings):
+    """Everything that decides what a run makes."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9._-]*$", description="names the folder runs/NAME")
+    seed: int = Field(0, ge=0, lt=2**32)
+    shards: int = Field(1, ge=1, le=99_999)
+    source: Source
+    splits: list[SplitRule] = Field(min_length=1)
+    distortions: DistortionSettings
+    workers: WorkerSettings
+    metrifier: MetrifierSettings = MetrifierSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _check_splits(self) -> "RunConfig":
+        shares = {split: max(getattr(rule, split) for rule in self.splits) for split in SPLITS}
+        needed = ["calibration", "train", "validation", "test"]
+        if any(isinstance(spec, MiniatureSpec) for spec in self.workers.catalogue.values()):
+            needed.append("worker_train")
+        for split in needed:
+            if shares[split] == 0:
+                raise ValueError(f"splits: no rule gives '{split}' anything")
+        return self
+
+    def pipeline_arguments(self) -> dict[str, Any]:
+        """Gives the pipeline's parameters: a section a stage, so that a stage is redone only if its own changes."""
+        arguments = self.model_dump(mode="json", exclude_none=True)
+        # The pipeline cannot look into a section, so what its graph needs is handed to it by name.
+        arguments["worker_names"] = self.workers.names
+        arguments["experiment"] = self.tracking.experiment
+        return arguments
+
+
+def _mistakes(error: ValidationError) -> str:
+    """Writes a line a mistake: the key, then what is wrong."""
+    tags = {"digits", "folder", "manifest", "onnx", "miniature"}
+    lines = []
+    for mistake in error.errors():
+        location = [str(part) for part in mistake["loc"] if part not in tags]
+        message = mistake["msg"].removeprefix("Value error, ")
+        given = mistake["input"]
+        shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
+        lines.append(f"{'.'.join(location) or 'config'}: {message}{shown}")
+    return "\n".join(lines)
+
+
+def _override(values: dict[str, Any], assignment: str) -> None:
+    """Sets one `key.of.section=value`, the value being YAML."""
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"'{assignment}': expected key=value, such as metrifier.epochs=3")
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{key}: '{section}' is not a section")
+    values[last] = YAML(typ="safe", pure=True).load(text)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads and validates a config.
+
+    Args:
+        path: A YAML file; relative paths in it are relative to it.
+        overrides: `key=value` assignments that stand above the file, e.g. `metrifier.epochs=3`.
+
+    Returns:
+        The config, with worker entries inlined and paths absolute.
+
+    Raises:
+        ConfigError: Something is wrong; every mistake is named.
+    """
+    if not path.is_file():
+        raise ConfigError(f"there is no config {path}")
+    try:
+        values = YAML(typ="safe", pure=True).load(path)
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} holds no settings")
+        for assignment in overrides:
+            _override(values, assignment)
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    try:
+        return RunConfig.model_validate(values, context={"folder": path.parent.resolve()})
+    except ValidationError as error:
+        raise ConfigError(_mistakes(error)) from error

@@ -1,0 +1,45 @@
+"""Work on many items by several threads, in order and with a bounded number of them in memory."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+__all__ = ["batched", "parallel_map"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD_A_THREAD = 16
+
+
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Applies a function to items on a thread a core; OpenCV, Pillow and onnxruntime let go of the lock.
+
+    Args:
+        function: What to apply.
+        items: What to apply it to; read only a little ahead of the results.
+
+    Yields:
+        The results, in the order of the items.
+    """
+    threads = os.cpu_count() or 1
+    remaining = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[Result]] = deque()
+        for item in islice(remaining, threads * _AHEAD_A_THREAD):
+            pending.append(pool.submit(function, item))
+        while pending:
+            result = pending.popleft().result()
+            for item in islice(remaining, 1):
+                pending.append(pool.submit(function, item))
+            yield result
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cuts items into lists of one size; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,215 @@
+"""The tables between stages: their Arrow schemas, how they are written and read."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metrifier_core._version import __version__
+
+__all__ = [
+    "IMAGES",
+    "KEYS",
+    "LOSSES",
+    "PREDICTIONS",
+    "QUALITY",
+    "REJECTED",
+    "TableWriter",
+    "count_rows",
+    "fingerprint",
+    "open_writer",
+    "read_fingerprint",
+    "read_rows",
+    "shard_file",
+    "shard_name",
+]
+
+SCHEMA_VERSION = "1"
+_ROWS_A_GROUP = 256
+
+_KEY_FIELDS = [
+    pa.field("image_id", pa.string(), nullable=False),
+    pa.field("label", pa.int64(), nullable=False),
+    pa.field("distortion", pa.string(), nullable=False),
+    pa.field("severity", pa.int32(), nullable=False),
+    pa.field("seed", pa.int64(), nullable=False),
+    pa.field("split", pa.string(), nullable=False),
+]
+KEYS: tuple[str, ...] = tuple(field.name for field in _KEY_FIELDS)
+"""The columns that every row of every table begins with; the seed repeats the version's random field."""
+
+_IMAGE = pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]))
+
+
+def _hugging_face_features(fields: Sequence[pa.Field]) -> dict[bytes, bytes]:
+    """Names the features as `datasets` reads them, so that it decodes the image column."""
+    features = {
+        field.name: {"_type": "Image"}
+        if field.name == "image"
+        else {"dtype": str(field.type), "_type": "Value"}
+        for field in fields
+    }
+    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+
+
+IMAGES = pa.schema([*_KEY_FIELDS, _IMAGE], metadata=_hugging_face_features([*_KEY_FIELDS, _IMAGE]))
+"""Source images and versions: encoded bytes, as the Hugging Face `Image` feature has them."""
+
+LOSSES = pa.schema(
+    [
+        *_KEY_FIELDS,
+        pa.field("worker", pa.string(), nullable=False),
+        pa.field("tcp", pa.float64(), nullable=False),
+        pa.field("loss", pa.float64(), nullable=False),
+        pa.field("cross_entropy", pa.float64(), nullable=False),
+        pa.field("correct", pa.bool_(), nullable=False),
+        pa.field("max_softmax", pa.float64(), nullable=False),
+        pa.field("entropy", pa.float64(), nullable=False),
+    ]
+)
+"""What one worker makes of one version; entropies in nats."""
+
+QUALITY = pa.schema([*_KEY_FIELDS, pa.field("quality", pa.float64(), nullable=False)])
+"""ImageNet_Quality: one row a version, quality in [0, 1]."""
+
+PREDICTIONS = pa.schema(
+    [
+        *_KEY_FIELDS,
+        pa.field("predicted", pa.float64(), nullable=False),
+        pa.field("quality", pa.float64(), nullable=False),
+        pa.field("held_out", pa.float64(), nullable=False),
+        pa.field("laplacian_variance", pa.float64(), nullable=False),
+        pa.field("severity_oracle", pa.float64(), nullable=False),
+    ]
+)
+"""The test versions as the metrifier, the workers and the baselines judge them."""
+
+REJECTED = pa.schema(
+    [pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)]
+)
+"""Images that could not be used, and why."""
+
+
+def shard_name(index: int, count: int) -> str:
+    """Names a shard, e.g. `00000-of-00004`."""
+    return f"{index:05d}-of-{count:05d}"
+
+
+def shard_file(folder: Path, table: str, shard: str) -> Path:
+    """Where a shard of a table stands in a folder."""
+    return folder / f"{table}-{shard}.parquet"
+
+
+def fingerprint(stage: str, parameters: Mapping[str, Any], inputs: Sequence[str] = ()) -> str:
+    """Identifies what a stage makes: its name, its settings, its inputs and the package's version.
+
+    Args:
+        stage: Name of the stage.
+        parameters: Its settings, JSON-serialisable.
+        inputs: Fingerprints of what it reads.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    text = json.dumps([stage, __version__, SCHEMA_VERSION, dict(parameters), sorted(inputs)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TableWriter:
+    """Writes rows in row groups of bounded size, so that memory does not grow with the table."""
+
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._writer = writer
+        self._schema = schema
+        self._rows: list[Mapping[str, Any]] = []
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Adds one row, a value a column."""
+        self._rows.append(row)
+        if len(self._rows) >= _ROWS_A_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the rows that are held back."""
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows.clear()
+
+
+@contextmanager
+def open_writer(path: Path, schema: pa.Schema, identity: str) -> Iterator[TableWriter]:
+    """Opens a table for writing; it appears under its name only when it is complete.
+
+    Args:
+        path: Where the table goes.
+        schema: Its schema, one of this module's.
+        identity: Fingerprint of what the table holds, kept in the file's metadata.
+
+    Yields:
+        The writer.
+    """
+    temporary = path.with_suffix(".partial")
+    names = [field.name for field in schema if not pa.types.is_struct(field.type)]
+    metadata = {
+        **(schema.metadata or {}),
+        b"metrifier.schema_version": SCHEMA_VERSION.encode(),
+        b"metrifier.package_version": __version__.encode(),
+        b"metrifier.config_hash": identity.encode(),
+    }
+    schema = schema.with_metadata(metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Encoded images neither repeat nor sort: no dictionary and no statistics for them.
+    with pq.ParquetWriter(
+        temporary, schema, compression="zstd", use_dictionary=names, write_statistics=names
+    ) as parquet:
+        writer = TableWriter(parquet, schema)
+        yield writer
+        writer.flush()
+    temporary.replace(path)
+
+
+def read_fingerprint(path: Path) -> str | None:
+    """Reads what a complete table was made from; None where there is no such table."""
+    if not path.is_file():
+        return None
+    metadata = pq.read_schema(path).metadata or {}
+    identity: bytes | None = metadata.get(b"metrifier.config_hash")
+    return None if identity is None else identity.decode()
+
+
+def count_rows(path: Path, splits: Sequence[str] | None = None) -> int:
+    """Counts the rows of a table, of some splits where they are named."""
+    if splits is None:
+        return int(pq.read_metadata(path).num_rows)
+    split = pq.read_table(path, columns=["split"])["split"]
+    return int(pc.sum(pc.is_in(split, pa.array(splits, pa.string()))).as_py() or 0)
+
+
+def read_rows(
+    path: Path, columns: Sequence[str] | None = None, *, splits: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Reads a table row by row, one row group in memory at a time.
+
+    Args:
+        path: The table.
+        columns: Columns to read; all where None.
+        splits: Splits to keep; all where None.
+
+    Yields:
+        A dictionary a row.
+    """
+    table = pq.ParquetFile(path)
+    for group in range(table.num_row_groups):
+        if splits is None:
+            yield from table.read_row_group(group, columns).to_pylist()
+            continue
+        # The split alone is read first: a row group that holds none of the rows is passed over.
+        mask = pc.is_in(table.read_row_group(group, ["split"])["split"], pa.array(splits, pa.string()))
+        if pc.any(mask).as_py():
+            yield from table.read_row_group(group, columns).filter(mask).to_pylist()

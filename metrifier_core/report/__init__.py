@@ -1,0 +1,29 @@
+"""The report of a run: figures, and one self-contained HTML file that shows them."""
+
+from metrifier_core.report.figures import (
+    DARK,
+    LIGHT,
+    Example,
+    Theme,
+    correlation_bars,
+    examples_sheet,
+    predicted_against_true,
+    quality_by_severity,
+    training_curves,
+)
+from metrifier_core.report.render import ReportData, render_report, verdict
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Example",
+    "ReportData",
+    "Theme",
+    "correlation_bars",
+    "examples_sheet",
+    "predicted_against_true",
+    "quality_by_severity",
+    "render_report",
+    "training_curves",
+    "verdict",
+]

@@ -1,0 +1,38 @@
+"""Where labelled images come from."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from metrifier_core.sources.digits import DigitsSource, list_digits
+from metrifier_core.sources.folder import FolderSource, list_files, list_folder
+from metrifier_core.sources.items import SourceItem, choose_items
+from metrifier_core.sources.manifest import ManifestSource, list_manifest
+
+__all__ = [
+    "DigitsSource",
+    "FolderSource",
+    "ManifestSource",
+    "Source",
+    "SourceItem",
+    "list_files",
+    "list_items",
+]
+
+Source = Annotated[DigitsSource | FolderSource | ManifestSource, Field(discriminator="kind")]
+
+
+def list_items(source: Source) -> list[SourceItem]:
+    """Lists a source's images, in an order of their identity and at most `max_sources` of them.
+
+    Raises:
+        ValueError: The source is not there or is malformed; the message names the setting.
+    """
+    match source:
+        case DigitsSource():
+            items = list_digits(source)
+        case FolderSource():
+            items = list_folder(source)
+        case ManifestSource():
+            items = list_manifest(source)
+    return choose_items(items, source.max_sources)

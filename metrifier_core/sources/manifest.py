@@ -1,0 +1,50 @@
+"""A CSV file that names images and their labels."""
+
+import csv
+from pathlib import Path
+from typing import Literal
+
+from metrifier_core.settings import ConfigPath
+from metrifier_core.sources.items import SourceItem, SourceSettings
+
+__all__ = ["ManifestSource", "list_manifest"]
+
+_COLUMNS = ("path", "label_index")
+
+
+class ManifestSource(SourceSettings):
+    """A CSV file with the columns `path` (below `root`) and `label_index` (from 0); others are ignored."""
+
+    kind: Literal["manifest"]
+    manifest: ConfigPath
+    root: ConfigPath
+
+
+def list_manifest(settings: ManifestSource) -> list[SourceItem]:
+    """Lists the images of a manifest.
+
+    Raises:
+        ValueError: The manifest or the folder is missing, a column is, or a line is wrong; the message says which.
+    """
+    manifest, root = Path(settings.manifest), Path(settings.root)
+    if not manifest.is_file():
+        raise ValueError(f"source.manifest: there is no file {manifest}")
+    if not root.is_dir():
+        raise ValueError(f"source.root: there is no folder {root}")
+    items: dict[str, SourceItem] = {}
+    with manifest.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        for column in _COLUMNS:
+            if column not in (reader.fieldnames or []):
+                raise ValueError(f"source.manifest: {manifest} has no column '{column}'")
+        for row in reader:
+            where = f"source.manifest: {manifest}, line {reader.line_num}"
+            path, label = row["path"], row["label_index"]
+            if not path or not label or not label.isascii() or not label.isdigit():
+                raise ValueError(
+                    f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0"
+                )
+            if path in items:
+                raise ValueError(f"{where}: '{path}' stands there twice")
+            items[path] = SourceItem(path, int(label), (root / path).read_bytes)
+    return list(items.values())

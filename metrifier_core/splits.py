@@ -1,0 +1,61 @@
+"""Which split a source image belongs to: a stable hash of its identity, so that versions never straddle splits."""
+
+import fnmatch
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from metrifier_core.settings import Settings
+
+__all__ = ["SPLITS", "Split", "SplitRule", "assign_split", "stable_fraction"]
+
+Split = Literal["worker_train", "calibration", "train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+class SplitRule(Settings):
+    """How the source images whose identity matches a pattern are shared out; the fractions add up to 1."""
+
+    match: str = Field("*", description="shell pattern on image_id; the first rule that matches counts")
+    worker_train: float = Field(0.0, ge=0, le=1)
+    calibration: float = Field(0.0, ge=0, le=1)
+    train: float = Field(0.0, ge=0, le=1)
+    validation: float = Field(0.0, ge=0, le=1)
+    test: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = math.fsum(getattr(self, split) for split in SPLITS)
+        if not math.isclose(total, 1.0, abs_tol=1e-6):
+            raise ValueError(f"the fractions of '{self.match}' add up to {total:g}, not to 1")
+        return self
+
+
+def stable_fraction(text: str) -> float:
+    """Maps a text to a number in [0, 1) that is the same on every machine and in every run."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
+
+
+def assign_split(image_id: str, rules: Sequence[SplitRule]) -> Split | None:
+    """Finds the split of a source image.
+
+    Args:
+        image_id: Identity of the source image.
+        rules: The config's rules, in order.
+
+    Returns:
+        The split; None where no rule matches, which leaves the image out.
+    """
+    for rule in rules:
+        if fnmatch.fnmatchcase(image_id, rule.match):
+            edge = 0.0
+            position = stable_fraction(f"split/{image_id}")
+            for split in SPLITS:
+                edge += getattr(rule, split)
+                if position < edge:
+                    return split
+            return next(split for split in reversed(SPLITS) if getattr(rule, split) > 0)
+    return None

@@ -1,0 +1,137 @@
+"""download: labelled images from a source, checked, split and put into shards."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from metrifier_core.distortions import PRISTINE, version_seed
+from metrifier_core.images import ImageError, normalise_image
+from metrifier_core.parallel import parallel_map
+from metrifier_core.progress import progress
+from metrifier_core.records import (
+    IMAGES,
+    REJECTED,
+    count_rows,
+    fingerprint,
+    open_writer,
+    read_fingerprint,
+    read_rows,
+    shard_file,
+    shard_name,
+)
+from metrifier_core.sources import Source, SourceItem, list_items
+from metrifier_core.splits import SPLITS, Split, SplitRule, assign_split
+from metrifier_core.stages.running import Summary, partial_folder, stage
+
+__all__ = ["download"]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    item: SourceItem
+    split: Split
+    data: bytes
+    reason: str | None
+
+
+def _check(entry: tuple[SourceItem, Split]) -> _Checked:
+    """Reads one image; whatever is wrong with it becomes a reason."""
+    item, split = entry
+    try:
+        data, _, _ = normalise_image(item.read())
+    except ImageError as error:
+        return _Checked(item, split, b"", str(error))
+    except OSError as error:
+        return _Checked(item, split, b"", f"cannot be read: {error.strerror or error}")
+    return _Checked(item, split, data, None)
+
+
+def _write_shard(
+    entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str
+) -> None:
+    """Writes a shard's images and, last, its rejected ones: the second file says that both are complete."""
+    rejected = []
+    with open_writer(shard_file(folder, "images", shard), IMAGES, identity) as writer:
+        checked = parallel_map(_check, entries)
+        for image in progress(checked, f"download {shard}", total=len(entries), unit="image"):
+            if image.reason is not None:
+                rejected.append({"path": image.item.image_id, "reason": image.reason})
+                continue
+            writer.write(
+                {
+                    "image_id": image.item.image_id,
+                    "label": image.item.label,
+                    "distortion": PRISTINE,
+                    "severity": 0,
+                    "seed": version_seed(seed, image.item.image_id, PRISTINE),
+                    "split": image.split,
+                    "image": {"bytes": image.data, "path": image.item.image_id},
+                }
+            )
+    with open_writer(shard_file(folder, "rejected", shard), REJECTED, identity) as writer:
+        for row in rejected:
+            writer.write(row)
+
+
+@stage
+def download(
+    source: Mapping[str, Any], splits: Sequence[Mapping[str, Any]], seed: int, shards: int, output: Path
+) -> Summary:
+    """Reads, checks and shards the source images.
+
+    Args:
+        source: The config's `source`.
+        splits: The config's `splits`.
+        seed: The config's seed.
+        shards: How many shards to make.
+        output: Folder for `images-*.parquet` and `rejected.parquet`.
+
+    Returns:
+        read, accepted, rejected (read = accepted + rejected) and the source images of each split.
+
+    Raises:
+        ValueError: The source is not there, or a split that the run needs got no images.
+    """
+    settings: Source = TypeAdapter[Source](Source).validate_python(source)
+    rules = [SplitRule.model_validate(rule) for rule in splits]
+    parameters = {"source": settings.model_dump(mode="json"), "splits": [rule.model_dump() for rule in rules]}
+    identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
+    chosen = [(item, split) for item in list_items(settings) if (split := assign_split(item.image_id, rules))]
+
+    with partial_folder(output, "download", identity) as folder:
+        names = [shard_name(index, shards) for index in range(shards)]
+        for index, shard in enumerate(names):
+            if read_fingerprint(shard_file(folder, "rejected", shard)) == identity:
+                continue
+            # Sorted by split, so that a reader of one split passes over the row groups of the others.
+            entries = sorted(chosen[index::shards], key=lambda entry: SPLITS.index(entry[1]))
+            _write_shard(entries, folder, shard, seed, identity)
+
+        accepted = Counter(
+            row["split"]
+            for shard in names
+            for row in read_rows(shard_file(folder, "images", shard), ["split"])
+        )
+        for split in ("calibration", "train", "validation", "test"):
+            if not accepted[split]:
+                raise ValueError(
+                    f"no usable image for the split '{split}': use more sources or larger splits"
+                )
+        with open_writer(folder / "rejected.parquet", REJECTED, identity) as writer:
+            for shard in names:
+                for row in read_rows(shard_file(folder, "rejected", shard)):
+                    writer.write(row)
+        for shard in names:
+            shard_file(folder, "rejected", shard).unlink()
+        rejected = count_rows(folder / "rejected.parquet")
+
+    return {
+        "read": len(chosen),
+        "accepted": accepted.total(),
+        "rejected": rejected,
+        **{f"sources_{split}": accepted[split] for split in SPLITS},
+    }

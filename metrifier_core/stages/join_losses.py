@@ -1,0 +1,32 @@
+"""join_losses: the losses of all workers on one shard, in one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from metrifier_core.records import LOSSES, fingerprint, open_writer, read_fingerprint, read_rows, shard_file
+from metrifier_core.stages.running import Summary, only_table, stage
+
+__all__ = ["join_losses"]
+
+
+@stage
+def join_losses(parts: Sequence[Path], shard: str, output: Path) -> Summary:
+    """Puts the workers' tables one after the other.
+
+    Args:
+        parts: What `worker_evaluate` wrote, a folder a worker.
+        shard: Name of the shard.
+        output: Folder for `losses-SHARD.parquet`.
+
+    Returns:
+        shard and rows.
+    """
+    sources = [only_table(part, "losses") for part in parts]
+    identity = fingerprint("join_losses", {}, [str(read_fingerprint(source)) for source in sources])
+    rows = 0
+    with open_writer(shard_file(output, "losses", shard), LOSSES, identity) as writer:
+        for source in sources:
+            for row in read_rows(source):
+                writer.write(row)
+                rows += 1
+    return {"shard": shard, "rows": rows}

@@ -1,0 +1,145 @@
+"""prepare_workers: verified weights, a temperature and a card for every worker."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrifier_core.images import RgbImage, decode_image
+from metrifier_core.parallel import batched, parallel_map
+from metrifier_core.progress import say
+from metrifier_core.quality import fit_temperature, judge
+from metrifier_core.records import fingerprint, read_fingerprint, read_rows
+from metrifier_core.stages.running import Summary, partial_folder, stage, tables
+from metrifier_core.workers import (
+    MiniatureSpec,
+    Worker,
+    WorkerCard,
+    WorkerSettings,
+    file_sha256,
+    load_weights_file,
+)
+from metrifier_core.workers.card import create_worker
+from metrifier_core.workers.catalogue import ExportedSpec
+
+__all__ = ["prepare_workers"]
+
+_BATCH = 64
+
+
+def _decode(row: Mapping[str, Any]) -> tuple[str, RgbImage, int]:
+    return row["image_id"], decode_image(row["image"]["bytes"]), row["label"]
+
+
+def _read_split(images: Path, split: str) -> Iterator[tuple[str, RgbImage, int]]:
+    """Reads identity, pixels and label of one split's source images."""
+    for path in tables([images], "images"):
+        yield from parallel_map(_decode, read_rows(path, splits=[split]))
+
+
+def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path) -> Path:
+    """Trains a miniature; the order of the images is that of their identity, whatever the shards."""
+    from metrifier_core.workers.miniature import train_miniature
+
+    ordered = sorted(_read_split(images, "worker_train"), key=lambda image: image[0])
+    if not ordered:
+        raise ValueError(
+            "no usable image for the split 'worker_train', on which miniature workers are trained"
+        )
+    labels = np.array([label for _, _, label in ordered], np.int64)
+    path = folder / f"{name}.onnx"
+    train_miniature(spec, [image for _, image, _ in ordered], labels, _count_classes(images), seed, path)
+    return path
+
+
+def _count_classes(images: Path) -> int:
+    """Counts the classes of the source by its largest label."""
+    return 1 + max(row["label"] for path in tables([images], "images") for row in read_rows(path, ["label"]))
+
+
+def _copy(name: str, spec: ExportedSpec, folder: Path) -> Path:
+    """Copies verified weights next to the card, so that a pod needs nothing else."""
+    weights = load_weights_file(name, spec)
+    path = folder / f"{name}{weights.suffix}"
+    shutil.copyfile(weights, path)
+    return path
+
+
+def _calibration_logits(worker: Worker, images: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Classifies the clean calibration images; rows in the order of their identity."""
+    identities: list[str] = []
+    labels: list[int] = []
+    logits: list[NDArray[np.float64]] = []
+    for batch in batched(_read_split(images, "calibration"), _BATCH):
+        identities += [identity for identity, _, _ in batch]
+        labels += [label for _, _, label in batch]
+        logits.append(worker.logits([image for _, image, _ in batch]))
+    order = np.argsort(identities)
+    return np.concatenate(logits)[order], np.array(labels, np.int64)[order]
+
+
+@stage
+def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output: Path) -> Summary:
+    """Verifies or trains every worker of a run and fits its temperature on clean calibration images.
+
+    Args:
+        workers: The config's `workers`.
+        seed: The config's seed, for workers that are trained here.
+        images: What `download` wrote.
+        output: Folder for a weights file and a JSON card each.
+
+    Returns:
+        How many workers there are, and each one's clean accuracy.
+
+    Raises:
+        ValueError: Weights are missing or are not those of the catalogue, or a worker lacks classes.
+    """
+    settings = WorkerSettings.model_validate(workers)
+    source = read_fingerprint(tables([images], "images")[0])
+    identity = fingerprint(
+        "prepare_workers", {**settings.model_dump(mode="json"), "seed": seed}, [str(source)]
+    )
+    accuracies = {}
+    with partial_folder(output, "prepare_workers", identity) as folder:
+        for index, name in enumerate(settings.names):
+            card_file = folder / f"{name}.json"
+            if not card_file.is_file():
+                spec = settings.catalogue[name]
+                if isinstance(spec, MiniatureSpec):
+                    weights = _train(name, spec, images, seed + index, folder)
+                else:
+                    weights = _copy(name, spec, folder)
+                card = _describe(name, settings, weights, images, identity)
+                card.write(folder)
+                say(f"{name}: {card.clean_accuracy:.1%} right, temperature {card.temperature:.2f}")
+            card = WorkerCard.model_validate_json(card_file.read_text())
+            accuracies[f"accuracy_{name}"] = card.clean_accuracy
+    return {"workers": len(settings.names), **accuracies}
+
+
+def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, identity: str) -> WorkerCard:
+    """Fits a worker's temperature and writes down what is known of it."""
+    spec = settings.catalogue[name]
+    worker = create_worker(spec, weights)
+    logits, labels = _calibration_logits(worker, images)
+    classes = logits.shape[1]
+    if labels.max() >= classes:
+        raise ValueError(
+            f"worker '{name}' knows {classes} classes, but an image has the label {labels.max()}"
+        )
+    temperature = fit_temperature(logits, labels)
+    return WorkerCard(
+        name=name,
+        role="label" if name in settings.label else "held-out",
+        spec=spec,
+        weights=weights.name,
+        sha256=file_sha256(weights),
+        classes=classes,
+        temperature=temperature,
+        clean_accuracy=float(judge(logits, labels, temperature).correct.mean()),
+        calibration_images=len(labels),
+        fingerprint=identity,
+    )

@@ -1,0 +1,45 @@
+"""register_metrifier: a new version of the model in MLflow's registry, and the run's headline beside it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from metrifier_core.config import TrackingSettings
+from metrifier_core.stages.running import Summary, stage
+from metrifier_core.tracking import PipelineRun, register_model
+
+__all__ = ["register_metrifier"]
+
+
+@stage
+def register_metrifier(
+    run: PipelineRun,
+    tracking: Mapping[str, Any],
+    quality: Path,
+    model: Path,
+    metrics: Path,
+    report: Path,
+    evaluation: Path,
+) -> Summary:
+    """Registers a trained metrifier and completes the pipeline's run in MLflow.
+
+    Args:
+        run: The pipeline's run.
+        tracking: The config's `tracking`.
+        quality: What `merge_dataset` wrote.
+        model: What `train_metrifier` wrote.
+        metrics: The metrics as JSON.
+        report: The report as HTML.
+        evaluation: What `evaluate_spearman` wrote beside them.
+
+    Returns:
+        model_name, version, and whether it is now the champion.
+    """
+    settings = TrackingSettings.model_validate(tracking)
+    found = json.loads(metrics.read_text())
+    config = json.loads((evaluation / "config.json").read_text())
+    dataset = json.loads((quality / "dataset.json").read_text())
+    return register_model(
+        run, settings.model_name, config, found, dataset, model, report, evaluation / "predictions.parquet"
+    )

@@ -1,0 +1,77 @@
+"""What all stages share: they say what they do, they are timed, and a killed one goes on where it was."""
+
+import functools
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from metrifier_core.progress import say
+
+__all__ = ["PARTIAL_VARIABLE", "Summary", "only_table", "partial_folder", "stage", "tables"]
+
+PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
+"""Names a folder that outlives a killed stage; what the stage had finished is found there again."""
+
+Summary = dict[str, Any]
+"""What a stage counted: numbers and short texts, kept as the metadata of its artifact."""
+
+Arguments = ParamSpec("Arguments")
+
+
+def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary]:
+    """Makes a function a stage: says when it starts and ends, and adds `started_at` and `finished_at` (Unix time)."""
+
+    @functools.wraps(function)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Summary:
+        started = time.time()
+        try:
+            summary = function(*args, **kwargs)
+        except Exception as error:
+            say(f"{function.__name__}: failed: {error}")
+            raise
+        finished = time.time()
+        counts = ", ".join(f"{key} {value}" for key, value in summary.items() if isinstance(value, int | str))
+        say(f"{function.__name__}: done in {finished - started:.1f} s ({counts})")
+        return {**summary, "started_at": started, "finished_at": finished}
+
+    return run
+
+
+@contextmanager
+def partial_folder(output: Path, name: str, identity: str) -> Iterator[Path]:
+    """Gives a stage a folder to fill piece by piece; it becomes the output when the stage is through.
+
+    Args:
+        output: Where the finished folder goes.
+        name: The stage's name.
+        identity: Fingerprint of what the stage makes; a killed stage of the same identity is continued.
+
+    Yields:
+        The folder, with the pieces that an earlier, killed attempt had finished.
+    """
+    home = os.environ.get(PARTIAL_VARIABLE)
+    folder = (
+        output.with_name(f"{output.name}.partial") if home is None else Path(home) / f"{name}-{identity[:16]}"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    for leftover in folder.glob("*.partial"):
+        leftover.unlink()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(folder, output)
+
+
+def tables(folders: list[Path], table: str) -> list[Path]:
+    """Finds the shards of a table in folders, in shard order."""
+    found = [path for folder in folders for path in folder.glob(f"{table}-*.parquet")]
+    return sorted(found, key=lambda path: path.name)
+
+
+def only_table(folder: Path, table: str) -> Path:
+    """Finds the one shard of a table in a folder."""
+    (path,) = tables([folder], table)
+    return path

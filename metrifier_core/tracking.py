@@ -1,0 +1,308 @@
+"""MLflow: one run a pipeline run, one nested run a stage, one registered version a training. Nothing else imports it."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+
+from metrifier_core._version import __version__
+from metrifier_core.progress import say
+
+if getattr(mlflow, "__file__", None) is None:
+    # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
+    raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'")
+
+from mlflow import MlflowClient
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, set_model
+from mlflow.pyfunc import PythonModel
+from mlflow.types import Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+__all__ = [
+    "RUN_ID_VARIABLE",
+    "PipelineRun",
+    "PythonModel",
+    "download_model",
+    "log_stage",
+    "register_model",
+    "set_model",
+]
+
+RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
+"""Identifies a local pipeline run over restarts, where the pipeline engine makes a new identity each time."""
+
+_PIPELINE_RUN_TAG = "kfp.pipeline_run_id"
+_STAGE_TAG = "metrifier.stage"
+_CHAMPION, _CHALLENGER = "champion", "challenger"
+_CHAMPION_METRIC = "mean_global_rho"
+_LONGEST_VALUE = 6000  # of a parameter, in characters
+_MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
+_MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """The pipeline run that a stage belongs to.
+
+    Attributes:
+        name: What it is called in the UI.
+        engine_id: Identity that the pipeline engine gave it.
+        experiment: The MLflow experiment.
+    """
+
+    name: str
+    engine_id: str
+    experiment: str
+
+    @property
+    def id(self) -> str:
+        """Its identity over restarts."""
+        return os.environ.get(RUN_ID_VARIABLE, self.engine_id)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Turns nested settings into dotted names and short texts."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)[:_LONGEST_VALUE]
+    return flat
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    """Finds or makes the experiment; a local database keeps its artifacts beside it."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    uri = mlflow.get_tracking_uri()
+    local = uri.startswith("sqlite:///")
+    location = (
+        (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri() if local else None
+    )
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        # Another stage was faster.
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def _parent(client: MlflowClient, run: PipelineRun) -> Run:
+    """Finds or makes the run of the whole pipeline."""
+    given = os.environ.get("MLFLOW_RUN_ID")
+    if given:
+        # The pipeline engine tracks too: this task's run is there already, below the pipeline's.
+        own = client.get_run(given)
+        return client.get_run(own.data.tags.get(MLFLOW_PARENT_RUN_ID, given))
+    experiment = _experiment_id(client, run.experiment)
+    found = client.search_runs([experiment], f"tags.`{_PIPELINE_RUN_TAG}` = '{run.id}'", max_results=1)
+    if found:
+        return found[0]
+    tags = {_PIPELINE_RUN_TAG: run.id, MLFLOW_RUN_NAME: run.name, "metrifier.version": __version__}
+    return client.create_run(experiment, tags=tags)
+
+
+def _stage_run(client: MlflowClient, run: PipelineRun, stage: str, started_at: float) -> Run:
+    """Finds the engine's run of this task, or makes a nested one."""
+    given = os.environ.get("MLFLOW_RUN_ID")
+    if given:
+        return client.get_run(given)
+    parent = _parent(client, run)
+    tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, MLFLOW_RUN_NAME: stage, _STAGE_TAG: stage}
+    return client.create_run(parent.info.experiment_id, start_time=int(started_at * 1000), tags=tags)
+
+
+def _log(
+    client: MlflowClient,
+    run: Run,
+    parameters: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    curves: Sequence[Mapping[str, float]],
+) -> None:
+    """Logs what is new: a parameter of a name that the run has already stays as it is."""
+    now = int(time.time() * 1000)
+    params = [Param(key, value) for key, value in _flatten(parameters).items() if key not in run.data.params]
+    metrics = [
+        Metric(key, float(value), now, 0)
+        for key, value in summary.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    metrics += [
+        Metric(key, float(value), now, int(point["epoch"]))
+        for point in curves
+        for key, value in point.items()
+        if key != "epoch"
+    ]
+    tags = [RunTag(key, str(value)) for key, value in summary.items() if isinstance(value, str | bool)]
+    for start in range(0, len(params), 100):
+        client.log_batch(run.info.run_id, params=params[start : start + 100])
+    client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
+
+
+@contextmanager
+def _never_in_the_way(what: str) -> Iterator[None]:
+    """Lets a stage's work stand when the tracking server does not."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{what} could not be logged to MLflow; the stage's own results are complete. Reason: {error}")
+
+
+def log_stage(
+    run: PipelineRun,
+    stage: str,
+    parameters: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    curves: Sequence[Mapping[str, float]] = (),
+) -> None:
+    """Logs a finished stage as a nested run that lasts as long as the stage did.
+
+    Args:
+        run: The pipeline's run.
+        stage: Name of the stage.
+        parameters: Its settings; nested ones get dotted names.
+        summary: What it returned: numbers become metrics, texts become tags.
+        curves: A mapping an epoch, with the key `epoch`; the others become metrics.
+    """
+    with _never_in_the_way(stage):
+        client = MlflowClient()
+        own = _stage_run(client, run, stage, summary["started_at"])
+        times = ("started_at", "finished_at")
+        counted = {key: value for key, value in summary.items() if key not in times}
+        counted["seconds"] = summary.get("seconds", summary["finished_at"] - summary["started_at"])
+        _log(client, own, parameters, counted, curves)
+        if not os.environ.get("MLFLOW_RUN_ID"):
+            client.set_terminated(own.info.run_id, end_time=int(summary["finished_at"] * 1000))
+
+
+def log_fan_out(
+    run: PipelineRun, stage: str, parameters: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]
+) -> None:
+    """Logs a stage that ran once a shard as one nested run: counts and seconds added up.
+
+    Args:
+        run: The pipeline's run.
+        stage: Name of the stage.
+        parameters: Its settings.
+        summaries: What each of its tasks returned.
+    """
+    log_stage(
+        run,
+        stage,
+        parameters,
+        {
+            "tasks": len(summaries),
+            "versions": sum(summary["versions"] for summary in summaries),
+            "seconds": sum(summary["finished_at"] - summary["started_at"] for summary in summaries),
+            "started_at": min(summary["started_at"] for summary in summaries),
+            "finished_at": max(summary["finished_at"] for summary in summaries),
+        },
+    )
+
+
+def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Names the metrics that runs are compared by."""
+    return {
+        f"{worker}_{level}_{value}": estimate[value]
+        for worker, levels in metrics["workers"].items()
+        for level, estimate in levels.items()
+        for value in ("rho", "low", "high", "ceiling", "share")
+        if estimate[value] is not None
+    }
+
+
+def register_model(
+    run: PipelineRun,
+    model_name: str,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Path,
+    report: Path,
+    predictions: Path,
+) -> dict[str, Any]:
+    """Registers a version of the model and completes the pipeline's run.
+
+    Args:
+        run: The pipeline's run.
+        model_name: Name in the registry.
+        config: The whole config.
+        metrics: What `evaluate_spearman` found.
+        dataset: The data set's card.
+        model: Folder of the trained metrifier.
+        report: The report as HTML.
+        predictions: Table of the predictions behind it.
+
+    Returns:
+        model_name, version and champion (whether the new version is the best so far).
+    """
+    client = MlflowClient()
+    parent = _parent(client, run)
+    headline = _headline(metrics)
+    _log(client, parent, config, {**headline, "rows": metrics["rows"], "sources": metrics["sources"]}, ())
+    with mlflow.start_run(parent.info.run_id):
+        source = CodeDatasetSource(tags={"metrifier.run": run.name})
+        mlflow.log_input(MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:36]), context="training")
+        mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
+        mlflow.log_dict(dict(metrics), "metrics.json")
+        mlflow.log_dict(dict(dataset), "dataset.json")
+        mlflow.log_artifact(str(predictions))
+        crop = config["metrifier"]["crop"]
+        images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")
+        scores = TensorSpec(np.dtype(np.float64), (-1,), "quality")
+        logged = mlflow.pyfunc.log_model(
+            name="metrifier",
+            python_model=_MODEL_CODE,
+            artifacts={"metrifier": str(model)},
+            code_paths=[str(Path(__file__).parent)],
+            signature=ModelSignature(Schema([images]), Schema([scores])),
+            input_example=np.full((1, crop, crop, 3), 128, np.uint8),
+            pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
+        )
+    registered = mlflow.register_model(logged.model_uri, model_name)
+    for key, value in headline.items():
+        client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
+    client.set_registered_model_alias(model_name, _CHALLENGER, registered.version)
+    champion = _is_best(client, model_name, headline)
+    if champion:
+        client.set_registered_model_alias(model_name, _CHAMPION, registered.version)
+    return {"model_name": model_name, "version": str(registered.version), "champion": champion}
+
+
+def _is_best(client: MlflowClient, model_name: str, headline: Mapping[str, float]) -> bool:
+    """Compares a new version with the champion by its correlation with the held-out workers' mean."""
+    try:
+        champion = client.get_model_version_by_alias(model_name, _CHAMPION)
+    except MlflowException:
+        return True
+    return headline.get(_CHAMPION_METRIC, -1.0) > float(champion.tags.get(_CHAMPION_METRIC, -1.0))
+
+
+def download_model(uri: str) -> Path:
+    """Fetches a registered metrifier.
+
+    Args:
+        uri: Such as `models:/metrifier@champion`; the server is the one that MLFLOW_TRACKING_URI names.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        ValueError: There is no such model; the message has MLflow's reason.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "artifacts" / "metrifier"
+    except MlflowException as error:
+        raise ValueError(f"{uri} cannot be loaded from {mlflow.get_tracking_uri()}: {error}") from error

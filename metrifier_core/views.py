@@ -1,0 +1,91 @@
+"""What the metrifier is shown of an image: crops at native resolution, since resizing hides blur and noise."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from metrifier_core.images import RgbImage
+
+__all__ = ["central_view", "random_view", "views"]
+
+_MOST_CROPS_A_SIDE = 3
+_GLOBAL_VIEW_SHARE = 0.25
+
+
+def _pad(image: RgbImage, size: int) -> RgbImage:
+    """Mirrors an image at its edges until each side has `size` pixels."""
+    height, width = image.shape[:2]
+    down, right = max(0, size - height), max(0, size - width)
+    if not down and not right:
+        return image
+    top, left = down // 2, right // 2
+    padded = cv2.copyMakeBorder(image, top, down - top, left, right - left, cv2.BORDER_REFLECT_101)
+    return np.asarray(padded, dtype=np.uint8)
+
+
+def _global_view(image: RgbImage, size: int) -> RgbImage:
+    """Shrinks the short side to `size` and cuts out the centre."""
+    height, width = image.shape[:2]
+    scale = size / min(height, width)
+    shape = (max(size, round(width * scale)), max(size, round(height * scale)))
+    shrunk = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
+    return _crop(np.asarray(shrunk, dtype=np.uint8), size, 0.5, 0.5)
+
+
+def _crop(image: RgbImage, size: int, down: float, right: float) -> RgbImage:
+    """Cuts out a square; down and right in [0, 1] say where between the edges."""
+    top = round((image.shape[0] - size) * down)
+    left = round((image.shape[1] - size) * right)
+    return image[top : top + size, left : left + size]
+
+
+def _places(side: int, size: int) -> NDArray[np.float64]:
+    count = min(_MOST_CROPS_A_SIDE, math.ceil(side / size))
+    return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+
+
+def views(image: RgbImage, size: int) -> NDArray[np.uint8]:
+    """Makes every view that an image is scored by: a grid of crops and, of a larger image, one global view.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        size: Pixels a side of a view.
+
+    Returns:
+        (V, size, size, 3) uint8, V from 1 to 10.
+    """
+    padded = _pad(image, size)
+    height, width = padded.shape[:2]
+    made = [
+        _crop(padded, size, down, right) for down in _places(height, size) for right in _places(width, size)
+    ]
+    if min(height, width) > size:
+        made.append(_global_view(padded, size))
+    return np.stack(made)
+
+
+def central_view(image: RgbImage, size: int) -> RgbImage:
+    """Makes the one crop from the middle."""
+    return _crop(_pad(image, size), size, 0.5, 0.5)
+
+
+def random_view(image: RgbImage, size: int, draws: NDArray[np.float64], *, flip: bool) -> RgbImage:
+    """Makes one of an image's possible views, for training.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        size: Pixels a side of the view.
+        draws: Four numbers in [0, 1): kind of view, place down, place right, flip.
+        flip: Whether half of the views are mirrored.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+    """
+    padded = _pad(image, size)
+    if draws[0] < _GLOBAL_VIEW_SHARE and min(padded.shape[:2]) > size:
+        view = _global_view(padded, size)
+    else:
+        view = _crop(padded, size, draws[1], draws[2])
+    return view[:, ::-1] if flip and draws[3] < 0.5 else view  # noqa: PLR2004

@@ -1,0 +1,1 @@
+"""The pipeline over the components: its graph, its compiler, its local runner."""

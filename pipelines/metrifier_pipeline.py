@@ -1,0 +1,177 @@
+"""The graph: which stage feeds which. The same object runs here, in containers and on a cluster."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, PipelineTask
+
+import components
+from components.image import DEFAULT_IMAGE
+
+__all__ = ["PIPELINE_NAME", "build_pipeline"]
+
+PIPELINE_NAME = "metrifier"
+
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # the ONNX converter names nodes in the order of a set
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "GLOG_minloglevel": "2",
+}
+
+
+def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
+    """Builds the pipeline.
+
+    Args:
+        image: The container image that every component runs in.
+
+    Returns:
+        A KFP pipeline; its parameters are the sections of a config, and its artifacts hang on its tasks.
+    """
+
+    def run(component: Callable[..., PipelineTask], /, **inputs: Any) -> PipelineTask:
+        """Makes a task of a component; what holds for every task is set here."""
+        task = component(**inputs)
+        task.set_container_image(image)
+        for variable, value in _ENVIRONMENT.items():
+            task.set_env_variable(variable, value)
+        return task
+
+    @dsl.pipeline(
+        name="evaluate-shard", description="One shard: its versions, and the losses of all workers on them."
+    )
+    def evaluate_shard(
+        shard: str,
+        seed: int,
+        distortions: dict,
+        worker_names: list,
+        images: Input[Dataset],
+        prepared: Input[Model],
+    ) -> NamedTuple("Shard", versions=Dataset, losses=Dataset):  # type: ignore[misc]
+        distorted = run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
+        versions = distorted.outputs["versions"]
+        with dsl.ParallelFor(worker_names, name="workers") as worker:
+            evaluated = run(
+                components.worker_evaluate, worker=worker, shard=shard, prepared=prepared, versions=versions
+            )
+        joined = run(
+            components.join_losses,
+            shard=shard,
+            versions=versions,
+            parts=dsl.Collected(evaluated.outputs["losses"]),
+        )
+        outputs = NamedTuple("Shard", versions=Dataset, losses=Dataset)
+        return outputs(versions=versions, losses=joined.outputs["losses"])
+
+    OUTPUTS = NamedTuple(
+        "Outputs",
+        images=Dataset,
+        prepared=Model,
+        quality=Dataset,
+        model=Model,
+        metrics=dsl.Metrics,
+        report=dsl.HTML,
+        evaluated=dsl.Artifact,
+        registered=dsl.Artifact,
+    )
+
+    @dsl.pipeline(
+        name=PIPELINE_NAME, description="Trains a metrifier and judges it by workers it has never met."
+    )
+    def metrifier_pipeline(
+        name: str,
+        seed: int,
+        shards: int,
+        source: dict,
+        splits: list,
+        distortions: dict,
+        workers: dict,
+        worker_names: list,
+        metrifier: dict,
+        evaluation: dict,
+        tracking: dict,
+        experiment: str,
+    ) -> OUTPUTS:
+        of_run = {"name": name, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "experiment": experiment}
+        downloaded = run(
+            components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards
+        )
+        images = downloaded.outputs["images"]
+        prepared = run(
+            components.prepare_workers, **of_run, workers=workers, seed=seed, images=images
+        ).outputs["prepared"]
+        with dsl.ParallelFor(downloaded.outputs["Output"], name="shards") as shard:
+            evaluated_shard = evaluate_shard(
+                shard=shard,
+                seed=seed,
+                distortions=distortions,
+                worker_names=worker_names,
+                images=images,
+                prepared=prepared,
+            )
+
+        def of_all_shards(table: str) -> dsl.Collected:
+            """Collects a table over the shards; the compiler changes the object, so every consumer needs its own."""
+            return dsl.Collected(evaluated_shard.outputs[table])
+
+        merged = run(
+            components.merge_dataset,
+            **of_run,
+            distortions=distortions,
+            images=images,
+            prepared=prepared,
+            losses=of_all_shards("losses"),
+        )
+        quality = merged.outputs["quality"]
+        trained = run(
+            components.train_metrifier,
+            **of_run,
+            metrifier=metrifier,
+            seed=seed,
+            versions=of_all_shards("versions"),
+            quality=quality,
+        )
+        model = trained.outputs["model"]
+        judged = run(
+            components.evaluate_spearman,
+            **of_run,
+            seed=seed,
+            shards=shards,
+            source=source,
+            splits=splits,
+            distortions=distortions,
+            workers=workers,
+            metrifier=metrifier,
+            evaluation=evaluation,
+            images=images,
+            prepared=prepared,
+            versions=of_all_shards("versions"),
+            losses=of_all_shards("losses"),
+            quality=quality,
+            model=model,
+        )
+        registered = run(
+            components.register_metrifier,
+            name=name,
+            run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            tracking=tracking,
+            quality=quality,
+            model=model,
+            metrics=judged.outputs["metrics"],
+            report=judged.outputs["report"],
+            evaluated=judged.outputs["evaluated"],
+        )
+
+        return OUTPUTS(
+            images=images,
+            prepared=prepared,
+            quality=quality,
+            model=model,
+            metrics=judged.outputs["metrics"],
+            report=judged.outputs["report"],
+            evaluated=judged.outputs["evaluated"],
+            registered=registered.outputs["registered"],
+        )
+
+    return metrifier_pipeline

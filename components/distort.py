@@ -1,5 +1,7 @@
 """The versions of one shard."""
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output
 
@@ -8,7 +10,7 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def distort(
-    distortions: dict, seed: int, shard: str, images: Input[Dataset], versions: Output[Dataset]
+    distortions: dict[str, Any], seed: int, shard: str, images: Input[Dataset], versions: Output[Dataset]
 ) -> None:
     """Makes the distorted versions of one shard of source images.
 

@@ -1,5 +1,7 @@
 """Labelled images from a source, in shards."""
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import Dataset, Output
 
@@ -11,12 +13,12 @@ def download(
     name: str,
     run_id: str,
     experiment: str,
-    source: dict,
-    splits: list,
+    source: dict[str, Any],
+    splits: list[Any],
     seed: int,
     shards: int,
     images: Output[Dataset],
-) -> list:
+) -> list[str]:
     """Reads, checks, splits and shards the source images.
 
     Args:

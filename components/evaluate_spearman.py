@@ -1,6 +1,6 @@
 """The metrifier's metrics and report."""
 
-from typing import List  # noqa: UP035
+from typing import Any, List  # noqa: UP035
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
@@ -15,12 +15,12 @@ def evaluate_spearman(
     experiment: str,
     seed: int,
     shards: int,
-    source: dict,
-    splits: list,
-    distortions: dict,
-    workers: dict,
-    metrifier: dict,
-    evaluation: dict,
+    source: dict[str, Any],
+    splits: list[Any],
+    distortions: dict[str, Any],
+    workers: dict[str, Any],
+    metrifier: dict[str, Any],
+    evaluation: dict[str, Any],
     images: Input[Dataset],
     prepared: Input[Model],
     versions: Input[List[Dataset]],  # noqa: UP006

@@ -1,6 +1,6 @@
 """ImageNet_Quality."""
 
-from typing import List  # noqa: UP035
+from typing import Any, List  # noqa: UP035
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
@@ -13,7 +13,7 @@ def merge_dataset(
     name: str,
     run_id: str,
     experiment: str,
-    distortions: dict,
+    distortions: dict[str, Any],
     images: Input[Dataset],
     prepared: Input[Model],
     losses: Input[List[Dataset]],  # noqa: UP006

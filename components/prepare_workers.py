@@ -1,5 +1,7 @@
 """Verified, calibrated workers."""
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
@@ -11,7 +13,7 @@ def prepare_workers(
     name: str,
     run_id: str,
     experiment: str,
-    workers: dict,
+    workers: dict[str, Any],
     seed: int,
     images: Input[Dataset],
     prepared: Output[Model],

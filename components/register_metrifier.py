@@ -1,5 +1,7 @@
 """The registered metrifier."""
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
@@ -10,7 +12,7 @@ from components.image import DEFAULT_IMAGE
 def register_metrifier(
     name: str,
     run_id: str,
-    tracking: dict,
+    tracking: dict[str, Any],
     quality: Input[Dataset],
     model: Input[Model],
     metrics: Input[Metrics],

@@ -1,6 +1,6 @@
 """The trained metrifier."""
 
-from typing import List  # noqa: UP035
+from typing import Any, List  # noqa: UP035
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
@@ -13,7 +13,7 @@ def train_metrifier(
     name: str,
     run_id: str,
     experiment: str,
-    metrifier: dict,
+    metrifier: dict[str, Any],
     seed: int,
     versions: Input[List[Dataset]],  # noqa: UP006
     quality: Input[Dataset],

@@ -23,6 +23,4 @@ def worker_evaluate(
 
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
-    losses.metadata.update(
-        run_stage(Path(prepared.path), worker, Path(versions.path), shard, Path(losses.path))
-    )
+    losses.metadata.update(run_stage(Path(prepared.path), worker, Path(versions.path), shard, Path(losses.path)))

@@ -12,7 +12,7 @@ from metrifier_core.architectures import MetrifierSettings
 from metrifier_core.distortions import DistortionSettings
 from metrifier_core.settings import Settings
 from metrifier_core.sources import Source
-from metrifier_core.splits import SPLITS, SplitRule
+from metrifier_core.splits import SPLITS, Split, SplitRule
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 
 __all__ = ["ConfigError", "EvaluationSettings", "RunConfig", "TrackingSettings", "load_config"]
@@ -52,7 +52,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _check_splits(self) -> "RunConfig":
         shares = {split: max(getattr(rule, split) for rule in self.splits) for split in SPLITS}
-        needed = ["calibration", "train", "validation", "test"]
+        needed: list[Split] = ["calibration", "train", "validation", "test"]
         if any(isinstance(spec, MiniatureSpec) for spec in self.workers.catalogue.values()):
             needed.append("worker_train")
         for split in needed:

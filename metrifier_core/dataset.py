@@ -30,15 +30,11 @@ class QualityDataset:
             quality: The merged table, whose row groups are those of the shards one after the other.
         """
         self._quality = quality
-        shards = [
-            (path, group) for path in versions for group in range(pq.read_metadata(path).num_row_groups)
-        ]
+        shards = [(path, group) for path in versions for group in range(pq.read_metadata(path).num_row_groups)]
         self._groups = [_Group(path, group, index) for index, (path, group) in enumerate(shards)]
         found = pq.read_metadata(quality).num_row_groups
         if found != len(shards):
-            raise ValueError(
-                f"{quality} was not made from these versions: {found} row groups, not {len(shards)}"
-            )
+            raise ValueError(f"{quality} was not made from these versions: {found} row groups, not {len(shards)}")
 
     def __len__(self) -> int:
         """Counts the row groups."""

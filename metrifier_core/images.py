@@ -280,9 +280,7 @@ def _grey_to_8_bits(image: ImageFile) -> Image.Image:
         samples = np.where(samples == image.info["transparency"], highest, samples)
     if isinstance(image, TiffImageFile):
         highest = 2 ** image.tag_v2[BITSPERSAMPLE][0] - 1
-        if (
-            image.tag_v2.get(PHOTOMETRIC_INTERPRETATION, 0) == 0
-        ):  # white is zero: Pillow forgets it at 16 bits
+        if image.tag_v2.get(PHOTOMETRIC_INTERPRETATION, 0) == 0:  # white is zero: Pillow forgets it at 16 bits
             samples = highest - samples
     table = np.rint(np.arange(highest + 1) * (255 / highest)).astype(np.uint8)
     return Image.fromarray(table[samples])

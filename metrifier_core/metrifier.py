@@ -74,9 +74,7 @@ class Metrifier:
 
         card_file = folder / MODEL_CARD
         if not card_file.is_file():
-            raise ValueError(
-                f"{folder} does not hold a metrifier: there is no {MODEL_CARD} (expected RUN/model)"
-            )
+            raise ValueError(f"{folder} does not hold a metrifier: there is no {MODEL_CARD} (expected RUN/model)")
         self.card = MetrifierCard.model_validate_json(card_file.read_text())
         options = onnxruntime.SessionOptions()
         # An image a thread beats all threads on one small image.

@@ -31,9 +31,7 @@ class _LinePerUpdate:
         self._stream.flush()
 
 
-def progress(
-    items: Iterable[Item], description: str, *, total: int | None = None, unit: str
-) -> Iterable[Item]:
+def progress(items: Iterable[Item], description: str, *, total: int | None = None, unit: str) -> Iterable[Item]:
     """Iterates over items and shows how far it is, on standard error.
 
     Args:

@@ -93,4 +93,4 @@ def mean_quality(tcp: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         (N,) quality in [0, 1]; higher is better.
     """
-    return tcp.mean(axis=0)
+    return np.asarray(tcp.mean(axis=0), np.float64)

@@ -50,9 +50,7 @@ _IMAGE = pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("
 def _hugging_face_features(fields: Sequence[pa.Field]) -> dict[bytes, bytes]:
     """Names the features as `datasets` reads them, so that it decodes the image column."""
     features = {
-        field.name: {"_type": "Image"}
-        if field.name == "image"
-        else {"dtype": str(field.type), "_type": "Value"}
+        field.name: {"_type": "Image"} if field.name == "image" else {"dtype": str(field.type), "_type": "Value"}
         for field in fields
     }
     return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
@@ -90,9 +88,7 @@ PREDICTIONS = pa.schema(
 )
 """The test versions as the metrifier, the workers and the baselines judge them."""
 
-REJECTED = pa.schema(
-    [pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)]
-)
+REJECTED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 """Images that could not be used, and why."""
 
 

@@ -1,4 +1,4 @@
-"""MLflow: one run a pipeline run, one nested run a stage, one registered version a training. Nothing else imports it."""
+"""MLflow: one run a pipeline run, a nested one a stage, a registered version a training. Nothing else imports it."""
 
 import os
 import time
@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 
+import mlflow
 from metrifier_core._version import __version__
 from metrifier_core.progress import say
 
@@ -19,15 +19,16 @@ if getattr(mlflow, "__file__", None) is None:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'")
 
-from mlflow import MlflowClient
-from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, set_model
 from mlflow.pyfunc import PythonModel
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from mlflow import MlflowClient
 
 __all__ = [
     "RUN_ID_VARIABLE",
@@ -89,9 +90,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
         return str(found.experiment_id)
     uri = mlflow.get_tracking_uri()
     local = uri.startswith("sqlite:///")
-    location = (
-        (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri() if local else None
-    )
+    location = (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri() if local else None
     try:
         return str(client.create_experiment(name, artifact_location=location))
     except MlflowException:

@@ -58,9 +58,7 @@ def views(image: RgbImage, size: int) -> NDArray[np.uint8]:
     """
     padded = _pad(image, size)
     height, width = padded.shape[:2]
-    made = [
-        _crop(padded, size, down, right) for down in _places(height, size) for right in _places(width, size)
-    ]
+    made = [_crop(padded, size, down, right) for down in _places(height, size) for right in _places(width, size)]
     if min(height, width) > size:
         made.append(_global_view(padded, size))
     return np.stack(made)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, PipelineTask
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, PipelineTask
 
 import components
 from components.image import DEFAULT_IMAGE
@@ -18,6 +18,26 @@ _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "GLOG_minloglevel": "2",
 }
+
+
+class ShardTables(NamedTuple):
+    """What comes out of one shard."""
+
+    versions: Dataset
+    losses: Dataset
+
+
+class RunArtifacts(NamedTuple):
+    """What comes out of a run; the shards' tables are named in the metadata of `quality`."""
+
+    images: Dataset
+    prepared: Model
+    quality: Dataset
+    model: Model
+    metrics: Metrics
+    report: HTML
+    evaluated: Artifact
+    registered: Artifact
 
 
 def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
@@ -38,17 +58,15 @@ def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
             task.set_env_variable(variable, value)
         return task
 
-    @dsl.pipeline(
-        name="evaluate-shard", description="One shard: its versions, and the losses of all workers on them."
-    )
+    @dsl.pipeline(name="evaluate-shard", description="One shard: its versions, and the losses of all workers on them.")
     def evaluate_shard(
         shard: str,
         seed: int,
-        distortions: dict,
-        worker_names: list,
+        distortions: dict[str, Any],
+        worker_names: list[str],
         images: Input[Dataset],
         prepared: Input[Model],
-    ) -> NamedTuple("Shard", versions=Dataset, losses=Dataset):  # type: ignore[misc]
+    ) -> ShardTables:
         distorted = run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
         versions = distorted.outputs["versions"]
         with dsl.ParallelFor(worker_names, name="workers") as worker:
@@ -61,46 +79,29 @@ def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
             versions=versions,
             parts=dsl.Collected(evaluated.outputs["losses"]),
         )
-        outputs = NamedTuple("Shard", versions=Dataset, losses=Dataset)
-        return outputs(versions=versions, losses=joined.outputs["losses"])
+        return ShardTables(versions=versions, losses=joined.outputs["losses"])
 
-    OUTPUTS = NamedTuple(
-        "Outputs",
-        images=Dataset,
-        prepared=Model,
-        quality=Dataset,
-        model=Model,
-        metrics=dsl.Metrics,
-        report=dsl.HTML,
-        evaluated=dsl.Artifact,
-        registered=dsl.Artifact,
-    )
-
-    @dsl.pipeline(
-        name=PIPELINE_NAME, description="Trains a metrifier and judges it by workers it has never met."
-    )
+    @dsl.pipeline(name=PIPELINE_NAME, description="Trains a metrifier and judges it by workers it has never met.")
     def metrifier_pipeline(
         name: str,
         seed: int,
         shards: int,
-        source: dict,
-        splits: list,
-        distortions: dict,
-        workers: dict,
-        worker_names: list,
-        metrifier: dict,
-        evaluation: dict,
-        tracking: dict,
+        source: dict[str, Any],
+        splits: list[Any],
+        distortions: dict[str, Any],
+        workers: dict[str, Any],
+        worker_names: list[str],
+        metrifier: dict[str, Any],
+        evaluation: dict[str, Any],
+        tracking: dict[str, Any],
         experiment: str,
-    ) -> OUTPUTS:
+    ) -> RunArtifacts:
         of_run = {"name": name, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "experiment": experiment}
-        downloaded = run(
-            components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards
-        )
+        downloaded = run(components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards)
         images = downloaded.outputs["images"]
-        prepared = run(
-            components.prepare_workers, **of_run, workers=workers, seed=seed, images=images
-        ).outputs["prepared"]
+        prepared = run(components.prepare_workers, **of_run, workers=workers, seed=seed, images=images).outputs[
+            "prepared"
+        ]
         with dsl.ParallelFor(downloaded.outputs["Output"], name="shards") as shard:
             evaluated_shard = evaluate_shard(
                 shard=shard,
@@ -163,7 +164,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
             evaluated=judged.outputs["evaluated"],
         )
 
-        return OUTPUTS(
+        return RunArtifacts(
             images=images,
             prepared=prepared,
             quality=quality,

@@ -8,7 +8,7 @@ __all__ = ["PooledStatistics", "ZeroSum"]
 
 
 @keras.saving.register_keras_serializable("metrifier")
-class ZeroSum(keras.constraints.Constraint):  # type: ignore[misc]
+class ZeroSum(keras.constraints.Constraint):
     """Keeps every filter's weights adding up to zero: what is left is a high-pass filter, blind to brightness."""
 
     def __call__(self, weights: Any) -> Any:
@@ -17,7 +17,7 @@ class ZeroSum(keras.constraints.Constraint):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("metrifier")
-class PooledStatistics(keras.layers.Layer):  # type: ignore[misc]
+class PooledStatistics(keras.layers.Layer):
     """Pools (N, H, W, C) features to the mean, standard deviation and maximum of each channel, (N, 3 C)."""
 
     def call(self, features: Any) -> Any:

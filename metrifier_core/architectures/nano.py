@@ -24,9 +24,7 @@ def nano() -> Any:
     inputs = keras.Input((None, None, 3), dtype="uint8")
     pixels = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
     # Noise and blur live in the high frequencies: some of the first filters may see nothing else.
-    texture = layers.Conv2D(8, 5, strides=2, padding="same", use_bias=False, kernel_constraint=ZeroSum())(
-        pixels
-    )
+    texture = layers.Conv2D(8, 5, strides=2, padding="same", use_bias=False, kernel_constraint=ZeroSum())(pixels)
     content = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(pixels)
     x = layers.ReLU()(layers.BatchNormalization()(layers.Concatenate()([texture, content])))
     pooled = [PooledStatistics()(x)]

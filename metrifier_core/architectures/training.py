@@ -15,9 +15,7 @@ class MetrifierSettings(Settings):
     crop: int = Field(224, ge=32, le=1024, description="pixels a side of what the network is shown")
     batch_size: int = Field(64, ge=2, le=4096)
     epochs: int = Field(20, ge=1, le=1000)
-    patience: int = Field(
-        5, ge=1, description="epochs without a better validation Spearman before training ends"
-    )
+    patience: int = Field(5, ge=1, description="epochs without a better validation Spearman before training ends")
     learning_rate: float = Field(2e-3, gt=0, le=1)
     flip: bool = Field(True, description="mirror half of the training views; not where left and right matter")
 

@@ -41,15 +41,11 @@ class DistortionSettings(Settings):
     def _apart(self) -> Self:
         both = sorted(set(self.types) & set(self.held_out))
         if both:
-            raise ValueError(
-                f"'{both[0]}' is in types and in held_out: a held-out distortion is never trained on"
-            )
+            raise ValueError(f"'{both[0]}' is in types and in held_out: a held-out distortion is never trained on")
         return self
 
 
-def choose_versions(
-    image_id: str, split: str, settings: DistortionSettings, seed: int
-) -> list[tuple[str, int]]:
+def choose_versions(image_id: str, split: str, settings: DistortionSettings, seed: int) -> list[tuple[str, int]]:
     """Chooses the versions of one source image: the pristine one and a sample of the distorted ones.
 
     Args:
@@ -70,8 +66,6 @@ def choose_versions(
         if settings.versions_per_source is not None and candidates:
             rng = np.random.default_rng(version_seed(seed, image_id, group))
             count = min(settings.versions_per_source, len(candidates))
-            candidates = [
-                candidates[index] for index in sorted(rng.choice(len(candidates), count, replace=False))
-            ]
+            candidates = [candidates[index] for index in sorted(rng.choice(len(candidates), count, replace=False))]
         chosen += candidates
     return chosen

@@ -24,6 +24,4 @@ def contrast(image: RgbImage, factor: float, rng: np.random.Generator) -> RgbIma
     levels = np.arange(256, dtype=np.float64)[:, None]
     # 256 values a channel: a table is exact, and cheaper than float maths on every pixel.
     table = np.rint((levels - mean) * factor + mean).clip(0, 255).astype(np.uint8)
-    return np.ascontiguousarray(
-        np.stack([table[image[:, :, channel], channel] for channel in range(3)], axis=-1)
-    )
+    return np.ascontiguousarray(np.stack([table[image[:, :, channel], channel] for channel in range(3)], axis=-1))

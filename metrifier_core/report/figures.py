@@ -270,9 +270,7 @@ def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme =
         axes.imshow(decode_image(example.png), interpolation="auto")
         condition = f"{example.distortion} {example.severity}" if example.severity else example.distortion
         axes.set_title(_shortened(condition), fontsize=8, color=theme.muted, pad=3, parse_math=False)
-        axes.set_xlabel(
-            f"predicted {example.predicted:.2f}\ntrue {example.quality:.2f}", fontsize=9, color=theme.ink
-        )
+        axes.set_xlabel(f"predicted {example.predicted:.2f}\ntrue {example.quality:.2f}", fontsize=9, color=theme.ink)
     return _png(figure)
 
 

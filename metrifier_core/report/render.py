@@ -130,9 +130,7 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     if metrics["unseen_distortions"]:
         unseen = _headline(metrics["unseen_distortions"]["workers"])["rho"]
         if unseen is not None:
-            sentences.append(
-                f"On distortions it was never trained on, the metrifier reaches {_decimal(unseen)}."
-            )
+            sentences.append(f"On distortions it was never trained on, the metrifier reaches {_decimal(unseen)}.")
     return " ".join(sentences)
 
 

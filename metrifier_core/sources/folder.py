@@ -34,9 +34,7 @@ def list_folder(settings: FolderSource) -> list[SourceItem]:
     root = Path(settings.root)
     if not root.is_dir():
         raise ValueError(f"source.root: there is no folder {root}")
-    classes = sorted(
-        folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")
-    )
+    classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     if not classes:
         raise ValueError(f"source.root: {root} has no class folders (expected {root}/CLASS/IMAGE)")
     return [

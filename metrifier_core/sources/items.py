@@ -29,9 +29,7 @@ class SourceItem:
 class SourceSettings(Settings):
     """What every kind of source can be asked."""
 
-    max_sources: int | None = Field(
-        None, ge=1, description="use at most this many source images, evenly chosen"
-    )
+    max_sources: int | None = Field(None, ge=1, description="use at most this many source images, evenly chosen")
 
 
 def choose_items(items: Sequence[SourceItem], max_sources: int | None) -> list[SourceItem]:

@@ -41,9 +41,7 @@ def list_manifest(settings: ManifestSource) -> list[SourceItem]:
             where = f"source.manifest: {manifest}, line {reader.line_num}"
             path, label = row["path"], row["label_index"]
             if not path or not label or not label.isascii() or not label.isdigit():
-                raise ValueError(
-                    f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0"
-                )
+                raise ValueError(f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0")
             if path in items:
                 raise ValueError(f"{where}: '{path}' stands there twice")
             items[path] = SourceItem(path, int(label), (root / path).read_bytes)

@@ -46,9 +46,7 @@ def distort(distortions: Mapping[str, Any], seed: int, images: Path, shard: str,
     """
     settings = DistortionSettings.model_validate(distortions)
     source = shard_file(images, "images", shard)
-    identity = fingerprint(
-        "distort", {**settings.model_dump(), "seed": seed}, [str(read_fingerprint(source))]
-    )
+    identity = fingerprint("distort", {**settings.model_dump(), "seed": seed}, [str(read_fingerprint(source))])
 
     def make(row: dict[str, Any]) -> list[dict[str, Any]]:
         """Makes all versions of one source image from one decoding."""

@@ -50,9 +50,7 @@ def _check(entry: tuple[SourceItem, Split]) -> _Checked:
     return _Checked(item, split, data, None)
 
 
-def _write_shard(
-    entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str
-) -> None:
+def _write_shard(entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str) -> None:
     """Writes a shard's images and, last, its rejected ones: the second file says that both are complete."""
     rejected = []
     with open_writer(shard_file(folder, "images", shard), IMAGES, identity) as writer:
@@ -112,15 +110,11 @@ def download(
             _write_shard(entries, folder, shard, seed, identity)
 
         accepted = Counter(
-            row["split"]
-            for shard in names
-            for row in read_rows(shard_file(folder, "images", shard), ["split"])
+            row["split"] for shard in names for row in read_rows(shard_file(folder, "images", shard), ["split"])
         )
         for split in ("calibration", "train", "validation", "test"):
             if not accepted[split]:
-                raise ValueError(
-                    f"no usable image for the split '{split}': use more sources or larger splits"
-                )
+                raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
         with open_writer(folder / "rejected.parquet", REJECTED, identity) as writer:
             for shard in names:
                 for row in read_rows(shard_file(folder, "rejected", shard)):

@@ -32,9 +32,7 @@ _PACKAGES = ("metrifier", "numpy", "opencv-python-headless", "onnxruntime", "pil
 Columns = dict[str, NDArray[Any]]
 
 
-def _held_out_tcp(
-    losses: Sequence[Path], workers: Sequence[str]
-) -> dict[str, dict[tuple[str, str, int], float]]:
+def _held_out_tcp(losses: Sequence[Path], workers: Sequence[str]) -> dict[str, dict[tuple[str, str, int], float]]:
     """Reads the held-out workers' true-class probabilities of the test versions, by version."""
     found: dict[str, dict[tuple[str, str, int], float]] = {name: {} for name in workers}
     columns = ["worker", "image_id", "distortion", "severity", "tcp"]
@@ -45,9 +43,7 @@ def _held_out_tcp(
     return found
 
 
-def _judge_test_versions(
-    model: Path, dataset: QualityDataset
-) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+def _judge_test_versions(model: Path, dataset: QualityDataset) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
     """Scores every test version with the metrifier and with the variance of the Laplacian."""
     metrifier = Metrifier.load(model)
 
@@ -103,13 +99,10 @@ def _metrics(
         # The same draws for every worker: their intervals are of one bootstrap.
         rng = np.random.default_rng(seed)
         found = rank_correlations(scores, target[keep], image_id, condition, replicates=replicates, rng=rng)
-        workers[name] = {
-            level: _beside_ceiling(found["predicted"][level], found["quality"][level]) for level in LEVELS
-        }
+        workers[name] = {level: _beside_ceiling(found["predicted"][level], found["quality"][level]) for level in LEVELS}
         if name == "mean":
             baselines = {
-                baseline: {level: _as_json(found[baseline][level]) for level in LEVELS}
-                for baseline in _BASELINES
+                baseline: {level: _as_json(found[baseline][level]) for level in LEVELS} for baseline in _BASELINES
             }
     sources = len(np.unique(image_id))
     return {"rows": int(keep.sum()), "sources": sources, "workers": workers, "baselines": baselines}
@@ -134,9 +127,7 @@ def _write_report(
     from metrifier_core.report import Example, ReportData, examples_sheet, render_report
 
     # Evenly from the lowest to the highest score; ties and order are settled by the version's identity.
-    order = table.sort_by(
-        [("predicted", "ascending"), ("image_id", "ascending"), ("distortion", "ascending")]
-    )
+    order = table.sort_by([("predicted", "ascending"), ("image_id", "ascending"), ("distortion", "ascending")])
     places = np.unique(np.linspace(0, len(table) - 1, _EXAMPLES).round().astype(int))
     chosen = order.take(places).to_pylist()
     wanted = {(row["image_id"], row["distortion"], row["severity"]) for row in chosen}
@@ -221,9 +212,7 @@ def evaluate_spearman(
     unseen = np.isin([row["distortion"] for row in rows], settings.distortions.held_out)
     replicates, seed = settings.evaluation.bootstrap_replicates, settings.seed
     found = _metrics(columns, held_out, ~unseen, replicates, seed)
-    found["unseen_distortions"] = (
-        _metrics(columns, held_out, unseen, replicates, seed) if unseen.any() else None
-    )
+    found["unseen_distortions"] = _metrics(columns, held_out, unseen, replicates, seed) if unseen.any() else None
 
     inputs = [str(read_fingerprint(quality_file)), Metrifier.load(model).card.fingerprint]
     identity = fingerprint("evaluate_spearman", dict(config), inputs)

@@ -46,9 +46,7 @@ def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path
 
     ordered = sorted(_read_split(images, "worker_train"), key=lambda image: image[0])
     if not ordered:
-        raise ValueError(
-            "no usable image for the split 'worker_train', on which miniature workers are trained"
-        )
+        raise ValueError("no usable image for the split 'worker_train', on which miniature workers are trained")
     labels = np.array([label for _, _, label in ordered], np.int64)
     path = folder / f"{name}.onnx"
     train_miniature(spec, [image for _, image, _ in ordered], labels, _count_classes(images), seed, path)
@@ -57,7 +55,7 @@ def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path
 
 def _count_classes(images: Path) -> int:
     """Counts the classes of the source by its largest label."""
-    return 1 + max(row["label"] for path in tables([images], "images") for row in read_rows(path, ["label"]))
+    return 1 + max(int(row["label"]) for path in tables([images], "images") for row in read_rows(path, ["label"]))
 
 
 def _copy(name: str, spec: ExportedSpec, folder: Path) -> Path:
@@ -99,9 +97,7 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
     """
     settings = WorkerSettings.model_validate(workers)
     source = read_fingerprint(tables([images], "images")[0])
-    identity = fingerprint(
-        "prepare_workers", {**settings.model_dump(mode="json"), "seed": seed}, [str(source)]
-    )
+    identity = fingerprint("prepare_workers", {**settings.model_dump(mode="json"), "seed": seed}, [str(source)])
     accuracies = {}
     with partial_folder(output, "prepare_workers", identity) as folder:
         for index, name in enumerate(settings.names):
@@ -127,9 +123,7 @@ def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, 
     logits, labels = _calibration_logits(worker, images)
     classes = logits.shape[1]
     if labels.max() >= classes:
-        raise ValueError(
-            f"worker '{name}' knows {classes} classes, but an image has the label {labels.max()}"
-        )
+        raise ValueError(f"worker '{name}' knows {classes} classes, but an image has the label {labels.max()}")
     temperature = fit_temperature(logits, labels)
     return WorkerCard(
         name=name,

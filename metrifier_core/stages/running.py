@@ -54,9 +54,7 @@ def partial_folder(output: Path, name: str, identity: str) -> Iterator[Path]:
         The folder, with the pieces that an earlier, killed attempt had finished.
     """
     home = os.environ.get(PARTIAL_VARIABLE)
-    folder = (
-        output.with_name(f"{output.name}.partial") if home is None else Path(home) / f"{name}-{identity[:16]}"
-    )
+    folder = output.with_name(f"{output.name}.partial") if home is None else Path(home) / f"{name}-{identity[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     for leftover in folder.glob("*.partial"):

@@ -47,9 +47,9 @@ def _training_batches(
 
     def view(sample: tuple[dict[str, Any], NDArray[np.float64]]) -> tuple[NDArray[np.uint8], float]:
         row, draws = sample
-        return random_view(
-            decode_image(row["image"]["bytes"]), settings.crop, draws, flip=settings.flip
-        ), row["quality"]
+        return random_view(decode_image(row["image"]["bytes"]), settings.crop, draws, flip=settings.flip), row[
+            "quality"
+        ]
 
     for batch in batched(parallel_map(view, _shuffled(dataset, rng)), settings.batch_size):
         yield (
@@ -122,9 +122,7 @@ def _fit(
                 "validation_spearman": spearman,
             }
         )
-        say(
-            f"train epoch {epoch}: loss {loss:.4f}, validation loss {validation_loss:.4f}, Spearman {spearman:.4f}"
-        )
+        say(f"train epoch {epoch}: loss {loss:.4f}, validation loss {validation_loss:.4f}, Spearman {spearman:.4f}")
         if spearman > best.spearman:
             best = _Best(epoch, spearman, network.get_weights())
         elif epoch - best.epoch >= settings.patience:

@@ -48,9 +48,7 @@ def worker_evaluate(workers: Path, worker: str, versions: Path, shard: str, outp
     """
     model, card = load_worker(workers, worker)
     source = only_table(versions, "versions")
-    identity = fingerprint(
-        "worker_evaluate", {"worker": worker}, [card.fingerprint, str(read_fingerprint(source))]
-    )
+    identity = fingerprint("worker_evaluate", {"worker": worker}, [card.fingerprint, str(read_fingerprint(source))])
     splits = ["test"] if card.role == "held-out" else None
     total = count_rows(source, splits)
     with open_writer(shard_file(output, "losses", shard), LOSSES, identity) as writer:

@@ -90,9 +90,7 @@ def rank_correlations(
     bootstrap = [level_means(_draw(len(images), rng)) for _ in range(replicates if len(images) > 1 else 0)]
     replicated = np.array(bootstrap).reshape(-1, *rho.shape)
     return {
-        name: {
-            level: _estimate(rho[row, column], replicated[:, row, column]) for row, level in enumerate(LEVELS)
-        }
+        name: {level: _estimate(rho[row, column], replicated[:, row, column]) for row, level in enumerate(LEVELS)}
         for column, name in enumerate(scores)
     }
 
@@ -190,9 +188,7 @@ def _check(
     columns = {"target": target, "image_id": image_id, "condition": condition, **named_scores}
     for name, column in columns.items():
         if column.shape != (len(target),):
-            raise ValueError(
-                f"The {name} needs one value a version, shape ({len(target)},), not {column.shape}."
-            )
+            raise ValueError(f"The {name} needs one value a version, shape ({len(target)},), not {column.shape}.")
     for name, column in {"target": target, **named_scores}.items():
         if np.isnan(column).any():
             raise ValueError(f"The {name} holds NaN.")

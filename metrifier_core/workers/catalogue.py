@@ -82,7 +82,5 @@ def load_weights_file(name: str, spec: ExportedSpec) -> Path:
         raise ValueError(f"workers.catalogue.{name}.file: there is no file {path}")
     found = file_sha256(path)
     if found != spec.sha256:
-        raise ValueError(
-            f"workers.catalogue.{name}.sha256: {path} has {found}, the catalogue says {spec.sha256}"
-        )
+        raise ValueError(f"workers.catalogue.{name}.sha256: {path} has {found}, the catalogue says {spec.sha256}")
     return path

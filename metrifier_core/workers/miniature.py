@@ -70,9 +70,7 @@ def _inverted_residual(x: Tensor) -> Tensor:
         wide = _convolve(x, 4 * x.shape[-1], kernel=1)
         wide = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)(wide)
         wide = layers.ReLU(max_value=6.0)(layers.BatchNormalization(momentum=_MOMENTUM)(wide))
-        narrow = layers.BatchNormalization(momentum=_MOMENTUM)(
-            layers.Conv2D(filters, 1, use_bias=False)(wide)
-        )
+        narrow = layers.BatchNormalization(momentum=_MOMENTUM)(layers.Conv2D(filters, 1, use_bias=False)(wide))
         x = layers.Add()([x, narrow]) if strides == 1 and x.shape[-1] == filters else narrow
     return layers.GlobalAveragePooling2D()(_convolve(x, 96, kernel=1))
 
@@ -86,9 +84,7 @@ def _inception(x: Tensor) -> Tensor:
         pooled = _convolve(layers.MaxPooling2D(3, strides=1, padding="same")(x), filters, kernel=1)
         three = _convolve(_convolve(x, filters, kernel=1), filters)
         five = _convolve(_convolve(_convolve(x, filters, kernel=1), filters), filters)
-        x = layers.MaxPooling2D()(
-            layers.Concatenate()([_convolve(x, filters, kernel=1), three, five, pooled])
-        )
+        x = layers.MaxPooling2D()(layers.Concatenate()([_convolve(x, filters, kernel=1), three, five, pooled]))
     return layers.GlobalAveragePooling2D()(_convolve(x, 96))
 
 

@@ -39,6 +39,7 @@ def normalise(
     image: RgbImage, scale: float, mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
     """Computes (x * scale - mean) / std, channel by channel in RGB order."""
-    factor = np.float32(scale) / np.asarray(std, np.float32)
-    offset = np.asarray(mean, np.float32) / np.asarray(std, np.float32)
-    return image.astype(np.float32) * factor - offset
+    deviation = np.asarray(std, np.float32)
+    factor = np.asarray(scale / deviation, np.float32)
+    offset = np.asarray(np.asarray(mean, np.float32) / deviation, np.float32)
+    return np.asarray(image.astype(np.float32) * factor - offset, np.float32)

@@ -52,16 +52,12 @@ class WorkerSettings(Settings):
                 raise ValueError(f"{role}: a worker is named twice")
         both = sorted(set(self.label) & set(self.held_out))
         if both:
-            raise ValueError(
-                f"'{both[0]}' is in label and in held_out: a worker that makes the label cannot judge it"
-            )
+            raise ValueError(f"'{both[0]}' is in label and in held_out: a worker that makes the label cannot judge it")
         families = {known[name].family for name in self.label}
         related = sorted(name for name in self.held_out if known[name].family in families)
         if related:
             family = known[related[0]].family
-            raise ValueError(
-                f"held_out: '{related[0]}' is of the family '{family}', which also has a label worker"
-            )
+            raise ValueError(f"held_out: '{related[0]}' is of the family '{family}', which also has a label worker")
         # Only what the run uses travels on, so that an unrelated entry never makes work stale.
         used = {name: known[name] for name in [*self.label, *self.held_out]}
         object.__setattr__(self, "catalogue", used)

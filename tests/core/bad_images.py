@@ -35,9 +35,7 @@ def turned(orientation: int) -> Image.Exif:
     return exif
 
 
-def make_png(
-    width: int, height: int, colour_type: int, rows: bytes, *, depth: int = 8, extra: bytes = b""
-) -> bytes:
+def make_png(width: int, height: int, colour_type: int, rows: bytes, *, depth: int = 8, extra: bytes = b"") -> bytes:
     """A PNG by hand: `rows` as the standard has them before compression, `extra` whole chunks."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     chunks = [make_chunk(b"IHDR", header), extra, make_chunk(b"IDAT", zlib.compress(rows))]

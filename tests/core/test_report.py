@@ -59,8 +59,7 @@ def make_predictions(seed: int = 0) -> pa.Table:
     ]
     quality = np.array([1 - severity / 6 for _ in range(4) for _, severity in conditions])
     noisy = {
-        name: np.clip(quality + rng.normal(0, 0.1, len(rows)), 0, 1)
-        for name in ("predicted", "quality", "held_out")
+        name: np.clip(quality + rng.normal(0, 0.1, len(rows)), 0, 1) for name in ("predicted", "quality", "held_out")
     }
     columns = {key: [row[key] for row in rows] for key in rows[0]}
     columns["severity"] = pa.array(columns["severity"], pa.int32())
@@ -335,8 +334,7 @@ def test_hostile_names_are_only_text() -> None:
         predictions=data.predictions.set_column(2, "distortion", distortion),
         training=data.training,
         workers=[
-            dict.fromkeys(("name", "family", "role", "sha256"), HOSTILE)
-            | {"clean_accuracy": 1, "temperature": 1}
+            dict.fromkeys(("name", "family", "role", "sha256"), HOSTILE) | {"clean_accuracy": 1, "temperature": 1}
         ],
         dataset={HOSTILE: HOSTILE},
         rejected=[{"path": HOSTILE, "reason": HOSTILE}],
@@ -379,9 +377,7 @@ def test_the_report_opens_with_the_verdict(page: Page) -> None:
 
 correlations = st.none() | st.floats(-1, 1)
 results = st.fixed_dictionaries(dict.fromkeys(("rho", "low", "high", "ceiling", "share"), correlations))
-named_results = st.dictionaries(
-    st.sampled_from(["mean", "vit", "swin"]), st.fixed_dictionaries({"global": results})
-)
+named_results = st.dictionaries(st.sampled_from(["mean", "vit", "swin"]), st.fixed_dictionaries({"global": results}))
 
 
 @given(

@@ -1,0 +1,99 @@
+"""The command line: `metrifier score`."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from metrifier_core._version import __version__
+
+__all__ = ["main"]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"metrifier {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def metrifier(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Predict how well image classifiers will do on images: 0 is not at all, 1 is as well as ever."""
+
+
+@contextmanager
+def _open_output(output: str) -> Iterator[TextIO]:
+    if output == "-":
+        yield sys.stdout
+        return
+    try:
+        with Path(output).open("w", newline="", encoding="utf-8") as stream:
+            yield stream
+    except OSError as error:
+        typer.echo(f"--output {output}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _walk(paths: list[Path]) -> list[Path]:
+    """Lists files, and the files below folders."""
+    from metrifier_core.sources import list_files
+
+    return [file for path in paths for file in (list_files(path) if path.is_dir() else [path])]
+
+
+@app.command()
+def score(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files, and folders of them.")],
+    model: Annotated[
+        str, typer.Option(help="The model folder of a run, or an MLflow URI such as models:/metrifier@champion.")
+    ],
+    output: Annotated[str, typer.Option(help="CSV file with the columns path, quality, error; - prints it.")] = "-",
+) -> None:
+    """Score images, best 1, worst 0.
+
+    A file that cannot be used gets a row with its error; the others are scored, and the exit status is 1.
+
+    Examples:
+        metrifier score photo.jpg --model runs/digits/model
+
+        metrifier score photos/ more/ --model models:/metrifier@champion --output scores.csv
+    """
+    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.progress import progress
+
+    try:
+        loaded = Metrifier.load(model)
+    except (ValueError, ImportError) as error:
+        typer.echo(f"--model {model}: {error}", err=True)
+        raise typer.Exit(2) from None
+    files = _walk(paths)
+    failed = 0
+    with _open_output(output) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["path", "quality", "error"])
+        for found in progress(loaded.evaluate_many(files), "score", total=len(files), unit="image"):
+            failed += found.error is not None
+            quality = "" if found.quality is None else f"{found.quality:.6f}"
+            writer.writerow([found.path, quality, found.error or ""])
+    if not files:
+        typer.echo("there are no files to score", err=True)
+    if failed:
+        typer.echo(f"{failed} of {len(files)} files could not be scored; their errors stand in the table", err=True)
+    if failed or not files:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

@@ -1,0 +1,63 @@
+"""Writes the pipeline for a cluster: `python -m pipelines.compile --config CONFIG --image IMAGE --output FILE`."""
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metrifier_core import __version__
+from metrifier_core.config import ConfigError, RunConfig, load_config
+
+__all__ = ["app", "compile_pipeline"]
+
+
+def compile_pipeline(config: RunConfig, image: str, output: Path) -> None:
+    """Writes the pipeline as YAML, the config's sections being the defaults of its parameters.
+
+    Args:
+        config: What the pipeline runs unless its submitter says otherwise.
+        image: Container image of every component.
+        output: The YAML file.
+    """
+    with warnings.catch_warnings():
+        # KFP warns of its own use of deprecated names.
+        warnings.simplefilter("ignore")
+        from kfp.compiler import Compiler
+
+        from pipelines.metrifier_pipeline import build_pipeline
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        Compiler().compile(build_pipeline(image), str(output), pipeline_parameters=config.pipeline_arguments())
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    config: Annotated[Path, typer.Option(help="A YAML file such as configs/digits.yaml.")],
+    image: Annotated[str, typer.Option(help="Container image of every component.")] = f"metrifier-python:{__version__}",
+    output: Annotated[Path, typer.Option(help="Where the pipeline goes.")] = Path("build/metrifier.yaml"),
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that stand above the file.")
+    ] = None,
+) -> None:
+    """Write the pipeline as YAML, to be submitted with `kfp run create`.
+
+    Examples:
+        python -m pipelines.compile --config configs/digits.yaml --image registry.example/metrifier-python:0.1.0
+
+        kfp --endpoint URL run create -e metrifier -r my-run -f build/metrifier.yaml seed=1
+    """
+    try:
+        loaded = load_config(config, overrides or [])
+    except ConfigError as error:
+        typer.echo(f"{config}: nothing was written, the config is wrong:\n{error}", err=True)
+        raise typer.Exit(2) from None
+    compile_pipeline(loaded, image, output)
+    typer.echo(f"{output}: submit it with kfp --endpoint URL run create -e {loaded.tracking.experiment} -f {output}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,150 @@
+"""Runs the pipeline in child processes on this machine, and takes up what an earlier run had finished."""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import metrifier_core
+from metrifier_core.config import ConfigError, RunConfig
+from metrifier_core.progress import LINE_PREFIX
+from metrifier_core.sources import list_items
+from metrifier_core.stages.running import PARTIAL_VARIABLE
+from metrifier_core.workers import ExportedSpec, load_weights_file
+from pipelines.results import publish
+
+__all__ = ["RunError", "check_inputs", "run_locally"]
+
+_RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
+_SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
+
+
+class RunError(RuntimeError):
+    """A pipeline that did not get to its end; the message has the stage and its reason."""
+
+
+class _StageLines(io.TextIOBase):
+    """Keeps the whole log in a file and passes on the lines that stages say about themselves."""
+
+    def __init__(self, log: TextIO, terminal: TextIO) -> None:
+        self._log = log
+        self._terminal = terminal
+        self._started = time.monotonic()
+        self._rest = ""
+        self.failures: list[str] = []
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            said = line.strip()
+            if said.startswith(LINE_PREFIX):
+                said = said.removeprefix(LINE_PREFIX)
+                if ": failed: " in said:
+                    self.failures.append(said)
+                minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+                self._terminal.write(f"[{minutes:02d}:{seconds:02d}] {said}\n")
+                self._terminal.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        self._log.flush()
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Looks at everything that the run will read, so that a long one does not fail late.
+
+    Raises:
+        ConfigError: A source or a weights file is missing or is another one; the message names the key.
+    """
+    try:
+        if not list_items(config.source):
+            raise ConfigError("source: there are no images")
+        for name, spec in config.workers.catalogue.items():
+            if isinstance(spec, ExportedSpec):
+                load_weights_file(name, spec)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _code_digest() -> str:
+    """Identifies the code, so that what other code made is never taken for this one's."""
+    digest = hashlib.sha256()
+    root = Path(metrifier_core.__file__).parents[1]
+    for folder in _SOURCE_FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _only_run(folder: Path) -> Iterator[None]:
+    """Keeps a second run out of the folder of one that is going on; a killed run lets go by itself."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another run is going on in {folder}; wait for it, or set another name=...") from None
+        yield
+
+
+def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal: TextIO = sys.stdout) -> Path:
+    """Runs the pipeline in child processes, taking up what an earlier run of the same name had finished.
+
+    Args:
+        config: What to run.
+        runs: The folder of all runs.
+        fresh: Whether to forget what an earlier run had finished.
+        terminal: Where the stages' progress is written.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        RunError: A stage failed, or another run is going on in the folder.
+    """
+    with warnings.catch_warnings():
+        # KFP warns of its own use of deprecated names.
+        warnings.simplefilter("ignore")
+        from kfp import local
+
+        from pipelines.metrifier_pipeline import build_pipeline
+
+    folder = (runs / config.name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks = folder / "tasks"
+    partial = folder / "partial"
+    with _only_run(folder), (folder / "log.txt").open("a", encoding="utf-8") as log:
+        if fresh:
+            for stale in (tasks, partial):
+                shutil.rmtree(stale, ignore_errors=True)
+        code = _code_digest()
+        settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        identity = hashlib.sha256(f"{code}{settings}".encode()).hexdigest()[:12]
+        os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        os.environ[PARTIAL_VARIABLE] = str(partial)
+        os.environ[_RUN_ID_VARIABLE] = f"{config.name}-{identity}"
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), enable_caching=True)
+        lines = _StageLines(log, terminal)
+        try:
+            with contextlib.redirect_stdout(lines), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pipeline = build_pipeline(f"metrifier-python:{metrifier_core.__version__}-{code}")
+                outputs = pipeline(**config.pipeline_arguments()).outputs
+        except RuntimeError as error:
+            reason = "; ".join(lines.failures) or str(error)
+            raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}") from error
+        publish(outputs, folder)
+    return folder

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic_core import ErrorDetails
 
 from metrifier_core.architectures import MetrifierSettings
 from metrifier_core.distortions import DistortionSettings
-from metrifier_core.settings import Settings
+from metrifier_core.settings import Settings, closest
 from metrifier_core.sources import Source
 from metrifier_core.splits import SPLITS, Split, SplitRule
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
+from metrifier_core.yaml import read_yaml
 
 __all__ = ["ConfigError", "EvaluationSettings", "RunConfig", "TrackingSettings", "load_config"]
 
@@ -69,17 +69,33 @@ class RunConfig(Settings):
         return arguments
 
 
-def _mistakes(error: ValidationError) -> str:
-    """Writes a line a mistake: the key, then what is wrong."""
-    tags = {"digits", "folder", "manifest", "onnx", "miniature"}
-    lines = []
-    for mistake in error.errors():
-        location = [str(part) for part in mistake["loc"] if part not in tags]
-        message = mistake["msg"].removeprefix("Value error, ")
-        given = mistake["input"]
-        shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
-        lines.append(f"{'.'.join(location) or 'config'}: {message}{shown}")
-    return "\n".join(lines)
+def _describe(mistake: ErrorDetails) -> str:
+    """Writes a mistake as a line: the key as an override would name it, then what is wrong."""
+    place, given, context = list(mistake["loc"]), mistake["input"], mistake.get("ctx", {})
+    # Into what lies below a union, pydantic puts the kind of the source or the format of the worker.
+    if place[:1] == ["source"]:
+        del place[1:2]
+    elif place[:2] == ["workers", "catalogue"]:
+        del place[3:4]
+    match mistake["type"]:
+        case "value_error":
+            message = str(context["error"])
+        case "missing":
+            message = "is missing"
+        case "union_tag_not_found":
+            place.append(context["discriminator"].strip("'"))
+            message = "is missing"
+        case "union_tag_invalid":
+            place.append(context["discriminator"].strip("'"))
+            allowed = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
+            message = f"unknown {place[-1]} '{context['tag']}', {closest(context['tag'], allowed)}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            message = "should be a section with keys of its own"
+        case _:
+            message = mistake["msg"]
+            if isinstance(given, str | int | float | None):
+                message += f" (got {'nothing' if given is None else repr(given)})"
+    return ": ".join(filter(None, [".".join(map(str, place)), message]))
 
 
 def _override(values: dict[str, Any], assignment: str) -> None:
@@ -92,7 +108,10 @@ def _override(values: dict[str, Any], assignment: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise ConfigError(f"{key}: '{section}' is not a section")
-    values[last] = YAML(typ="safe", pure=True).load(text)
+    try:
+        values[last] = read_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from error
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -111,14 +130,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     if not path.is_file():
         raise ConfigError(f"there is no config {path}")
     try:
-        values = YAML(typ="safe", pure=True).load(path)
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path} holds no settings")
-        for assignment in overrides:
-            _override(values, assignment)
-    except YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+        values = read_yaml(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no settings")
+    for assignment in overrides:
+        _override(values, assignment)
     try:
         return RunConfig.model_validate(values, context={"folder": path.parent.resolve()})
     except ValidationError as error:
-        raise ConfigError(_mistakes(error)) from error
+        raise ConfigError("\n".join(map(_describe, error.errors()))) from error

@@ -2,11 +2,19 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-__all__ = ["ConfigPath", "Settings", "closest"]
+__all__ = ["ConfigPath", "Settings", "check_different", "closest"]
 
 
 def closest(name: str, allowed: list[str]) -> str:
@@ -23,6 +31,17 @@ def closest(name: str, allowed: list[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(sorted(allowed))}"
 
 
+def check_different(names: list[str]) -> None:
+    """Refuses a list that has a name twice.
+
+    Raises:
+        ValueError: The message has the name.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"'{name}' is named twice")
+
+
 def _resolve(path: str, info: ValidationInfo) -> str:
     folder = (info.context or {}).get("folder")
     return path if folder is None else str((Path(folder) / Path(path).expanduser()).resolve())
@@ -37,12 +56,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _refuse_unknown_keys(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            unknown = [str(key) for key in values if key not in cls.model_fields]
-            if unknown:
-                hints = (f"unknown key '{key}', {closest(key, list(cls.model_fields))}" for key in unknown)
-                raise ValueError("; ".join(hints))
-        return values
+    def _hint_at_unknown_keys(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            mistakes: list[Any] = list(error.errors())
+            for mistake in mistakes:
+                if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) == 1:
+                    hint = closest(mistake["loc"][0], list(cls.model_fields))
+                    mistake.update(type="value_error", ctx={"error": ValueError(f"unknown key, {hint}")})
+            raise ValidationError.from_exception_data(cls.__name__, mistakes) from None

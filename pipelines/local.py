@@ -1,5 +1,6 @@
 """Runs the pipeline on this machine: `python -m pipelines.local CONFIG [key=value ...]`."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -47,8 +48,8 @@ def main(
     except RunError as error:
         typer.echo(f"failed: {error}\nRun the same command again to go on from here.", err=True)
         raise typer.Exit(1) from None
-    console.print(metrics_table(folder))
-    shown = os.path.relpath(folder)
+    console.print(metrics_table(json.loads((folder / "metrics.json").read_text())))
+    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     database = os.environ["MLFLOW_TRACKING_URI"].replace(str(folder), shown)
     typer.echo(f"Report:          {shown}/report.html")
     typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {database}")

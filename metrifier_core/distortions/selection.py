@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from metrifier_core.distortions.registry import PRISTINE, SEVERITIES, get_distortion, version_seed
-from metrifier_core.settings import Settings
+from metrifier_core.settings import Settings, check_different
 
 __all__ = ["DistortionSettings", "choose_versions"]
 
@@ -26,15 +26,14 @@ class DistortionSettings(Settings):
     def _known(cls, names: list[str]) -> list[str]:
         for name in names:
             get_distortion(name)
-        if len(set(names)) < len(names):
-            raise ValueError("a distortion is named twice")
+        check_different(names)
         return names
 
     @field_validator("severities")
     @classmethod
     def _in_range(cls, severities: list[int]) -> list[int]:
         if len(set(severities)) < len(severities) or not set(severities) <= set(SEVERITIES):
-            raise ValueError(f"severities are different numbers from {SEVERITIES[0]} to {SEVERITIES[-1]}")
+            raise ValueError(f"{severities}: expected different numbers from {SEVERITIES[0]} to {SEVERITIES[-1]}")
         return severities
 
     @model_validator(mode="after")

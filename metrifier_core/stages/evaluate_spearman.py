@@ -77,7 +77,10 @@ def _as_json(estimate: Estimate) -> dict[str, float | None]:
 
 def _beside_ceiling(estimate: Estimate, ceiling: Estimate) -> dict[str, float | None]:
     """Puts a correlation beside what the label workers themselves reach."""
-    share = estimate.rho / ceiling.rho if estimate.rho is not None and ceiling.rho else None
+    share = None
+    # Of a ceiling that is no better than chance there is no share.
+    if estimate.rho is not None and ceiling.rho is not None and ceiling.rho > 0:
+        share = estimate.rho / ceiling.rho
     return {**_as_json(estimate), "ceiling": ceiling.rho, "share": share}
 
 

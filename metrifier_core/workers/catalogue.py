@@ -10,6 +10,7 @@ from metrifier_core.settings import ConfigPath, Settings
 
 __all__ = [
     "ExportedSpec",
+    "MiniatureArchitecture",
     "MiniatureSpec",
     "ModelInterface",
     "WorkerSpec",
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 Triple = tuple[float, float, float]
+MiniatureArchitecture = Literal["plain", "vgg", "residual", "inverted_residual", "inception"]
 
 
 class MiniatureSpec(Settings):
@@ -25,7 +27,7 @@ class MiniatureSpec(Settings):
 
     format: Literal["miniature"]
     family: str
-    architecture: str
+    architecture: MiniatureArchitecture
     epochs: int = Field(30, ge=1, le=1000)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.images import RgbImage
 from metrifier_core.progress import progress
-from metrifier_core.workers.catalogue import MiniatureSpec, ModelInterface
+from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec, ModelInterface
 from metrifier_core.workers.preprocessing import centre_crop
 
 __all__ = ["INTERFACE", "MINIATURES", "build_miniature", "train_miniature"]
@@ -88,7 +88,7 @@ def _inception(x: Tensor) -> Tensor:
     return layers.GlobalAveragePooling2D()(_convolve(x, 96))
 
 
-_BODIES: dict[str, Callable[[Tensor], Tensor]] = {
+_BODIES: dict[MiniatureArchitecture, Callable[[Tensor], Tensor]] = {
     "plain": _plain,
     "vgg": _vgg,
     "residual": _residual,
@@ -103,7 +103,7 @@ MINIATURES: dict[str, MiniatureSpec] = {
 """The catalogue entries that every run has."""
 
 
-def build_miniature(architecture: str, classes: int) -> Any:
+def build_miniature(architecture: MiniatureArchitecture, classes: int) -> Any:
     """Builds an untrained miniature.
 
     Args:

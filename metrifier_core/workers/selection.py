@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from metrifier_core.settings import Settings, closest
+from metrifier_core.settings import Settings, check_different, closest
 from metrifier_core.workers.catalogue import WorkerSpec
 from metrifier_core.workers.miniature import MINIATURES
+from metrifier_core.yaml import read_yaml
 
 __all__ = ["WorkerSettings"]
 
@@ -31,33 +30,38 @@ class WorkerSettings(Settings):
         path = (Path((info.context or {}).get("folder", ".")) / Path(value).expanduser()).resolve()
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
-        try:
-            entries = YAML(typ="safe", pure=True).load(path)
-        except YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {error}") from error
+        entries = read_yaml(path)
+        if not isinstance(entries, dict):
+            raise ValueError(f"{path} holds no workers")
         # Paths in a catalogue are relative to the catalogue.
-        for name, entry in (entries or {}).items():
+        for entry in entries.values():
             if isinstance(entry, dict) and isinstance(entry.get("file"), str):
-                entries[name]["file"] = str((path.parent / entry["file"]).resolve())
+                entry["file"] = str((path.parent / Path(entry["file"]).expanduser()).resolve())
         return entries
+
+    @field_validator("label", "held_out")
+    @classmethod
+    def _known(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        check_different(names)
+        # Where the catalogue is wrong itself, nothing is known of what stands in it.
+        if "catalogue" in info.data:
+            known = {**MINIATURES, **info.data["catalogue"]}
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"unknown worker '{name}', {closest(name, list(known))}")
+        return names
 
     @model_validator(mode="after")
     def _choose(self) -> Self:
         known = {**MINIATURES, **self.catalogue}
-        for role, chosen in (("label", self.label), ("held_out", self.held_out)):
-            for name in chosen:
-                if name not in known:
-                    raise ValueError(f"{role}: unknown worker '{name}', {closest(name, list(known))}")
-            if len(set(chosen)) < len(chosen):
-                raise ValueError(f"{role}: a worker is named twice")
         both = sorted(set(self.label) & set(self.held_out))
         if both:
             raise ValueError(f"'{both[0]}' is in label and in held_out: a worker that makes the label cannot judge it")
-        families = {known[name].family for name in self.label}
-        related = sorted(name for name in self.held_out if known[name].family in families)
-        if related:
-            family = known[related[0]].family
-            raise ValueError(f"held_out: '{related[0]}' is of the family '{family}', which also has a label worker")
+        families = {known[name].family: name for name in self.label}
+        for name in self.held_out:
+            family = known[name].family
+            if family in families:
+                raise ValueError(f"'{name}' in held_out is of the family '{family}', as '{families[family]}' in label")
         # Only what the run uses travels on, so that an unrelated entry never makes work stale.
         used = {name: known[name] for name in [*self.label, *self.held_out]}
         object.__setattr__(self, "catalogue", used)

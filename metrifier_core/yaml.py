@@ -1,0 +1,30 @@
+"""YAML as plain data, refused in one line that says where it is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+__all__ = ["read_yaml"]
+
+
+def read_yaml(source: Path | str) -> Any:
+    """Reads YAML 1.2 as plain data.
+
+    Args:
+        source: A file, or the YAML itself.
+
+    Returns:
+        What it says; None where it says nothing.
+
+    Raises:
+        ValueError: It is not YAML, or a key stands there twice; the message has the line.
+    """
+    name = str(source) if isinstance(source, Path) else f"'{source}'"
+    try:
+        return YAML(typ="safe", pure=True).load(source)
+    except MarkedYAMLError as error:
+        raise ValueError(f"{name} is not YAML, line {error.problem_mark.line + 1}: {error.problem}") from error
+    except YAMLError as error:
+        raise ValueError(f"{name} is not YAML: {error}") from error

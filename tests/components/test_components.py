@@ -1,0 +1,168 @@
+"""Every component's body, called as Python with real artifacts, in the order of the pipeline."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from kfp.dsl import HTML, Artifact, Dataset, Metrics, Model
+
+import components
+from metrifier_core.config import load_config
+from metrifier_core.records import IMAGES, LOSSES, QUALITY
+
+
+CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Runs the components one after the other; gives their artifacts and the shards' names."""
+    folder = tmp_path_factory.mktemp("artifacts")
+
+    def artifact(kind, name):
+        return kind(name=name, uri=str(folder / name))
+
+    config = load_config(CONFIG, ["source.max_sources=240", "metrifier.epochs=1"]).pipeline_arguments()
+    of_run = {"name": "quick", "run_id": "run-1", "experiment": config["experiment"]}
+    seed, shards = config["seed"], config["shards"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        images = artifact(Dataset, "images")
+        names = components.download.python_func(
+            **of_run, source=config["source"], splits=config["splits"], seed=seed, shards=shards, images=images
+        )
+        prepared = artifact(Model, "prepared")
+        components.prepare_workers.python_func(
+            **of_run, workers=config["workers"], seed=seed, images=images, prepared=prepared
+        )
+        versions, losses = [], []
+        for shard in names:
+            versions.append(artifact(Dataset, f"versions {shard}"))
+            components.distort.python_func(
+                distortions=config["distortions"], seed=seed, shard=shard, images=images, versions=versions[-1]
+            )
+            parts = []
+            for worker in config["worker_names"]:
+                parts.append(artifact(Dataset, f"{worker} {shard}"))
+                components.worker_evaluate.python_func(
+                    worker=worker, shard=shard, prepared=prepared, versions=versions[-1], losses=parts[-1]
+                )
+            losses.append(artifact(Dataset, f"losses {shard}"))
+            components.join_losses.python_func(shard=shard, versions=versions[-1], parts=parts, losses=losses[-1])
+        quality = artifact(Dataset, "quality")
+        components.merge_dataset.python_func(
+            **of_run,
+            distortions=config["distortions"],
+            images=images,
+            prepared=prepared,
+            losses=losses,
+            quality=quality,
+        )
+        model = artifact(Model, "model")
+        components.train_metrifier.python_func(
+            **of_run, metrifier=config["metrifier"], seed=seed, versions=versions, quality=quality, model=model
+        )
+        metrics, report = artifact(Metrics, "metrics"), artifact(HTML, "report")
+        evaluated = artifact(Artifact, "evaluated")
+        sections = ("source", "splits", "distortions", "workers", "metrifier", "evaluation")
+        components.evaluate_spearman.python_func(
+            **of_run,
+            seed=seed,
+            shards=shards,
+            **{section: config[section] for section in sections},
+            images=images,
+            prepared=prepared,
+            versions=versions,
+            losses=losses,
+            quality=quality,
+            model=model,
+            metrics=metrics,
+            report=report,
+            evaluated=evaluated,
+        )
+        registered = artifact(Artifact, "registered")
+        components.register_metrifier.python_func(
+            name="quick",
+            run_id="run-1",
+            tracking=config["tracking"],
+            quality=quality,
+            model=model,
+            metrics=metrics,
+            report=report,
+            evaluated=evaluated,
+            registered=registered,
+        )
+        yield {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}
+
+
+def _tables(artifacts):
+    return [table for artifact in artifacts for table in Path(artifact.path).glob("*-of-*.parquet")]
+
+
+def test_download_counts_add_up(made):
+    counted = made["images"].metadata
+    assert counted["read"] == counted["accepted"] + counted["rejected"] == 240
+    assert sum(pq.read_metadata(table).num_rows for table in _tables([made["images"]])) == counted["accepted"]
+    assert made["names"] == ["00000-of-00002", "00001-of-00002"]
+
+
+def test_prepare_workers_writes_verified_weights_and_a_card_each(made):
+    folder = Path(made["prepared"].path)
+    cards = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    assert {card["role"] for card in cards} == {"label", "held-out"}
+    for card in cards:
+        assert (folder / card["weights"]).is_file()
+        assert card["clean_accuracy"] > 0.5
+        assert card["temperature"] > 0
+
+
+def test_distort_makes_every_version_of_the_sources_that_are_learned_from(made):
+    tables = _tables(made["versions"])
+    assert len(tables) == 2
+    for table in tables:
+        assert pq.read_schema(table).names == IMAGES.names
+    rows = [row for table in tables for row in pq.read_table(table).to_pylist()]
+    counts = {}
+    for row in rows:
+        counts[row["image_id"], row["split"]] = counts.get((row["image_id"], row["split"]), 0) + 1
+    # One pristine and five sampled versions; test images get three of the held-out type as well.
+    assert {(split, count) for (_, split), count in counts.items()} == {("train", 6), ("validation", 6), ("test", 9)}
+
+
+def test_worker_evaluate_and_join_losses_keep_every_workers_losses(made):
+    tables = _tables(made["losses"])
+    for table in tables:
+        assert pq.read_schema(table).names == LOSSES.names
+        for row in pq.read_table(table).to_pylist():
+            assert 0 <= row["tcp"] <= 1
+            assert row["loss"] == pytest.approx(1 - row["tcp"])
+    assert len(tables) == 2
+
+
+def test_merge_dataset_keeps_one_row_a_version(made):
+    table = pq.read_table(Path(made["quality"].path) / "quality.parquet")
+    assert table.schema.names == QUALITY.names
+    assert table.num_rows == sum(pq.read_metadata(path).num_rows for path in _tables(made["versions"]))
+    card = json.loads((Path(made["quality"].path) / "dataset.json").read_text())
+    assert card["versions"] == table.num_rows
+    assert card["label_workers"] == ["quick_plain", "quick_residual"]
+
+
+def test_train_metrifier_writes_the_model_its_card_and_its_curves(made):
+    folder = Path(made["model"].path)
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == ["metrifier.json", "metrifier.keras", "metrifier.onnx", "training.json"]
+    assert made["model"].metadata["parameters"] < 150_000
+
+
+def test_evaluate_spearman_fills_metrics_and_report(made):
+    assert made["metrics"].metadata["sources"] > 0
+    found = json.loads(Path(made["metrics"].path).read_text())
+    assert set(found["workers"]) == {"quick_inception", "mean"}
+    assert Path(made["report"].path).read_text().startswith("<!doctype html>")
+
+
+def test_register_metrifier_makes_the_first_version_the_champion(made):
+    registered = json.loads(Path(made["registered"].path).read_text())
+    assert (registered["model_name"], registered["version"], registered["champion"]) == ("metrifier", "1", True)

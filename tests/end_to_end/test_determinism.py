@@ -1,0 +1,50 @@
+"""The same seed gives the same versions and qualities, however the work is cut up."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from metrifier_core.config import load_config
+from metrifier_core.records import shard_name
+from metrifier_core.stages.distort import distort
+from metrifier_core.stages.download import download
+from metrifier_core.stages.join_losses import join_losses
+from metrifier_core.stages.merge_dataset import merge_dataset
+from metrifier_core.stages.prepare_workers import prepare_workers
+from metrifier_core.stages.worker_evaluate import worker_evaluate
+from tests.end_to_end.runs import CONFIG
+
+pytestmark = pytest.mark.end_to_end
+
+
+def _make_dataset(folder, shards):
+    arguments = load_config(CONFIG, [f"shards={shards}"]).pipeline_arguments()
+    seed = arguments["seed"]
+    images, workers = folder / "images", folder / "workers"
+    download(arguments["source"], arguments["splits"], seed, shards, images)
+    prepare_workers(arguments["workers"], seed, images, workers)
+    joined = []
+    for index in range(shards):
+        shard = shard_name(index, shards)
+        versions = folder / shard / "versions"
+        distort(arguments["distortions"], seed, images, shard, versions)
+        parts = []
+        for worker in arguments["worker_names"]:
+            parts.append(folder / shard / worker)
+            worker_evaluate(workers, worker, versions, shard, parts[-1])
+        joined.append(folder / shard / "losses")
+        join_losses(parts, shard, joined[-1])
+    merge_dataset(images, workers, joined, folder / "quality")
+    return folder
+
+
+def _rows(paths):
+    rows = [row for path in paths for row in pq.read_table(path).to_pylist()]
+    return sorted(rows, key=lambda row: (row["image_id"], row["distortion"], row["severity"]))
+
+
+def test_shard_count_changes_neither_versions_nor_qualities(tmp_path):
+    one, three = _make_dataset(tmp_path / "one", 1), _make_dataset(tmp_path / "three", 3)
+    versions = _rows(one.glob("*/versions/*.parquet"))
+    assert versions == _rows(three.glob("*/versions/*.parquet"))
+    assert len(versions) > 1000
+    assert _rows([one / "quality" / "quality.parquet"]) == _rows([three / "quality" / "quality.parquet"])

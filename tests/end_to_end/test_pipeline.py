@@ -1,0 +1,156 @@
+"""The whole pipeline through its own command: complete, resumable, indifferent to being killed."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from metrifier_core import Metrifier
+from tests.end_to_end.runs import CHECKOUT, command, environment, lasting_files, run
+
+pytestmark = pytest.mark.end_to_end
+
+LEVELS = ("global", "within_image", "within_condition")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """One run from beginning to end: its folder and what it printed."""
+    runs = tmp_path_factory.mktemp("undisturbed")
+    finished = run(runs)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return runs / "quick", finished.stdout
+
+
+def test_it_says_where_the_results_are(undisturbed):
+    _, printed = undisturbed
+    for expected in ("Spearman on", "quick_inception", "report.html", "mlflow ui", "metrifier score"):
+        assert expected in printed
+
+
+def test_metrics_have_interval_ceiling_and_share_for_each_worker_and_the_mean(undisturbed):
+    folder, _ = undisturbed
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics["workers"]) == {"quick_inception", "mean"}
+    for judged in (metrics, metrics["unseen_distortions"]):
+        assert judged["rows"] > judged["sources"] > 0
+        for levels in judged["workers"].values():
+            for level in LEVELS:
+                assert set(levels[level]) == {"rho", "low", "high", "ceiling", "share"}
+    estimate = metrics["workers"]["mean"]["global"]
+    assert estimate["low"] <= estimate["rho"] <= estimate["high"]
+    assert estimate["share"] == pytest.approx(estimate["rho"] / estimate["ceiling"])
+    assert {"laplacian_variance", "severity_oracle"} == set(metrics["baselines"])
+
+
+def test_no_source_image_straddles_splits_and_held_out_distortions_stay_in_test(undisturbed):
+    folder, _ = undisturbed
+    rows = pq.read_table(folder / "quality.parquet").to_pylist()
+    splits = {}
+    for row in rows:
+        assert splits.setdefault(row["image_id"], row["split"]) == row["split"]
+    assert {row["split"] for row in rows if row["distortion"] == "pixelate"} == {"test"}
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+
+
+def test_held_out_workers_saw_test_versions_alone_and_quality_is_the_mean_of_the_label_workers(undisturbed):
+    folder, _ = undisturbed
+    losses = [row for path in folder.glob("losses/*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert {row["split"] for row in losses if row["worker"] == "quick_inception"} == {"test"}
+    tcp = {}
+    for row in losses:
+        if row["worker"] != "quick_inception":
+            tcp.setdefault((row["image_id"], row["distortion"], row["severity"]), []).append(row["tcp"])
+    for row in pq.read_table(folder / "quality.parquet").to_pylist():
+        values = tcp[row["image_id"], row["distortion"], row["severity"]]
+        assert len(values) == 2
+        assert row["quality"] == pytest.approx(sum(values) / 2, abs=1e-15)
+
+
+def test_the_model_scores_images(undisturbed):
+    folder, _ = undisturbed
+    version = next(iter(pq.read_table(next(folder.glob("versions/*.parquet"))).to_pylist()))
+    image = folder / "digit.png"
+    image.write_bytes(version["image"]["bytes"])
+    assert 0 <= Metrifier.load(folder / "model")(image) <= 1
+
+
+def test_tracking_holds_a_parent_with_a_nested_run_a_stage_and_a_champion(undisturbed):
+    folder, _ = undisturbed
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        names = sorted(name for (name,) in database.execute("select value from tags where key = 'mlflow.runName'"))
+        aliases = {alias for (alias,) in database.execute("select alias from registered_model_aliases")}
+        statuses = {status for (status,) in database.execute("select status from runs")}
+    database.close()
+    stages = ["distort", "download", "evaluate_spearman", "merge_dataset", "prepare_workers"]
+    assert names == [*stages, "quick", "register_metrifier", "train_metrifier", "worker_evaluate"]
+    assert aliases == {"champion", "challenger"}
+    assert statuses == {"FINISHED"}
+
+
+def test_run_again_redoes_nothing(undisturbed):
+    folder, _ = undisturbed
+    before, log = lasting_files(folder), (folder / "log.txt").read_text()
+    again = run(folder.parent)
+    assert again.returncode == 0, again.stderr
+    added = (folder / "log.txt").read_text().removeprefix(log)
+    assert "Executing task" not in added
+    assert "Spearman on" in again.stdout
+    assert lasting_files(folder) == before
+
+
+def _kill_when(runs: Path, said: str) -> None:
+    """Starts the run and kills its whole process group as soon as a stage has said something."""
+    log = runs / "quick" / "log.txt"
+    seen = len(log.read_text()) if log.exists() else 0
+    started = subprocess.Popen(
+        command(runs),
+        cwd=CHECKOUT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while not (log.exists() and said in log.read_text()[seen:]):
+        assert started.poll() is None, f"the run ended before it said '{said}'"
+        assert time.monotonic() < deadline, f"the run never said '{said}'"
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+
+
+def test_killed_at_three_stages_and_started_again_it_makes_the_same_files(undisturbed, tmp_path):
+    expected = lasting_files(undisturbed[0])
+    for said in ("quick_plain: ", "worker_evaluate: done", "train epoch 1"):
+        _kill_when(tmp_path, said)
+    finished = run(tmp_path)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    found = lasting_files(tmp_path / "quick")
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    # What was finished before a kill was not done again.
+    log = (tmp_path / "quick" / "log.txt").read_text()
+    assert log.count("metrifier: download: done") == 1
+    assert log.count("metrifier: quick_plain: ") == 1
+
+
+def test_a_failing_stage_is_named_with_its_reason(tmp_path):
+    failed = run(tmp_path, "source.max_sources=3")
+    assert failed.returncode == 1
+    assert "download: failed: no usable image for the split" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_wrong_config_is_refused_before_any_work(tmp_path):
+    refused = run(tmp_path, "workers.held_out=[quick_plain]", "metrifier.epochz=3")
+    assert refused.returncode == 2
+    assert "'quick_plain' is in label and in held_out" in refused.stderr
+    assert "unknown key 'epochz', did you mean 'epochs'?" in refused.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,77 @@
+"""What is submitted to a cluster: the compiled pipeline, as the KFP SDK reads it back."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp.components import load_component_from_file
+from typer.testing import CliRunner
+
+from metrifier_core.config import RunConfig, load_config
+from pipelines.compile import app
+
+CHECKOUT = Path(__file__).parents[2]
+CONFIG = CHECKOUT / "configs" / "digits.yaml"
+STAGES = {
+    "distort",
+    "download",
+    "evaluate_spearman",
+    "join_losses",
+    "merge_dataset",
+    "prepare_workers",
+    "register_metrifier",
+    "train_metrifier",
+    "worker_evaluate",
+}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The pipeline of the digits config, compiled by its own command in a process of its own."""
+    output = tmp_path_factory.mktemp("build") / "metrifier.yaml"
+    arguments = ["--config", str(CONFIG), "--image", "registry.example/metrifier-python:1", "--output", str(output)]
+    subprocess.run([sys.executable, "-m", "pipelines.compile", *arguments], cwd=CHECKOUT, check=True)
+    return output
+
+
+def test_the_sdk_loads_it_back_with_every_section_as_a_parameter(compiled):
+    pipeline = load_component_from_file(str(compiled))
+    assert pipeline.name == "metrifier"
+    assert set(pipeline.component_spec.inputs) == set(load_config(CONFIG).pipeline_arguments())
+
+
+def test_every_stage_runs_in_the_given_image_and_needs_no_installation(compiled):
+    executors = yaml.safe_load(compiled.read_text())["deploymentSpec"]["executors"]
+    assert {name.removeprefix("exec-").replace("-", "_") for name in executors} == STAGES
+    for executor in executors.values():
+        assert executor["container"]["image"] == "registry.example/metrifier-python:1"
+        assert "pip install" not in json.dumps(executor)
+
+
+def test_shards_and_workers_fan_out_and_are_collected(compiled):
+    document = yaml.safe_load(compiled.read_text())
+    tasks = document["root"]["dag"]["tasks"]
+    loops = {name for name, task in tasks.items() if "parameterIterator" in task}
+    assert len(loops) == 1
+    (loop,) = loops
+    for consumer in ("merge-dataset", "train-metrifier", "evaluate-spearman"):
+        assert loop in tasks[consumer]["dependentTasks"]
+    shard = document["components"]["comp-evaluate-shard"]["dag"]["tasks"]
+    assert any("parameterIterator" in task for task in shard.values())
+    assert {"distort", "join-losses"} <= set(shard)
+
+
+def test_its_defaults_are_the_config(compiled):
+    inputs = yaml.safe_load(compiled.read_text())["root"]["inputDefinitions"]["parameters"]
+    values = {name: definition["defaultValue"] for name, definition in inputs.items()}
+    sections = {name: value for name, value in values.items() if name in RunConfig.model_fields}
+    assert RunConfig.model_validate(sections) == load_config(CONFIG)
+
+
+def test_a_wrong_config_is_refused_in_a_sentence():
+    result = CliRunner().invoke(app, ["--config", str(CONFIG), "distortions.types=[gausian_noise]"])
+    assert result.exit_code == 2
+    assert "distortions.types: unknown distortion 'gausian_noise', did you mean 'gaussian_noise'?" in result.output

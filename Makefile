@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 CONFIG ?= configs/digits.yaml
 IMAGE ?= metrifier-python:0.1.0
+RUN ?= runs/digits
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
@@ -46,8 +47,8 @@ unit: install ## Run pytest (unit, property, component, pipeline and end-to-end 
 compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
 	$(BIN)/python -m pipelines.compile --config $(CONFIG) --image $(IMAGE) --output build/metrifier.yaml
 
-ui: install ## Open the MLflow UI on the runs of CONFIG
-	$(BIN)/python -m pipelines.ui $(CONFIG)
+ui: install ## Open the MLflow UI on the runs in RUN
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUN)/mlflow.db
 
 lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

@@ -1,6 +1,7 @@
 """The command line: `metrifier score`."""
 
 import csv
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,9 @@ def score(
         for found in progress(loaded.evaluate_many(files), "score", total=len(files), unit="image"):
             failed += found.error is not None
             quality = "" if found.quality is None else f"{found.quality:.6f}"
-            writer.writerow([found.path, quality, found.error or ""])
+            # A file's name may be any bytes; the table is UTF-8.
+            path = os.fsencode(found.path).decode(errors="backslashreplace")
+            writer.writerow([path, quality, found.error or ""])
     if not files:
         typer.echo("there are no files to score", err=True)
     if failed:

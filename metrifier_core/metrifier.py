@@ -1,5 +1,6 @@
 """The metrifier as users hold it: one image in, its machine-perceived quality out."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrifier_core.images import ImageError, RgbImage, check_image, read_image
 from metrifier_core.parallel import parallel_map
@@ -76,12 +78,14 @@ class Metrifier:
         if not card_file.is_file():
             raise ValueError(f"{folder} does not hold a metrifier: there is no {MODEL_CARD} (expected RUN/model)")
         self.card = MetrifierCard.model_validate_json(card_file.read_text())
+        weights_file = folder / "metrifier.onnx"
+        weights = weights_file.read_bytes() if weights_file.is_file() else b""
+        if hashlib.sha256(weights).hexdigest() != self.card.sha256.get(weights_file.name):
+            raise ValueError(f"{weights_file} is missing or is not the file that {MODEL_CARD} describes")
         options = onnxruntime.SessionOptions()
         # An image a thread beats all threads on one small image.
         options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            folder / "metrifier.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
 
     @classmethod
@@ -118,7 +122,18 @@ class Metrifier:
             ImageError: The image cannot be used; the message says why.
         """
         pixels = read_image(image) if isinstance(image, str | os.PathLike) else check_image(image)
-        (scores,) = self._session.run(None, {self._input: views(pixels, self.card.crop)})
+        return self.score_views(views(pixels, self.card.crop))
+
+    def score_views(self, shown: NDArray[np.uint8]) -> float:
+        """Scores one image by the views that `views` made of it.
+
+        Args:
+            shown: (V, crop, crop, 3) uint8 RGB.
+
+        Returns:
+            The mean of their scores, in [0, 1].
+        """
+        (scores,) = self._session.run(None, {self._input: shown})
         return float(np.clip(np.mean(scores, dtype=np.float64), 0, 1))
 
     def evaluate_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Score]:

@@ -11,24 +11,23 @@ from typing import Any
 
 import numpy as np
 
-import mlflow
 from metrifier_core._version import __version__
 from metrifier_core.progress import say
 
-if getattr(mlflow, "__file__", None) is None:
+try:
+    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import ModelSignature, set_model
+    from mlflow.pyfunc import PythonModel
+    from mlflow.types import Schema, TensorSpec
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+except ImportError as error:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
-    raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'")
-
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, set_model
-from mlflow.pyfunc import PythonModel
-from mlflow.types import Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-
-from mlflow import MlflowClient
+    raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
 
 __all__ = [
     "RUN_ID_VARIABLE",
@@ -48,6 +47,7 @@ _STAGE_TAG = "metrifier.stage"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _CHAMPION_METRIC = "mean_global_rho"
 _LONGEST_VALUE = 6000  # of a parameter, in characters
+_PARAMETERS_A_CALL, _METRICS_A_CALL = 100, 1000  # the most that a server takes
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
 
@@ -145,9 +145,11 @@ def _log(
         if key != "epoch"
     ]
     tags = [RunTag(key, str(value)) for key, value in summary.items() if isinstance(value, str | bool)]
-    for start in range(0, len(params), 100):
-        client.log_batch(run.info.run_id, params=params[start : start + 100])
-    client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
+    client.log_batch(run.info.run_id, tags=tags)
+    for start in range(0, len(params), _PARAMETERS_A_CALL):
+        client.log_batch(run.info.run_id, params=params[start : start + _PARAMETERS_A_CALL])
+    for start in range(0, len(metrics), _METRICS_A_CALL):
+        client.log_batch(run.info.run_id, metrics=metrics[start : start + _METRICS_A_CALL])
 
 
 @contextmanager
@@ -245,7 +247,7 @@ def register_model(
         predictions: Table of the predictions behind it.
 
     Returns:
-        model_name, version and champion (whether the new version is the best so far).
+        model_name, version, champion (whether the new version is the best so far), experiment_id and run_id.
     """
     client = MlflowClient()
     parent = _parent(client, run)
@@ -277,7 +279,13 @@ def register_model(
     champion = _is_best(client, model_name, headline)
     if champion:
         client.set_registered_model_alias(model_name, _CHAMPION, registered.version)
-    return {"model_name": model_name, "version": str(registered.version), "champion": champion}
+    return {
+        "model_name": model_name,
+        "version": str(registered.version),
+        "champion": champion,
+        "experiment_id": str(parent.info.experiment_id),
+        "run_id": str(parent.info.run_id),
+    }
 
 
 def _is_best(client: MlflowClient, model_name: str, headline: Mapping[str, float]) -> bool:

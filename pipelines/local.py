@@ -52,7 +52,11 @@ def main(
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     database = os.environ["MLFLOW_TRACKING_URI"].replace(str(folder), shown)
     typer.echo(f"Report:          {shown}/report.html")
+    registered = json.loads((folder / "registered.json").read_text())
+    standing = "the champion" if registered["champion"] else "a challenger"
+    typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
     typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {database}")
+    typer.echo(f"  the runs:      http://127.0.0.1:5000/#/experiments/{registered['experiment_id']}/runs")
     typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
 
 

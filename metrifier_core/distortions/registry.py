@@ -132,10 +132,14 @@ def encode_version(image: RgbImage, distortion: str, severity: int, seed: int) -
 
     Returns:
         An encoded image; decoded, it equals `apply_distortion` with `numpy.random.default_rng(seed)`.
+
+    Raises:
+        ImageError: The image has another dtype, shape or is too small.
+        ValueError: The distortion or the severity is unknown.
     """
     found = get_distortion(distortion)
     if found.codec is not None:
-        return found.codec(image, _level(found, severity))
+        return found.codec(check_image(image), _level(found, severity))
     return encode_png(apply_distortion(image, distortion, severity, np.random.default_rng(seed)))
 
 

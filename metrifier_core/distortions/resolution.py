@@ -26,6 +26,6 @@ def pixelate(image: RgbImage, scale: float, rng: np.random.Generator) -> RgbImag
     blocks = cv2.resize(
         cv2.resize(image, small, interpolation=cv2.INTER_AREA),
         (width, height),
-        interpolation=cv2.INTER_NEAREST,
+        interpolation=cv2.INTER_NEAREST_EXACT,  # INTER_NEAREST would shift the image
     )
     return np.asarray(blocks, dtype=np.uint8)

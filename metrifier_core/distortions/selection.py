@@ -64,7 +64,8 @@ def choose_versions(image_id: str, split: str, settings: DistortionSettings, see
         candidates = [(name, severity) for name in types for severity in settings.severities]
         if settings.versions_per_source is not None and candidates:
             rng = np.random.default_rng(version_seed(seed, image_id, group))
-            count = min(settings.versions_per_source, len(candidates))
-            candidates = [candidates[index] for index in sorted(rng.choice(len(candidates), count, replace=False))]
+            # The first of a permutation: a larger sample has all of a smaller one.
+            kept = rng.permutation(len(candidates))[: settings.versions_per_source]
+            candidates = [candidates[index] for index in sorted(kept)]
         chosen += candidates
     return chosen

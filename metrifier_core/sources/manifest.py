@@ -1,6 +1,7 @@
 """A CSV file that names images and their labels."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,20 @@ class ManifestSource(SourceSettings):
     root: ConfigPath
 
 
+def _read_lines(manifest: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yields every line's number and what stands in its columns."""
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            for column in _COLUMNS:
+                if column not in (reader.fieldnames or []):
+                    raise ValueError(f"source.manifest: {manifest} has no column '{column}'")
+            for row in reader:
+                yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"source.manifest: {manifest} is not a CSV file in UTF-8: {error}") from error
+
+
 def list_manifest(settings: ManifestSource) -> list[SourceItem]:
     """Lists the images of a manifest.
 
@@ -32,17 +47,12 @@ def list_manifest(settings: ManifestSource) -> list[SourceItem]:
     if not root.is_dir():
         raise ValueError(f"source.root: there is no folder {root}")
     items: dict[str, SourceItem] = {}
-    with manifest.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        for column in _COLUMNS:
-            if column not in (reader.fieldnames or []):
-                raise ValueError(f"source.manifest: {manifest} has no column '{column}'")
-        for row in reader:
-            where = f"source.manifest: {manifest}, line {reader.line_num}"
-            path, label = row["path"], row["label_index"]
-            if not path or not label or not label.isascii() or not label.isdigit():
-                raise ValueError(f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0")
-            if path in items:
-                raise ValueError(f"{where}: '{path}' stands there twice")
-            items[path] = SourceItem(path, int(label), (root / path).read_bytes)
+    for line, row in _read_lines(manifest):
+        where = f"source.manifest: {manifest}, line {line}"
+        path, label = row["path"], row["label_index"]
+        if not path or not label or not label.isascii() or not label.isdigit():
+            raise ValueError(f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0")
+        if path in items:
+            raise ValueError(f"{where}: '{path}' stands there twice")
+        items[path] = SourceItem(path, int(label), (root / path).read_bytes)
     return list(items.values())

@@ -60,6 +60,8 @@ def partial_folder(output: Path, name: str, identity: str) -> Iterator[Path]:
     for leftover in folder.glob("*.partial"):
         leftover.unlink()
     output.parent.mkdir(parents=True, exist_ok=True)
+    # A task that is tried again in the same place may find what its first try had finished.
+    shutil.rmtree(output, ignore_errors=True)
     shutil.move(folder, output)
 
 

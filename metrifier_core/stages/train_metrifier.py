@@ -160,7 +160,7 @@ def train_metrifier(
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
     curves, best = _fit(network, dataset, settings, seed)
 
-    from metrifier_core.architectures.export import export_network
+    from metrifier_core.export import export_network
 
     output.mkdir(parents=True, exist_ok=True)
     files = export_network(network, output)

@@ -151,7 +151,7 @@ def train_miniature(
     """
     import keras
 
-    from metrifier_core.architectures.export import export_onnx
+    from metrifier_core.export import export_onnx
 
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)

@@ -11,7 +11,6 @@ import components
 from metrifier_core.config import load_config
 from metrifier_core.records import IMAGES, LOSSES, QUALITY
 
-
 CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
 
 

@@ -1,0 +1,79 @@
+"""How much of the bare network's speed is left to `Metrifier.evaluate_many`.
+
+    python benchmarks/scoring.py --model runs/digits/model --output build/scoring.json
+
+All rows are measured in one process on the same JPEG files, so that their ratios hold on a noisy machine.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from metrifier_core import Metrifier
+from metrifier_core.images import read_image
+from metrifier_core.parallel import parallel_map
+from metrifier_core.views import views
+
+ROUNDS = 5
+
+
+def _write_photos(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
+    """Writes JPEGs of 500 x 375 pixels with detail at several scales."""
+    paths = []
+    for index in range(count):
+        photo = np.zeros((375, 500, 3))
+        for side in (4, 16, 64, 256):
+            field = rng.normal(0, 30, (side, side, 3))
+            photo += cv2.resize(field, (500, 375), interpolation=cv2.INTER_CUBIC)
+        paths.append(folder / f"{index}.jpg")
+        cv2.imwrite(str(paths[-1]), np.clip(photo + 128, 0, 255).astype(np.uint8))
+    return paths
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Prints the table and writes it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="runs/digits/model")
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=Path("build/scoring.json"))
+    arguments = parser.parse_args()
+
+    metrifier = Metrifier.load(arguments.model)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _write_photos(Path(folder), arguments.images, np.random.default_rng(0))
+        pixels = [read_image(path) for path in paths]
+        shown = [views(image, metrifier.card.crop) for image in pixels]
+        works: dict[str, Callable[[], object]] = {
+            "decode": lambda: list(parallel_map(read_image, paths)),
+            "bare network": lambda: list(parallel_map(metrifier.score_views, shown)),
+            "evaluate_many": lambda: list(metrifier.evaluate_many(paths)),
+        }
+        for work in works.values():
+            work()
+        # In turns, so that a slow moment of the machine strikes every row.
+        taken = [{name: _seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
+    rows = {name: statistics.median(times[name] for times in taken) for name in works}
+    share = statistics.median((times["decode"] + times["bare network"]) / times["evaluate_many"] for times in taken)
+    for name, seconds in rows.items():
+        print(f"{name:15} {arguments.images / seconds:8.0f} images/s")
+    print(f"evaluate_many reaches {share:.2f} of decode and bare network one after the other")
+    result = {"images_per_second": {name: arguments.images / seconds for name, seconds in rows.items()}, "share": share}
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

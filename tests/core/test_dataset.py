@@ -1,0 +1,112 @@
+"""Versions are joined with their own quality, or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metrifier_core.dataset import QualityDataset
+from metrifier_core.records import IMAGES, KEYS, QUALITY, open_writer
+
+SPLITS = ("train", "validation", "test")
+Row = dict[str, Any]
+
+
+def make_versions(start: int, count: int) -> list[Row]:
+    """Versions sorted by split, as `distort` writes them, each with its quality."""
+    return [
+        {
+            "image_id": f"image-{index}",
+            "label": 3,
+            "distortion": "jpeg",
+            "severity": 1 + index % 5,
+            "seed": index,
+            "split": SPLITS[(index - start) * 3 // count],
+            "image": {"bytes": str(index).encode(), "path": None},
+            "quality": index / 1000,
+        }
+        for index in range(start, start + count)
+    ]
+
+
+# More than a row group, and less.
+SHARDS = [make_versions(0, 300), make_versions(300, 20)]
+
+
+def write_versions(path: Path, rows: list[Row]) -> Path:
+    with open_writer(path, IMAGES, "versions") as writer:
+        for row in rows:
+            writer.write({name: row[name] for name in (*KEYS, "image")})
+    return path
+
+
+def write_quality(path: Path, shards: list[list[Row]]) -> Path:
+    with open_writer(path, QUALITY, "quality") as writer:
+        for shard in shards:
+            for row in shard:
+                writer.write({name: row[name] for name in (*KEYS, "quality")})
+            writer.flush()
+    return path
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> list[Path]:
+    return [write_versions(tmp_path / f"versions-{index}.parquet", shard) for index, shard in enumerate(SHARDS)]
+
+
+@pytest.fixture
+def quality(tmp_path: Path) -> Path:
+    return write_quality(tmp_path / "quality.parquet", SHARDS)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_versions_come_with_their_own_quality(versions: list[Path], quality: Path, split: str) -> None:
+    data = QualityDataset(versions, quality)
+    expected = [row for shard in SHARDS for row in shard if row["split"] == split]
+    assert list(data.iterate(split)) == expected
+    assert data.count(split) == len(expected)
+
+
+def test_a_row_group_gives_the_versions_of_one_split(versions: list[Path], quality: Path) -> None:
+    data = QualityDataset(versions, quality)
+    assert len(data) == 3, "256 and 44 of the first shard, 20 of the second"
+    assert [len(data.rows(group, "train")) for group in range(3)] == [100, 0, 7]
+    assert [len(data.rows(group, "test")) for group in range(3)] == [56, 44, 6]
+    assert [len(data.rows(group, "calibration")) for group in range(3)] == [0, 0, 0]
+
+
+def test_versions_of_another_shape_are_refused(versions: list[Path], quality: Path) -> None:
+    with pytest.raises(ValueError, match=r"quality.parquet was not made from these versions: 3 row groups, not 2"):
+        QualityDataset(versions[:1], quality)
+    with pytest.raises(ValueError, match=r"3 row groups, not 4"):
+        QualityDataset([*versions, versions[1]], quality)
+
+
+def change(rows: list[Row], **values: Any) -> list[Row]:
+    return [{**rows[0], **values}, *rows[1:]]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        change(SHARDS[0], image_id="another"),
+        change(SHARDS[0], label=4),
+        change(SHARDS[0], distortion="contrast"),
+        change(SHARDS[0], severity=5),
+        change(SHARDS[0], seed=999),
+        change(SHARDS[0], split="test"),
+        [SHARDS[0][1], SHARDS[0][0], *SHARDS[0][2:]],
+    ],
+    ids=["image_id", "label", "distortion", "severity", "seed", "split", "order"],
+)
+def test_qualities_of_other_versions_are_refused(tmp_path: Path, versions: list[Path], changed: list[Row]) -> None:
+    data = QualityDataset(versions, write_quality(tmp_path / "other.parquet", [changed, SHARDS[1]]))
+    assert len(data.rows(2, "train")) == 7, "the other row groups are sound"
+    with pytest.raises(ValueError, match=r"other.parquet was not made from the versions in .*versions-0.parquet"):
+        data.rows(0, "train")
+
+
+def test_shards_in_another_order_are_refused(versions: list[Path], quality: Path) -> None:
+    data = QualityDataset(list(reversed(versions)), quality)
+    with pytest.raises(ValueError, match="was not made from the versions in"):
+        list(data.iterate("train"))

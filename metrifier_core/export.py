@@ -1,8 +1,10 @@
 """A trained network on disk: Keras to go on with, ONNX to score with. The same weights give the same bytes."""
 
+import hashlib
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,63 @@ def _undate(path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name, _NO_DATE), data)
 
 
+def _digest(message: Any, without: Sequence[str], *parts: bytes) -> bytes:
+    """Condenses a Protocol Buffers message, some of its fields left out, and what else makes its identity."""
+    bare = type(message)()
+    bare.CopyFrom(message)
+    for field in without:
+        bare.ClearField(field)
+    return hashlib.sha256(b"".join([*parts, bare.SerializeToString(deterministic=True)])).digest()
+
+
+def _name_by_content(path: Path) -> None:
+    """Rewrites an ONNX file with names and an order that follow from what it computes alone.
+
+    The converter's own follow memory addresses, and what the process has converted before.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    (source,), (result,) = model.graph.input, model.graph.output
+    # Of every tensor: what it is computed from, and the longest way from there. An input left out has no name.
+    identities, depths = {"": b"", source.name: b"images"}, {"": 0, source.name: 0}
+    for tensor in model.graph.initializer:
+        identities[tensor.name], depths[tensor.name] = _digest(tensor, ["name"]), 0
+    for node in model.graph.node:
+        inputs = [identities[name] for name in node.input]
+        identity = _digest(node, ["name", "input", "output"], *inputs)
+        for place, name in enumerate(node.output):
+            identities[name] = identity + place.to_bytes()
+            depths[name] = 1 + max(depths[given] for given in node.input)
+
+    tensors = sorted(model.graph.initializer, key=lambda tensor: identities[tensor.name])
+    nodes = sorted(model.graph.node, key=lambda node: (depths[node.output[0]], identities[node.output[0]]))
+    names = {"": "", source.name: "images"}
+    names |= {tensor.name: f"constant_{index}" for index, tensor in enumerate(tensors)}
+    for index, node in enumerate(nodes):
+        node.name = f"{node.op_type}_{index}"
+        names |= {name: f"{node.name}.{place}" for place, name in enumerate(node.output)}
+    names[result.name] = "outputs"
+    for node in nodes:
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in (*tensors, source, result):
+        tensor.name = names[tensor.name]
+    for tensor in (source, result):
+        for axis, dimension in enumerate(tensor.type.tensor_type.shape.dim):
+            if dimension.dim_param:
+                dimension.dim_param = f"{tensor.name}_{axis}"
+    model.graph.CopyFrom(onnx.helper.make_graph(nodes, "network", [source], [result], tensors))
+    onnx.save(model, path)
+
+
 def export_onnx(network: Any, path: Path) -> None:
-    """Writes a built Keras model as ONNX."""
+    """Writes a built Keras model as ONNX; the same weights give the same bytes."""
     with warnings.catch_warnings():
         # The converter still probes for numpy aliases that are gone.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(path, format="onnx", verbose=False)
+    _name_by_content(path)
 
 
 def export_network(network: Any, folder: Path) -> list[Path]:

@@ -15,8 +15,6 @@ from metrifier_core._version import __version__
 from metrifier_core.progress import say
 
 try:
-    import mlflow
-    from mlflow import MlflowClient
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import Metric, Param, Run, RunTag
@@ -25,6 +23,9 @@ try:
     from mlflow.pyfunc import PythonModel
     from mlflow.types import Schema, TensorSpec
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+    import mlflow
+    from mlflow import MlflowClient
 except ImportError as error:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error

@@ -14,7 +14,6 @@ __all__ = ["PIPELINE_NAME", "build_pipeline"]
 PIPELINE_NAME = "metrifier"
 
 _ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",  # the ONNX converter names nodes in the order of a set
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "GLOG_minloglevel": "2",
 }

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from metrifier_core._version import __version__
 from metrifier_core.architectures import MetrifierSettings, create_network
 from metrifier_core.dataset import QualityDataset
+from metrifier_core.determinism import start_training
 from metrifier_core.images import decode_image
 from metrifier_core.metrifier import MODEL_CARD, MetrifierCard
 from metrifier_core.parallel import batched, parallel_map
@@ -147,15 +148,11 @@ def train_metrifier(
     Returns:
         epochs, best_epoch, validation_spearman and parameters.
     """
-    import keras
-    import tensorflow as tf
-
     settings = MetrifierSettings.model_validate(metrifier)
     quality_file = quality / "quality.parquet"
     inputs = [str(read_fingerprint(quality_file))]
     identity = fingerprint("train_metrifier", {**settings.model_dump(), "seed": seed}, inputs)
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
+    start_training(seed)
     network = create_network(settings.architecture)
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
     curves, best = _fit(network, dataset, settings, seed)

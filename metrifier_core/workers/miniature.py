@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metrifier_core.determinism import start_training
 from metrifier_core.images import RgbImage
 from metrifier_core.progress import progress
 from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec, ModelInterface
@@ -153,7 +154,7 @@ def train_miniature(
 
     from metrifier_core.export import export_onnx
 
-    keras.utils.set_random_seed(seed)
+    start_training(seed)
     rng = np.random.default_rng(seed)
     model = build_miniature(spec.architecture, classes)
     steps = -(-len(labels) // _BATCH)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
@@ -98,6 +98,7 @@ def test_a_choice_has_all_classes(make_source: MakeSource) -> None:
 
 
 @given(st.permutations([SourceItem(f"image-{index}", 0, bytes) for index in range(12)]), st.integers(1, 12))
+@settings(deadline=None)
 def test_the_order_of_listing_does_not_matter(listed: list[SourceItem], most: int) -> None:
     assert choose_items(listed, most) == choose_items(sorted(listed, key=lambda item: item.image_id), most)
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ def test_a_fraction_is_the_start_of_sha256(text: str, fraction: float) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_fractions_are_from_0_to_below_1(text: str) -> None:
     assert 0 <= stable_fraction(text) < 1
 
@@ -43,6 +44,7 @@ def test_a_split_that_gets_nothing_has_no_images() -> None:
 
 
 @given(st.text(), st.sampled_from(SPLITS))
+@settings(deadline=None)
 def test_a_whole_share_takes_every_image(identity: str, split: str) -> None:
     assert assign_split(identity, [SplitRule.model_validate({split: 1})]) == split
 

@@ -152,5 +152,5 @@ def test_a_wrong_config_is_refused_before_any_work(tmp_path):
     refused = run(tmp_path, "workers.held_out=[quick_plain]", "metrifier.epochz=3")
     assert refused.returncode == 2
     assert "'quick_plain' is in label and in held_out" in refused.stderr
-    assert "unknown key 'epochz', did you mean 'epochs'?" in refused.stderr
+    assert "metrifier.epochz: unknown key, did you mean 'epochs'?" in refused.stderr
     assert not list(tmp_path.iterdir())

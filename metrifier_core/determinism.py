@@ -1,0 +1,18 @@
+"""Training that gives the same weights and the same files every time."""
+
+__all__ = ["start_training"]
+
+
+def start_training(seed: int) -> None:
+    """Puts Keras and TensorFlow into a state that depends on the seed alone.
+
+    Args:
+        seed: Decides initial weights and dropout.
+    """
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    # Names of layers count up over all models of a process, and exported files hold them.
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)

@@ -1,0 +1,379 @@
+"""MLflow, the real one on SQLite: few runs that hold much, nothing logged twice, and nothing lost without a server."""
+
+import ast
+import itertools
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from metrifier_core import Metrifier
+from metrifier_core.cli import app
+from metrifier_core.images import encode_png
+from tests.core.bad_images import picture
+from tests.core.tiny_models import write_brightness_metrifier
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = REPOSITORY / "metrifier_core"
+CONFIG = {"name": "digits", "metrifier": {"crop": 32, "epochs": 5}, "workers": {"label": ["a", "b"]}}
+SUMMARY = {"started_at": 1_000_000.0, "finished_at": 1_000_012.5}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty tracking database; what MLflow puts into the environment and the import path goes with it."""
+    path = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "METRIFIER_RUN_ID"):
+            patch.delenv(variable, raising=False)
+        patch.setattr(sys, "path", [*sys.path])
+        yield path
+
+
+@pytest.fixture(scope="module")
+def client(database: Path) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Any:
+    """A pipeline run in an experiment of its own."""
+    from metrifier_core.tracking import PipelineRun
+
+    return PipelineRun("digits", f"engine-{request.node.name}", f"experiment {request.node.name}")
+
+
+def runs_of(client: Any, experiment: str) -> tuple[Any, dict[str, Any]]:
+    """The one parent run of an experiment, and its nested runs by name."""
+    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    (parent,) = [each for each in found if "mlflow.parentRunId" not in each.data.tags]
+    nested = {each.info.run_name: each for each in found if each is not parent}
+    assert len(nested) == len(found) - 1
+    assert {each.data.tags["mlflow.parentRunId"] for each in nested.values()} == {parent.info.run_id}
+    return parent, nested
+
+
+# A stage's run
+
+
+def test_a_stage_is_a_nested_run_that_lasts_as_long_as_the_stage(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import log_stage
+
+    summary = {**SUMMARY, "versions": 60, "mean_quality": 0.5, "shard": "00000-of-00001", "complete": True}
+    log_stage(run, "distort", {"distortions": {"types": ["jpeg"], "versions": 3}, "seed": 7}, summary)
+
+    parent, nested = runs_of(client, run.experiment)
+    assert parent.data.tags["kfp.pipeline_run_id"] == run.engine_id
+    assert parent.info.run_name == "digits"
+    own = nested["distort"]
+    assert own.data.params == {"distortions.types": "['jpeg']", "distortions.versions": "3", "seed": "7"}
+    assert own.data.metrics == {"versions": 60, "mean_quality": 0.5, "seconds": 12.5}
+    assert (own.data.tags["shard"], own.data.tags["complete"]) == ("00000-of-00001", "True")
+    assert own.info.status == "FINISHED"
+    assert (own.info.start_time, own.info.end_time) == (1_000_000_000, 1_000_012_500)
+
+
+def test_all_stages_find_one_parent(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import log_stage
+
+    stages = ["download", "distort", "train_metrifier"]
+    for stage in stages:
+        log_stage(run, stage, {}, SUMMARY)
+    _, nested = runs_of(client, run.experiment)
+    assert sorted(nested) == sorted(stages)
+
+
+def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine gives a new identity each time; the runner's own stays."""
+    from dataclasses import replace
+
+    from metrifier_core.tracking import RUN_ID_VARIABLE, log_stage
+
+    monkeypatch.setenv(RUN_ID_VARIABLE, "folder-7")
+    for attempt, stage in enumerate(["download", "distort"]):
+        log_stage(replace(run, engine_id=f"attempt-{attempt}"), stage, {}, SUMMARY)
+    parent, nested = runs_of(client, run.experiment)
+    assert parent.data.tags["kfp.pipeline_run_id"] == "folder-7"
+    assert sorted(nested) == ["distort", "download"]
+
+
+def test_artifacts_of_a_local_database_stay_beside_it(client: Any, run: Any, database: Path) -> None:
+    from metrifier_core.tracking import log_stage
+
+    log_stage(run, "download", {}, SUMMARY)
+    location = client.get_experiment_by_name(run.experiment).artifact_location
+    assert location == (database.parent / "mlartifacts").as_uri()
+
+
+def test_curves_have_a_point_an_epoch(client: Any, run: Any) -> None:
+    """As many as a long training has: more than a server takes in one call."""
+    from metrifier_core.tracking import log_stage
+
+    epochs = range(1, 401)
+    curves = [{"epoch": epoch, "loss": 1 / epoch, "validation_loss": 2 / epoch, "spearman": 0.5} for epoch in epochs]
+    log_stage(run, "train_metrifier", {}, SUMMARY, curves)
+    own = runs_of(client, run.experiment)[1]["train_metrifier"]
+    for name, scale in (("loss", 1), ("validation_loss", 2)):
+        history = client.get_metric_history(own.info.run_id, name)
+        assert [(point.step, point.value) for point in history] == [(epoch, scale / epoch) for epoch in epochs]
+    assert own.data.metrics["loss"] == 1 / 400
+    assert "epoch" not in own.data.metrics
+
+
+def test_very_many_and_very_long_parameters_are_logged(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import log_stage
+
+    log_stage(run, "download", {**{f"key{index}": index for index in range(250)}, "long": "x" * 10_000}, SUMMARY)
+    params = runs_of(client, run.experiment)[1]["download"].data.params
+    assert len(params) == 251
+    assert params["key249"] == "249"
+    assert params["long"] == "x" * 6000
+
+
+def test_a_stage_that_ran_once_a_shard_is_one_run(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import log_fan_out
+
+    shards = [{"versions": 3, "started_at": 10.0 + index, "finished_at": 14.0 + 2 * index} for index in range(3)]
+    log_fan_out(run, "distort", {"severity": 5}, shards)
+    _, nested = runs_of(client, run.experiment)
+    own = nested["distort"]
+    assert own.data.metrics == {"tasks": 3, "versions": 9, "seconds": 4 + 5 + 6}
+    assert (own.info.start_time, own.info.end_time) == (10_000, 18_000)
+
+
+# Without a server, and without MLflow
+
+
+def test_a_dead_server_does_not_fail_a_stage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from metrifier_core.tracking import PipelineRun, log_stage
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    log_stage(PipelineRun("digits", "1", "metrifier"), "distort", {"seed": 7}, SUMMARY, [{"epoch": 1, "loss": 0.5}])
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("metrifier: distort could not be logged to MLflow; the stage's own results are complete")
+    assert said.err.count("could not be logged") == said.err.count("\n") == 1
+
+
+def test_the_checkouts_own_folder_does_not_shadow_mlflow() -> None:
+    import mlflow
+
+    folder = REPOSITORY / "mlflow"
+    assert folder.is_dir()
+    assert not list(folder.rglob("*.py")), "Python in that folder could be imported in place of MLflow"
+    assert mlflow.__file__ is not None
+    assert not Path(mlflow.__file__).is_relative_to(folder)
+
+
+def test_without_mlflow_the_cure_is_named() -> None:
+    """As where it is not installed and the checkout's own folder is found in its place."""
+    code = (
+        "import sys, types\n"
+        "sys.modules['mlflow'] = module = types.ModuleType('mlflow')\n"
+        f"module.__path__ = [{str(REPOSITORY / 'mlflow')!r}]\n"
+        "import metrifier_core.__main__"
+    )
+    command = [sys.executable, "-c", code, "score", "photo.jpg", "--model", "models:/metrifier@champion"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "MLflow is not installed: pip install 'metrifier[tracking]'" in done.stderr
+
+
+def test_one_file_alone_imports_mlflow() -> None:
+    importers = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            else:
+                continue
+            if any(name.split(".")[0] == "mlflow" for name in names):
+                importers.add(path.relative_to(PACKAGE).as_posix())
+    assert importers == {"tracking.py"}
+
+
+# The registry
+
+
+@dataclass(frozen=True)
+class Products:
+    """What the stages before `register_metrifier` have made."""
+
+    model: Path
+    report: Path
+    predictions: Path
+
+    def register(self, run: Any, model_name: str, rho: float | None, config: Mapping[str, Any] = CONFIG) -> Any:
+        from metrifier_core.tracking import register_model
+
+        estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": None, "share": None}
+        metrics = {"workers": {"mean": {"global": estimate}}, "rows": 60, "sources": 12}
+        dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
+        return register_model(run, model_name, config, metrics, dataset, self.model, self.report, self.predictions)
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory: pytest.TempPathFactory) -> Products:
+    folder = tmp_path_factory.mktemp("run")
+    report, predictions = folder / "report.html", folder / "predictions.parquet"
+    report.write_text("<title>na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve</title>", encoding="utf-8")
+    predictions.write_bytes(b"predictions")
+    return Products(write_brightness_metrifier(folder / "model"), report, predictions)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Three trainings of one model: the first, a worse and a better one."""
+
+    results: list[dict[str, Any]]
+    champions: list[str]
+    challengers: list[str]
+
+
+@pytest.fixture(scope="module")
+def registered(client: Any, products: Products) -> Registered:
+    from metrifier_core.tracking import PipelineRun
+
+    made = Registered([], [], [])
+    for index, rho in enumerate([0.5, 0.4, 0.6]):
+        run = PipelineRun("digits", f"training-{index}", "registry")
+        made.results.append(products.register(run, "metrifier", rho))
+        for alias, versions in (("champion", made.champions), ("challenger", made.challengers)):
+            versions.append(client.get_model_version_by_alias("metrifier", alias).version)
+    return made
+
+
+def test_champion_moves_only_to_a_better_version(registered: Registered) -> None:
+    assert [result["version"] for result in registered.results] == ["1", "2", "3"]
+    assert [result["champion"] for result in registered.results] == [True, False, True]
+    assert [str(version) for version in registered.champions] == ["1", "1", "3"]
+    assert [str(version) for version in registered.challengers] == ["1", "2", "3"]
+
+
+def test_a_version_carries_its_headline_and_how_to_call_it(client: Any, registered: Registered) -> None:
+    import mlflow
+
+    version = client.get_model_version("metrifier", registered.results[1]["version"])
+    assert version.tags == {
+        "mean_global_rho": "0.400000",
+        "mean_global_low": "0.100000",
+        "mean_global_high": "0.900000",
+    }
+    info = mlflow.models.get_model_info("models:/metrifier/2")
+    (images,), (quality,) = info.signature.inputs.inputs, info.signature.outputs.inputs
+    assert (images.type, images.shape) == (np.dtype(np.uint8), (-1, -1, -1, 3))
+    assert (quality.type, quality.shape) == (np.dtype(np.float64), (-1,))
+    example = mlflow.models.Model.load("models:/metrifier/2").load_input_example()
+    assert np.asarray(example).shape == (1, 32, 32, 3)
+
+
+def test_the_pipelines_run_carries_what_runs_are_compared_by(client: Any, registered: Registered) -> None:
+    runs = client.search_runs([client.get_experiment_by_name("registry").experiment_id])
+    assert len(runs) == len(registered.results)
+    (parent,) = [run for run in runs if run.data.tags["kfp.pipeline_run_id"] == "training-0"]
+    assert parent.info.run_id == registered.results[0]["run_id"]
+    assert parent.data.metrics == {
+        "mean_global_rho": 0.5,
+        "mean_global_low": 0.1,
+        "mean_global_high": 0.9,
+        "rows": 60,
+        "sources": 12,
+    }
+    assert parent.data.params["metrifier.crop"] == "32"
+    (dataset,) = parent.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("ImageNet_Quality", ("0123456789abcdef" * 4)[:36])
+    artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
+    assert {"report.html", "metrics.json", "dataset.json", "predictions.parquet"} <= artifacts
+
+
+def bright_images() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(0)
+    return np.stack([rng.integers(0, high, (40, 50, 3), dtype=np.uint8) for high in (50, 128, 255)])
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_registered_model_predicts_what_the_metrifier_does(products: Products) -> None:
+    import mlflow
+
+    images = bright_images()
+    expected = [Metrifier(products.model)(image) for image in images]
+    assert expected[0] < expected[1] < expected[2]
+    predicted = mlflow.pyfunc.load_model("models:/metrifier@champion").predict(images)
+    assert predicted.dtype == np.float64
+    np.testing.assert_array_equal(predicted, expected)
+
+    loaded = Metrifier.load("models:/metrifier@champion")
+    assert [loaded(image) for image in images] == expected
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_command_line_takes_registered_models(tmp_path: Path, products: Products) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(encode_png(picture()))
+    score = ["score", str(photo), "--model"]
+    found = CliRunner().invoke(app, [*score, "models:/metrifier@champion"], catch_exceptions=False)
+    assert found.exit_code == 0
+    assert found.stdout.endswith(f",{Metrifier(products.model)(photo):.6f},\n")
+
+    for uri in (
+        "models:/metrifer@champion",
+        "models:/metrifier@chamption",
+        "models:/metrifier/99",
+        "runs:/0/metrifier",
+    ):
+        missing = CliRunner().invoke(app, [*score, uri], catch_exceptions=False)
+        assert (missing.exit_code, missing.stdout) == (2, "")
+        assert missing.stderr.startswith(f"--model {uri}: {uri} cannot be loaded from sqlite:///")
+        assert missing.stderr.count("\n") == 1
+
+
+# Inside a pipeline engine that tracks too
+
+
+def test_a_run_that_the_engine_made_is_logged_into(
+    client: Any, run: Any, products: Products, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from metrifier_core.tracking import log_stage
+
+    experiment = client.create_experiment("engine", artifact_location=products.model.parent.as_uri())
+    parent = client.create_run(experiment, run_name="pipeline").info.run_id
+    nested = client.create_run(experiment, run_name="task", tags={"mlflow.parentRunId": parent}).info.run_id
+    client.log_param(nested, "seed", '"7"')
+    client.log_param(parent, "name", '"digits"')
+    monkeypatch.setenv("MLFLOW_RUN_ID", nested)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+
+    for attempt in (1, 2):  # a retried task logs again, and MLflow refuses a parameter with another value
+        log_stage(run, "distort", {"seed": 7, "severity": attempt}, {**SUMMARY, "versions": attempt})
+    result = products.register(run, "metrifier in an engine", None, {**CONFIG, "name": "other"})
+    assert "could not be logged" not in capsys.readouterr().err
+
+    assert client.get_experiment_by_name(run.experiment) is None
+    assert {each.info.run_id for each in client.search_runs([experiment])} == {parent, nested}
+    task, pipeline = client.get_run(nested), client.get_run(parent)
+    assert task.data.params == {"seed": '"7"', "severity": "1"}
+    assert task.data.metrics == {"versions": 2, "seconds": 12.5}
+    assert task.info.status == "RUNNING", "the engine ends what it began"
+    assert pipeline.data.params["name"] == '"digits"'
+    assert pipeline.data.params["metrifier.epochs"] == "5"
+    assert pipeline.data.metrics["rows"] == 60
+    assert "mean_global_rho" not in pipeline.data.metrics
+    assert result["run_id"] == parent
+    assert result["champion"] is True

@@ -13,13 +13,26 @@ __all__ = ["export_network", "export_onnx"]
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
+def _renumber(config: Any, numbers: dict[int, int]) -> Any:
+    """Replaces the memory addresses by which a config names shared objects with numbers in order of appearance."""
+    if isinstance(config, list):
+        return [_renumber(value, numbers) for value in config]
+    if isinstance(config, dict):
+        return {
+            key: numbers.setdefault(value, len(numbers)) if key == "shared_object_id" else _renumber(value, numbers)
+            for key, value in config.items()
+        }
+    return config
+
+
 def _undate(path: Path) -> None:
-    """Rewrites a .keras archive without the time it was saved at, so that its checksum speaks of its content."""
+    """Rewrites a .keras archive without the times and memory addresses in it: its checksum speaks of its content."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in sorted(archive.namelist())}
     metadata = json.loads(members["metadata.json"])
     del metadata["date_saved"]
     members["metadata.json"] = json.dumps(metadata).encode()
+    members["config.json"] = json.dumps(_renumber(json.loads(members["config.json"]), {})).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name, _NO_DATE), data)
@@ -54,14 +67,18 @@ def _name_by_content(path: Path) -> None:
             identities[name] = identity + place.to_bytes()
             depths[name] = 1 + max(depths[given] for given in node.input)
 
-    tensors = sorted(model.graph.initializer, key=lambda tensor: identities[tensor.name])
-    nodes = sorted(model.graph.node, key=lambda node: (depths[node.output[0]], identities[node.output[0]]))
-    names = {"": "", source.name: "images"}
-    names |= {tensor.name: f"constant_{index}" for index, tensor in enumerate(tensors)}
+    # The converter merges equal tensors on some days and not on others: here they are one.
+    unique_tensors = {identities[tensor.name]: tensor for tensor in model.graph.initializer}
+    unique_nodes = {identities[node.output[0]]: node for node in model.graph.node}
+    tensors = sorted(unique_tensors.values(), key=lambda tensor: identities[tensor.name])
+    nodes = sorted(unique_nodes.values(), key=lambda node: (depths[node.output[0]], identities[node.output[0]]))
+    named = {b"": "", identities[source.name]: "images"}
+    named |= {identities[tensor.name]: f"constant_{index}" for index, tensor in enumerate(tensors)}
     for index, node in enumerate(nodes):
         node.name = f"{node.op_type}_{index}"
-        names |= {name: f"{node.name}.{place}" for place, name in enumerate(node.output)}
-    names[result.name] = "outputs"
+        named |= {identities[name]: f"{node.name}.{place}" for place, name in enumerate(node.output)}
+    named[identities[result.name]] = "outputs"
+    names = {name: named[identity] for name, identity in identities.items()}
     for node in nodes:
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
@@ -76,7 +93,7 @@ def _name_by_content(path: Path) -> None:
 
 
 def export_onnx(network: Any, path: Path) -> None:
-    """Writes a built Keras model as ONNX; the same weights give the same bytes."""
+    """Writes a Keras model that was called before as ONNX; with PYTHONHASHSEED set, equal weights give equal bytes."""
     with warnings.catch_warnings():
         # The converter still probes for numpy aliases that are gone.
         warnings.simplefilter("ignore", FutureWarning)

@@ -18,9 +18,10 @@ class RegisteredMetrifier(PythonModel):
         artifact = Path(context.artifacts["metrifier"])
         self._metrifier = Metrifier.load(artifact)
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> NDArray[np.float64]:  # noqa: ARG002
+    # MLflow reads the annotation of its input, and knows the plain array alone.
+    def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> NDArray[np.float64]:  # noqa: ARG002
         """Scores a batch of (N, H, W, 3) uint8 RGB images; returns (N,) qualities in [0, 1]."""
-        return np.array([self._metrifier.evaluate(image) for image in np.asarray(model_input)])
+        return np.array([self._metrifier.evaluate(image) for image in model_input])
 
 
 set_model(RegisteredMetrifier())

@@ -15,17 +15,16 @@ from metrifier_core._version import __version__
 from metrifier_core.progress import say
 
 try:
+    import mlflow
+    from mlflow import MlflowClient
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import Metric, Param, Run, RunTag
     from mlflow.exceptions import MlflowException
-    from mlflow.models import ModelSignature, set_model
-    from mlflow.pyfunc import PythonModel
+    from mlflow.models import Model, ModelSignature, set_model
+    from mlflow.pyfunc import FLAVOR_NAME, PythonModel
     from mlflow.types import Schema, TensorSpec
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-
-    import mlflow
-    from mlflow import MlflowClient
 except ImportError as error:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
@@ -48,7 +47,6 @@ _STAGE_TAG = "metrifier.stage"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _CHAMPION_METRIC = "mean_global_rho"
 _LONGEST_VALUE = 6000  # of a parameter, in characters
-_PARAMETERS_A_CALL, _METRICS_A_CALL = 100, 1000  # the most that a server takes
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
 
@@ -146,11 +144,7 @@ def _log(
         if key != "epoch"
     ]
     tags = [RunTag(key, str(value)) for key, value in summary.items() if isinstance(value, str | bool)]
-    client.log_batch(run.info.run_id, tags=tags)
-    for start in range(0, len(params), _PARAMETERS_A_CALL):
-        client.log_batch(run.info.run_id, params=params[start : start + _PARAMETERS_A_CALL])
-    for start in range(0, len(metrics), _METRICS_A_CALL):
-        client.log_batch(run.info.run_id, metrics=metrics[start : start + _METRICS_A_CALL])
+    client.log_batch(run.info.run_id, metrics, params, tags)
 
 
 @contextmanager
@@ -262,8 +256,9 @@ def register_model(
         mlflow.log_dict(dict(dataset), "dataset.json")
         mlflow.log_artifact(str(predictions))
         crop = config["metrifier"]["crop"]
-        images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")
-        scores = TensorSpec(np.dtype(np.float64), (-1,), "quality")
+        # Tensors without a name: `predict` takes and gives plain arrays.
+        images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+        scores = TensorSpec(np.dtype(np.float64), (-1,))
         logged = mlflow.pyfunc.log_model(
             name="metrifier",
             python_model=_MODEL_CODE,
@@ -273,6 +268,9 @@ def register_model(
             input_example=np.full((1, crop, crop, 3), 128, np.uint8),
             pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
         )
+    if os.environ.get("MLFLOW_RUN_ID"):
+        # The engine ends its own run.
+        client.update_run(parent.info.run_id, status="RUNNING")
     registered = mlflow.register_model(logged.model_uri, model_name)
     for key, value in headline.items():
         client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
@@ -308,9 +306,13 @@ def download_model(uri: str) -> Path:
         Its folder.
 
     Raises:
-        ValueError: There is no such model; the message has MLflow's reason.
+        ValueError: There is no such model, the message has MLflow's reason; or it is no metrifier.
     """
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)) / "artifacts" / "metrifier"
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        parts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
     except MlflowException as error:
         raise ValueError(f"{uri} cannot be loaded from {mlflow.get_tracking_uri()}: {error}") from error
+    if "metrifier" not in parts:
+        raise ValueError(f"{uri} is no metrifier")
+    return folder / str(parts["metrifier"]["path"])

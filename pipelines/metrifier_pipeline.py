@@ -14,6 +14,7 @@ __all__ = ["PIPELINE_NAME", "build_pipeline"]
 PIPELINE_NAME = "metrifier"
 
 _ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # the ONNX converter simplifies a graph in the order of a set
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "GLOG_minloglevel": "2",
 }

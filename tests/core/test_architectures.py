@@ -13,9 +13,6 @@ from pydantic import ValidationError
 from metrifier_core.architectures import MetrifierSettings, create_network, list_architectures
 from metrifier_core.export import export_network
 
-# Keras hands TensorFlow's tensors to numpy when it saves them.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 SHAPES = [(32, 32), (64, 64), (224, 224), (48, 100), (300, 33)]
 
 

@@ -153,16 +153,6 @@ def test_no_model_at_all_is_said(photo: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_without_mlflow_its_names_are_one_sentence(photo: Path) -> None:
-    """As where it is not installed, and a checkout's own folder `mlflow` is found in its place."""
-    code = "import sys, types; sys.modules['mlflow'] = types.ModuleType('mlflow'); import metrifier_core.__main__"
-    command = [sys.executable, "-c", code, "score", str(photo), "--model", "models:/metrifier@champion"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert "MLflow is not installed: pip install 'metrifier[tracking]'" in done.stderr
-
-
 def test_help_names_the_command_and_its_options() -> None:
     top, command = run("--help"), run("score", "--help")
     assert (top.exit_code, command.exit_code) == (0, 0)

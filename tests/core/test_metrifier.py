@@ -16,9 +16,6 @@ from metrifier_core.export import export_network
 from metrifier_core.images import encode_png
 from tests.core.tiny_models import write_metrifier_card
 
-# Keras hands TensorFlow's tensors to numpy when it saves them.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 SHAPES = [(8, 8), (32, 32), (224, 224), (1000, 1000), (8, 300), (500, 333)]
 CROP = 64
 

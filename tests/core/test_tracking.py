@@ -1,12 +1,10 @@
 """MLflow, the real one on SQLite: few runs that hold much, nothing logged twice, and nothing lost without a server."""
 
 import ast
-import itertools
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def client(database: Path) -> Any:
+def client(database: Path) -> Any:  # noqa: ARG001
     from mlflow import MlflowClient
 
     return MlflowClient()
@@ -96,8 +94,6 @@ def test_all_stages_find_one_parent(client: Any, run: Any) -> None:
 
 def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine gives a new identity each time; the runner's own stays."""
-    from dataclasses import replace
-
     from metrifier_core.tracking import RUN_ID_VARIABLE, log_stage
 
     monkeypatch.setenv(RUN_ID_VARIABLE, "folder-7")
@@ -156,16 +152,17 @@ def test_a_stage_that_ran_once_a_shard_is_one_run(client: Any, run: Any) -> None
 
 
 def test_a_dead_server_does_not_fail_a_stage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from metrifier_core.tracking import PipelineRun, log_stage
+    from metrifier_core.tracking import log_stage
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    log_stage(PipelineRun("digits", "1", "metrifier"), "distort", {"seed": 7}, SUMMARY, [{"epoch": 1, "loss": 0.5}])
+    log_stage(run, "distort", {"seed": 7}, SUMMARY, [{"epoch": 1, "loss": 0.5}])
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("metrifier: distort could not be logged to MLflow; the stage's own results are complete")
+    assert "127.0.0.1" in said.err
     assert said.err.count("could not be logged") == said.err.count("\n") == 1
 
 
@@ -342,6 +339,14 @@ def test_the_command_line_takes_registered_models(tmp_path: Path, products: Prod
         assert (missing.exit_code, missing.stdout) == (2, "")
         assert missing.stderr.startswith(f"--model {uri}: {uri} cannot be loaded from sqlite:///")
         assert missing.stderr.count("\n") == 1
+
+
+def test_a_model_of_another_kind_is_refused(client: Any, tmp_path: Path) -> None:
+    experiment = client.create_experiment("others", artifact_location=tmp_path.as_uri())
+    other = client.create_run(experiment).info.run_id
+    client.log_text(other, "flavors: {sklearn: {}}\n", "other/MLmodel")
+    with pytest.raises(ValueError, match=f"runs:/{other}/other is no metrifier"):
+        Metrifier.load(f"runs:/{other}/other")
 
 
 # Inside a pipeline engine that tracks too

@@ -219,6 +219,17 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+@contextmanager
+def _active(client: MlflowClient, run: Run) -> Iterator[None]:
+    """Makes a run the active one and ends it, unless it is the pipeline engine's, which ends its own."""
+    given = os.environ.get("MLFLOW_RUN_ID")
+    with mlflow.start_run(run.info.run_id):
+        yield
+    if given:
+        os.environ["MLFLOW_RUN_ID"] = given  # MLflow takes it away when a run starts
+        client.update_run(run.info.run_id, status="RUNNING")
+
+
 def register_model(
     run: PipelineRun,
     model_name: str,
@@ -248,7 +259,7 @@ def register_model(
     parent = _parent(client, run)
     headline = _headline(metrics)
     _log(client, parent, config, {**headline, "rows": metrics["rows"], "sources": metrics["sources"]}, ())
-    with mlflow.start_run(parent.info.run_id):
+    with _active(client, parent):
         source = CodeDatasetSource(tags={"metrifier.run": run.name})
         mlflow.log_input(MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:36]), context="training")
         mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
@@ -268,9 +279,6 @@ def register_model(
             input_example=np.full((1, crop, crop, 3), 128, np.uint8),
             pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
         )
-    if os.environ.get("MLFLOW_RUN_ID"):
-        # The engine ends its own run.
-        client.update_run(parent.info.run_id, status="RUNNING")
     registered = mlflow.register_model(logged.model_uri, model_name)
     for key, value in headline.items():
         client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")

@@ -375,7 +375,7 @@ def test_a_run_that_the_engine_made_is_logged_into(
     task, pipeline = client.get_run(nested), client.get_run(parent)
     assert task.data.params == {"seed": '"7"', "severity": "1"}
     assert task.data.metrics == {"versions": 2, "seconds": 12.5}
-    assert task.info.status == "RUNNING", "the engine ends what it began"
+    assert task.info.status == pipeline.info.status == "RUNNING", "the engine ends what it began"
     assert pipeline.data.params["name"] == '"digits"'
     assert pipeline.data.params["metrifier.epochs"] == "5"
     assert pipeline.data.metrics["rows"] == 60

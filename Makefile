@@ -1,7 +1,6 @@
 # Everything is installed into .venv, pinned by requirements.lock; nothing else on the machine is touched.
 PYTHON ?= python3.11
 CONFIG ?= configs/digits.yaml
-IMAGE ?= metrifier-python:0.1.0
 RUN ?= runs/digits
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +22,7 @@ $(BIN)/uv:
 
 $(VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: install ## Run the whole pipeline on CONFIG (scikit-learn's digits), into runs/
@@ -45,7 +44,7 @@ unit: install ## Run pytest (unit, property, component, pipeline and end-to-end 
 	$(BIN)/python -m pytest
 
 compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
-	$(BIN)/python -m pipelines.compile --config $(CONFIG) --image $(IMAGE) --output build/metrifier.yaml
+	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(if $(IMAGE),--image $(IMAGE)) --output build/metrifier.yaml
 
 ui: install ## Open the MLflow UI on the runs in RUN
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUN)/mlflow.db

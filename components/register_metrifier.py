@@ -12,6 +12,7 @@ from components.image import DEFAULT_IMAGE
 def register_metrifier(
     name: str,
     run_id: str,
+    experiment: str,
     tracking: dict[str, Any],
     quality: Input[Dataset],
     model: Input[Model],
@@ -25,7 +26,8 @@ def register_metrifier(
     Args:
         name: Name of the run.
         run_id: Identity of the pipeline run.
-        tracking: Experiment and model name.
+        experiment: MLflow experiment.
+        tracking: Name of the model, and the server.
         quality: ImageNet_Quality.
         model: The trained metrifier.
         metrics: Its metrics.
@@ -39,7 +41,7 @@ def register_metrifier(
     from metrifier_core.stages.register_metrifier import register_metrifier as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 
-    run = PipelineRun(name, run_id, tracking["experiment"])
+    run = PipelineRun(name, run_id, experiment)
     summary = run_stage(
         run,
         tracking,

@@ -10,7 +10,7 @@ from components.image import DEFAULT_IMAGE
 def worker_evaluate(
     worker: str, shard: str, prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
 ) -> None:
-    """Runs one worker on every version of one shard.
+    """Runs one worker on the versions of one shard; a held-out worker sees test versions alone.
 
     Args:
         worker: Name of the worker.

@@ -32,6 +32,7 @@ class TrackingSettings(Settings):
     """Where runs and models stand in MLflow."""
 
     experiment: str = Field("metrifier", min_length=1)
+    uri: str | None = Field(None, description="MLflow server; the variable MLFLOW_TRACKING_URI where left out")
     model_name: str = Field("metrifier", min_length=1, pattern="^[^/:]+$")
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrifier_core.records import KEYS, count_rows
@@ -16,7 +18,8 @@ __all__ = ["QualityDataset"]
 class _Group:
     versions: Path
     group: int
-    quality_group: int
+    first_row: int
+    rows: int
 
 
 class QualityDataset:
@@ -27,14 +30,31 @@ class QualityDataset:
 
         Args:
             versions: The shards of versions, in shard order.
-            quality: The merged table, whose row groups are those of the shards one after the other.
+            quality: The merged table, whose rows are those of the shards one after the other.
+
+        Raises:
+            ValueError: The tables have different numbers of rows.
         """
         self._quality = quality
-        shards = [(path, group) for path in versions for group in range(pq.read_metadata(path).num_row_groups)]
-        self._groups = [_Group(path, group, index) for index, (path, group) in enumerate(shards)]
-        found = pq.read_metadata(quality).num_row_groups
-        if found != len(shards):
-            raise ValueError(f"{quality} was not made from these versions: {found} row groups, not {len(shards)}")
+        self._groups: list[_Group] = []
+        rows = 0
+        for path in versions:
+            metadata = pq.read_metadata(path)
+            for group in range(metadata.num_row_groups):
+                self._groups.append(_Group(path, group, rows, metadata.row_group(group).num_rows))
+                rows += self._groups[-1].rows
+        found = pq.read_metadata(quality)
+        if found.num_rows != rows:
+            raise ValueError(f"{quality} was not made from these versions: {found.num_rows} rows, not {rows}")
+        sizes = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
+        self._quality_ends = np.cumsum(sizes, dtype=np.int64)
+
+    def _read_quality(self, first: int, count: int) -> pa.Table:
+        """Reads some rows of the merged table, by the row groups that hold them."""
+        start, end = np.searchsorted(self._quality_ends, [first, first + count - 1], side="right")
+        before = int(self._quality_ends[start - 1]) if start else 0
+        table = pq.ParquetFile(self._quality).read_row_groups(list(range(start, end + 1)))
+        return table.slice(first - before, count)
 
     def __len__(self) -> int:
         """Counts the row groups."""
@@ -54,7 +74,7 @@ class QualityDataset:
             ValueError: The versions and the qualities are not of the same images.
         """
         place = self._groups[group]
-        quality = pq.ParquetFile(self._quality).read_row_group(place.quality_group)
+        quality = self._read_quality(place.first_row, place.rows)
         if split not in quality["split"].unique().to_pylist():
             return []
         versions = pq.ParquetFile(place.versions).read_row_group(place.group)

@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffI
 from PIL.WebPImagePlugin import WebPImageFile
 
 __all__ = [
+    "MAX_BYTES",
     "MAX_PIXELS",
     "MAX_SIDE",
     "MIN_SIDE",
@@ -33,12 +34,14 @@ __all__ = [
     "decode_image",
     "encode_png",
     "normalise_image",
+    "read_bytes",
     "read_image",
 ]
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
-MAX_SIDE = 65_535  # the most that a JPEG can hold; some PNG readers refuse not much more
+MAX_BYTES = 512 << 20  # of a file: more than any image of `MAX_PIXELS`, less than a film
+MAX_SIDE = 65_500  # the most that libjpeg writes
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 
@@ -133,12 +136,24 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     Raises:
         ImageError: the file cannot be read, or whatever is wrong with its bytes.
     """
+    return decode_image(read_bytes(path), max_pixels=max_pixels)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read the bytes of an image file.
+
+    Raises:
+        ImageError: the file cannot be read, or is too large to be an image.
+    """
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImageError(f"cannot be read: {reason}") from error
-    return decode_image(data, max_pixels=max_pixels)
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"larger than {MAX_BYTES >> 20} MiB")
+    return data
 
 
 def encode_png(image: RgbImage) -> bytes:

@@ -32,6 +32,7 @@ __all__ = [
 
 SCHEMA_VERSION = "1"
 _ROWS_A_GROUP = 256
+_BYTES_A_GROUP = 64 << 20
 
 _KEY_FIELDS = [
     pa.field("image_id", pa.string(), nullable=False),
@@ -124,11 +125,14 @@ class TableWriter:
         self._writer = writer
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
+        self._bytes = 0
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Adds one row, a value a column."""
         self._rows.append(row)
-        if len(self._rows) >= _ROWS_A_GROUP:
+        if "image" in row:
+            self._bytes += len(row["image"]["bytes"])
+        if len(self._rows) >= _ROWS_A_GROUP or self._bytes >= _BYTES_A_GROUP:
             self.flush()
 
     def flush(self) -> None:
@@ -136,6 +140,7 @@ class TableWriter:
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
             self._rows.clear()
+            self._bytes = 0
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from metrifier_core._version import __version__
+from metrifier_core.environment import RUN_ID_VARIABLE
 from metrifier_core.progress import say
 
 try:
@@ -30,7 +31,6 @@ except ImportError as error:
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
 
 __all__ = [
-    "RUN_ID_VARIABLE",
     "PipelineRun",
     "PythonModel",
     "download_model",
@@ -38,9 +38,6 @@ __all__ = [
     "register_model",
     "set_model",
 ]
-
-RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
-"""Identifies a local pipeline run over restarts, where the pipeline engine makes a new identity each time."""
 
 _PIPELINE_RUN_TAG = "kfp.pipeline_run_id"
 _STAGE_TAG = "metrifier.stage"
@@ -194,6 +191,8 @@ def log_fan_out(
         parameters: Its settings.
         summaries: What each of its tasks returned.
     """
+    if os.environ.get("MLFLOW_RUN_ID"):
+        return  # the engine has a run for each of these tasks
     log_stage(
         run,
         stage,
@@ -297,10 +296,10 @@ def register_model(
 
 def _is_best(client: MlflowClient, model_name: str, headline: Mapping[str, float]) -> bool:
     """Compares a new version with the champion by its correlation with the held-out workers' mean."""
-    try:
-        champion = client.get_model_version_by_alias(model_name, _CHAMPION)
-    except MlflowException:
+    holder = client.get_registered_model(model_name).aliases.get(_CHAMPION)
+    if holder is None:
         return True
+    champion = client.get_model_version(model_name, holder)
     return headline.get(_CHAMPION_METRIC, -1.0) > float(champion.tags.get(_CHAMPION_METRIC, -1.0))
 
 

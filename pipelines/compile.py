@@ -1,12 +1,13 @@
 """Writes the pipeline for a cluster: `python -m pipelines.compile --config CONFIG --image IMAGE --output FILE`."""
 
+import os
 import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metrifier_core import __version__
+from components.image import DEFAULT_IMAGE
 from metrifier_core.config import ConfigError, RunConfig, load_config
 
 __all__ = ["app", "compile_pipeline"]
@@ -28,7 +29,10 @@ def compile_pipeline(config: RunConfig, image: str, output: Path) -> None:
         from pipelines.metrifier_pipeline import build_pipeline
 
         output.parent.mkdir(parents=True, exist_ok=True)
-        Compiler().compile(build_pipeline(image), str(output), pipeline_parameters=config.pipeline_arguments())
+        tracking_uri = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        Compiler().compile(
+            build_pipeline(image, tracking_uri), str(output), pipeline_parameters=config.pipeline_arguments()
+        )
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -37,7 +41,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     config: Annotated[Path, typer.Option(help="A YAML file such as configs/digits.yaml.")],
-    image: Annotated[str, typer.Option(help="Container image of every component.")] = f"metrifier-python:{__version__}",
+    image: Annotated[str, typer.Option(help="Container image of every component.")] = DEFAULT_IMAGE,
     output: Annotated[Path, typer.Option(help="Where the pipeline goes.")] = Path("build/metrifier.yaml"),
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that stand above the file.")

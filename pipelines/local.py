@@ -10,7 +10,7 @@ from rich.console import Console
 
 from metrifier_core.config import ConfigError, load_config
 from pipelines.results import metrics_table
-from pipelines.runner import RunError, check_inputs, run_locally
+from pipelines.runner import RunError, run_locally
 
 __all__ = ["app"]
 
@@ -38,25 +38,24 @@ def main(
     """
     console = Console()
     try:
-        loaded = load_config(config, overrides or [])
-        check_inputs(loaded)
+        folder = run_locally(load_config(config, overrides or []), runs, fresh=fresh)
     except ConfigError as error:
         typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None
-    try:
-        folder = run_locally(loaded, runs, fresh=fresh)
     except RunError as error:
         typer.echo(f"failed: {error}\nRun the same command again to go on from here.", err=True)
         raise typer.Exit(1) from None
     console.print(metrics_table(json.loads((folder / "metrics.json").read_text())))
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    database = os.environ["MLFLOW_TRACKING_URI"].replace(str(folder), shown)
+    server = os.environ["MLFLOW_TRACKING_URI"]
     typer.echo(f"Report:          {shown}/report.html")
     registered = json.loads((folder / "registered.json").read_text())
     standing = "the champion" if registered["champion"] else "a challenger"
     typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-    typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {database}")
-    typer.echo(f"  the runs:      http://127.0.0.1:5000/#/experiments/{registered['experiment_id']}/runs")
+    if server.startswith("sqlite:"):
+        typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {server.replace(str(folder), shown)}")
+        server = "http://127.0.0.1:5000"
+    typer.echo(f"  its runs:      {server}/#/experiments/{registered['experiment_id']}/runs")
     typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
 
 

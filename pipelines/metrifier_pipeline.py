@@ -40,11 +40,12 @@ class RunArtifacts(NamedTuple):
     registered: Artifact
 
 
-def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
+def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) -> Any:
     """Builds the pipeline.
 
     Args:
         image: The container image that every component runs in.
+        tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
 
     Returns:
         A KFP pipeline; its parameters are the sections of a config, and its artifacts hang on its tasks.
@@ -56,6 +57,8 @@ def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
         task.set_container_image(image)
         for variable, value in _ENVIRONMENT.items():
             task.set_env_variable(variable, value)
+        if tracking_uri is not None:
+            task.set_env_variable("MLFLOW_TRACKING_URI", tracking_uri)
         return task
 
     @dsl.pipeline(name="evaluate-shard", description="One shard: its versions, and the losses of all workers on them.")
@@ -154,8 +157,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE) -> Any:
         )
         registered = run(
             components.register_metrifier,
-            name=name,
-            run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            **of_run,
             tracking=tracking,
             quality=quality,
             model=model,

@@ -16,15 +16,14 @@ from typing import TextIO
 
 import metrifier_core
 from metrifier_core.config import ConfigError, RunConfig
+from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.progress import LINE_PREFIX
-from metrifier_core.sources import list_items
-from metrifier_core.stages.running import PARTIAL_VARIABLE
-from metrifier_core.workers import ExportedSpec, load_weights_file
+from metrifier_core.sources import list_items, listing_digest
+from metrifier_core.workers import ExportedSpec, create_worker, load_weights_file
 from pipelines.results import publish
 
 __all__ = ["RunError", "check_inputs", "run_locally"]
 
-_RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
 _SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 
 
@@ -60,22 +59,25 @@ class _StageLines(io.TextIOBase):
         self._log.flush()
 
 
-def check_inputs(config: RunConfig) -> None:
+def check_inputs(config: RunConfig) -> str:
     """Looks at everything that the run will read, so that a long one does not fail late.
+
+    Returns:
+        A digest of what the source holds, so that other images are never taken for these.
 
     Raises:
         ConfigError: A source or a weights file is missing or is another one; the message names the key.
     """
     try:
-        if not list_items(config.source):
-            raise ConfigError("source: there are no images")
+        items = list_items(config.source)
         for name, spec in config.workers.catalogue.items():
             if isinstance(spec, ExportedSpec):
-                load_weights_file(name, spec)
-    except ConfigError:
-        raise
+                create_worker(spec, load_weights_file(name, spec))
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    if not items:
+        raise ConfigError("source: there are no images")
+    return listing_digest(items)
 
 
 def _code_digest() -> str:
@@ -113,8 +115,10 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
         The run's folder.
 
     Raises:
+        ConfigError: What the run would read is missing or is another; nothing was run.
         RunError: A stage failed, or another run is going on in the folder.
     """
+    listing = check_inputs(config)
     with warnings.catch_warnings():
         # KFP warns of its own use of deprecated names.
         warnings.simplefilter("ignore")
@@ -132,17 +136,22 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
                 shutil.rmtree(stale, ignore_errors=True)
         code = _code_digest()
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-        identity = hashlib.sha256(f"{code}{settings}".encode()).hexdigest()[:12]
-        os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        os.environ[PARTIAL_VARIABLE] = str(partial)
-        os.environ[_RUN_ID_VARIABLE] = f"{config.name}-{identity}"
+        identity = hashlib.sha256(f"{code}{listing}{settings}".encode()).hexdigest()[:12]
+        server = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        os.environ["MLFLOW_TRACKING_URI"] = server
+        os.environ[PARTIAL_VARIABLE] = str(partial / code)
+        os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), enable_caching=True)
         lines = _StageLines(log, terminal)
         try:
             with contextlib.redirect_stdout(lines), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                pipeline = build_pipeline(f"metrifier-python:{metrifier_core.__version__}-{code}")
-                outputs = pipeline(**config.pipeline_arguments()).outputs
+                # Tasks are told apart by their image and arguments: what else they depend on is in its tag.
+                pipeline = build_pipeline(f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}")
+                arguments = config.pipeline_arguments()
+                # Registration alone has the server among its arguments: it is repeated on another one.
+                arguments["tracking"] = {**arguments["tracking"], "uri": server}
+                outputs = pipeline(**arguments).outputs
         except RuntimeError as error:
             reason = "; ".join(lines.failures) or str(error)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}") from error

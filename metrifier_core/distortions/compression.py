@@ -3,7 +3,7 @@
 import cv2
 
 from metrifier_core.distortions.registry import register_codec
-from metrifier_core.images import RgbImage
+from metrifier_core.images import ImageError, RgbImage
 
 __all__ = ["jpeg"]
 
@@ -19,5 +19,7 @@ def jpeg(image: RgbImage, quality: float) -> bytes:
     Returns:
         The JPEG file. Levels: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
-    _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    written, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    if not written:
+        raise ImageError(f"{image.shape[1]} x {image.shape[0]} pixels cannot be written as JPEG")
     return data.tobytes()

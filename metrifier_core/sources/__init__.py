@@ -6,7 +6,7 @@ from pydantic import Field
 
 from metrifier_core.sources.digits import DigitsSource, list_digits
 from metrifier_core.sources.folder import FolderSource, list_files, list_folder
-from metrifier_core.sources.items import SourceItem, choose_items
+from metrifier_core.sources.items import SourceItem, choose_items, listing_digest
 from metrifier_core.sources.manifest import ManifestSource, list_manifest
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "SourceItem",
     "list_files",
     "list_items",
+    "listing_digest",
 ]
 
 Source = Annotated[DigitsSource | FolderSource | ManifestSource, Field(discriminator="kind")]

@@ -1,10 +1,11 @@
 """A folder with one folder of images a class, as ImageNet's training set has it."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from metrifier_core.settings import ConfigPath
-from metrifier_core.sources.items import SourceItem, SourceSettings
+from metrifier_core.sources.items import SourceItem, SourceSettings, file_item
 
 __all__ = ["FolderSource", "list_files", "list_folder"]
 
@@ -38,7 +39,8 @@ def list_folder(settings: FolderSource) -> list[SourceItem]:
     if not classes:
         raise ValueError(f"source.root: {root} has no class folders (expected {root}/CLASS/IMAGE)")
     return [
-        SourceItem(path.relative_to(root).as_posix(), label, path.read_bytes)
+        # A name may be any bytes; an identity is text.
+        file_item(path, os.fsencode(path.relative_to(root)).decode(errors="backslashreplace"), label)
         for label, name in enumerate(classes)
         for path in list_files(root / name)
     ]

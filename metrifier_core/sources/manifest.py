@@ -1,12 +1,13 @@
 """A CSV file that names images and their labels."""
 
 import csv
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from metrifier_core.settings import ConfigPath
-from metrifier_core.sources.items import SourceItem, SourceSettings
+from metrifier_core.sources.items import SourceItem, SourceSettings, file_item
 
 __all__ = ["ManifestSource", "list_manifest"]
 
@@ -52,7 +53,10 @@ def list_manifest(settings: ManifestSource) -> list[SourceItem]:
         path, label = row["path"], row["label_index"]
         if not path or not label or not label.isascii() or not label.isdigit():
             raise ValueError(f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0")
-        if path in items:
+        image_id = posixpath.normpath(path)
+        if image_id.startswith(("/", "..")):
+            raise ValueError(f"{where}: '{path}' is not below source.root")
+        if image_id in items:
             raise ValueError(f"{where}: '{path}' stands there twice")
-        items[path] = SourceItem(path, int(label), (root / path).read_bytes)
+        items[image_id] = file_item(root / image_id, image_id, int(label))
     return list(items.values())

@@ -23,7 +23,7 @@ from metrifier_core.records import (
     shard_file,
     shard_name,
 )
-from metrifier_core.sources import Source, SourceItem, list_items
+from metrifier_core.sources import Source, SourceItem, list_items, listing_digest
 from metrifier_core.splits import SPLITS, Split, SplitRule, assign_split
 from metrifier_core.stages.running import Summary, partial_folder, stage
 
@@ -45,8 +45,6 @@ def _check(entry: tuple[SourceItem, Split]) -> _Checked:
         data, _, _ = normalise_image(item.read())
     except ImageError as error:
         return _Checked(item, split, b"", str(error))
-    except OSError as error:
-        return _Checked(item, split, b"", f"cannot be read: {error.strerror or error}")
     return _Checked(item, split, data, None)
 
 
@@ -96,9 +94,14 @@ def download(
     """
     settings: Source = TypeAdapter[Source](Source).validate_python(source)
     rules = [SplitRule.model_validate(rule) for rule in splits]
-    parameters = {"source": settings.model_dump(mode="json"), "splits": [rule.model_dump() for rule in rules]}
+    parameters: dict[str, Any] = {
+        "source": settings.model_dump(mode="json"),
+        "splits": [rule.model_dump() for rule in rules],
+    }
+    items = list_items(settings)
+    parameters["listing"] = listing_digest(items)
     identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
-    chosen = [(item, split) for item in list_items(settings) if (split := assign_split(item.image_id, rules))]
+    chosen = [(item, split) for item in items if (split := assign_split(item.image_id, rules))]
 
     with partial_folder(output, "download", identity) as folder:
         names = [shard_name(index, shards) for index in range(shards)]

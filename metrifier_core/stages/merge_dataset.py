@@ -68,8 +68,6 @@ def merge_dataset(images: Path, workers: Path, losses: Sequence[Path], output: P
                 condition = conditions[f"{row['distortion']} {row['severity']}"]
                 condition[0] += 1
                 condition[1] += row["quality"]
-            # A shard ends a row group, so that the groups here are those of the versions.
-            writer.flush()
     accepted = sum(count_rows(path) for path in tables([images], "images"))
     rejected = list(read_rows(images / "rejected.parquet"))
     rows = count_rows(quality_file)

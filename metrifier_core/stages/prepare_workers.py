@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metrifier_core.distortions import version_seed
 from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import say
@@ -19,11 +20,12 @@ from metrifier_core.workers import (
     Worker,
     WorkerCard,
     WorkerSettings,
+    create_worker,
     file_sha256,
     load_weights_file,
 )
-from metrifier_core.workers.card import create_worker
 from metrifier_core.workers.catalogue import ExportedSpec
+from metrifier_core.workers.preprocessing import centre_crop
 
 __all__ = ["prepare_workers"]
 
@@ -42,14 +44,21 @@ def _read_split(images: Path, split: str) -> Iterator[tuple[str, RgbImage, int]]
 
 def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path) -> Path:
     """Trains a miniature; the order of the images is that of their identity, whatever the shards."""
-    from metrifier_core.workers.miniature import train_miniature
+    from metrifier_core.workers.miniature import INTERFACE, train_miniature
 
-    ordered = sorted(_read_split(images, "worker_train"), key=lambda image: image[0])
+    # Cropped as they are read: what is kept of an image is 32 pixels a side.
+    cropped = (
+        (identity, centre_crop(image, INTERFACE.input_size, INTERFACE.crop_fraction), label)
+        for identity, image, label in _read_split(images, "worker_train")
+    )
+    ordered = sorted(cropped, key=lambda image: image[0])
     if not ordered:
         raise ValueError("no usable image for the split 'worker_train', on which miniature workers are trained")
     labels = np.array([label for _, _, label in ordered], np.int64)
     path = folder / f"{name}.onnx"
-    train_miniature(spec, [image for _, image, _ in ordered], labels, _count_classes(images), seed, path)
+    # A seed of its own, whatever its place among the workers.
+    own_seed = version_seed(seed, name, "worker") % 2**32
+    train_miniature(spec, [image for _, image, _ in ordered], labels, _count_classes(images), own_seed, path)
     return path
 
 
@@ -100,12 +109,12 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
     identity = fingerprint("prepare_workers", {**settings.model_dump(mode="json"), "seed": seed}, [str(source)])
     accuracies = {}
     with partial_folder(output, "prepare_workers", identity) as folder:
-        for index, name in enumerate(settings.names):
+        for name in settings.names:
             card_file = folder / f"{name}.json"
             if not card_file.is_file():
                 spec = settings.catalogue[name]
                 if isinstance(spec, MiniatureSpec):
-                    weights = _train(name, spec, images, seed + index, folder)
+                    weights = _train(name, spec, images, seed, folder)
                 else:
                     weights = _copy(name, spec, folder)
                 card = _describe(name, settings, weights, images, identity)
@@ -122,8 +131,9 @@ def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, 
     worker = create_worker(spec, weights)
     logits, labels = _calibration_logits(worker, images)
     classes = logits.shape[1]
-    if labels.max() >= classes:
-        raise ValueError(f"worker '{name}' knows {classes} classes, but an image has the label {labels.max()}")
+    needed = _count_classes(images)
+    if needed > classes:
+        raise ValueError(f"worker '{name}' knows {classes} classes, but an image has the label {needed - 1}")
     temperature = fit_temperature(logits, labels)
     return WorkerCard(
         name=name,

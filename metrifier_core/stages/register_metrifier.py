@@ -1,6 +1,7 @@
 """register_metrifier: a new version of the model in MLflow's registry, and the run's headline beside it."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,13 @@ def register_metrifier(
         evaluation: What `evaluate_spearman` wrote beside them.
 
     Returns:
-        model_name, version, and whether it is now the champion.
+        model_name, version, champion (whether it is the best so far), experiment_id and run_id.
+
+    Raises:
+        ValueError: No MLflow server is named.
     """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise ValueError("there is no MLflow server: set tracking.uri or the variable MLFLOW_TRACKING_URI")
     settings = TrackingSettings.model_validate(tracking)
     found = json.loads(metrics.read_text())
     config = json.loads((evaluation / "config.json").read_text())

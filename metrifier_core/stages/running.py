@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from metrifier_core.environment import PARTIAL_VARIABLE
 from metrifier_core.progress import say
 
-__all__ = ["PARTIAL_VARIABLE", "Summary", "only_table", "partial_folder", "stage", "tables"]
-
-PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
-"""Names a folder that outlives a killed stage; what the stage had finished is found there again."""
+__all__ = ["Summary", "only_table", "partial_folder", "stage", "tables"]
 
 Summary = dict[str, Any]
 """What a stage counted: numbers and short texts, kept as the metadata of its artifact."""

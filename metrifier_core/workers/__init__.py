@@ -1,7 +1,7 @@
 """Workers: frozen classifiers whose losses make the label, or judge it."""
 
 from metrifier_core.workers.base import Worker
-from metrifier_core.workers.card import WorkerCard, load_worker, read_cards
+from metrifier_core.workers.card import WorkerCard, create_worker, load_worker, read_cards
 from metrifier_core.workers.catalogue import (
     ExportedSpec,
     MiniatureSpec,
@@ -20,6 +20,7 @@ __all__ = [
     "WorkerCard",
     "WorkerSettings",
     "WorkerSpec",
+    "create_worker",
     "file_sha256",
     "load_weights_file",
     "load_worker",

@@ -8,7 +8,7 @@ from metrifier_core.workers.base import Worker
 from metrifier_core.workers.catalogue import MiniatureSpec, WorkerSpec, file_sha256
 from metrifier_core.workers.miniature import INTERFACE
 
-__all__ = ["WorkerCard", "load_worker", "read_cards"]
+__all__ = ["WorkerCard", "create_worker", "load_worker", "read_cards"]
 
 
 class WorkerCard(Settings):

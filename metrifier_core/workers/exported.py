@@ -26,7 +26,11 @@ class OnnxWorker:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        try:
+            # From memory, where no second file can add weights that no checksum covers.
+            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ValueError(f"{path} is not a whole model that onnxruntime can run: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self._interface = interface
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)

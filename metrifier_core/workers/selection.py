@@ -1,5 +1,6 @@
 """Which workers make the label of a run, and which only judge it."""
 
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,10 @@ from metrifier_core.workers.miniature import MINIATURES
 from metrifier_core.yaml import read_yaml
 
 __all__ = ["WorkerSettings"]
+
+
+# A worker's name becomes the name of files and metrics; `mean` is that of all held-out workers together.
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class WorkerSettings(Settings):
@@ -43,6 +48,9 @@ class WorkerSettings(Settings):
     @classmethod
     def _known(cls, names: list[str], info: ValidationInfo) -> list[str]:
         check_different(names)
+        for name in names:
+            if name == "mean" or not _NAME.fullmatch(name):
+                raise ValueError(f"'{name}' cannot name a worker: letters, digits, '.', '_', '-', and not 'mean'")
         # Where the catalogue is wrong itself, nothing is known of what stands in it.
         if "catalogue" in info.data:
             known = {**MINIATURES, **info.data["catalogue"]}

@@ -82,8 +82,7 @@ def made(tmp_path_factory):
         )
         registered = artifact(Artifact, "registered")
         components.register_metrifier.python_func(
-            name="quick",
-            run_id="run-1",
+            **of_run,
             tracking=config["tracking"],
             quality=quality,
             model=model,

@@ -124,7 +124,7 @@ UNKNOWN_KEYS = [
     ("metrifier.epoch=3", "metrifier.epoch: unknown key, did you mean 'epochs'?"),
     ("evaluation.bootstrap=3", "evaluation.bootstrap: unknown key, did you mean 'bootstrap_replicates'?"),
     ("tracking.model=m", "tracking.model: unknown key, did you mean 'model_name'?"),
-    ("tracking.zzz=m", "tracking.zzz: unknown key, allowed: experiment, model_name"),
+    ("tracking.zzz=m", "tracking.zzz: unknown key, allowed: experiment, model_name, uri"),
     (
         "workers.catalogue={onnx: {format: miniature, family: a, architecture: vgg, epoch: 3}}",
         "workers.catalogue.onnx.epoch: unknown key, did you mean 'epochs'?",
@@ -137,6 +137,14 @@ UNKNOWN_NAMES = [
     ("source.kind=web", "source.kind: unknown kind 'web', allowed: digits, folder, manifest"),
     ("distortions.types=[jpg]", "distortions.types: unknown distortion 'jpg', did you mean 'jpeg'?"),
     ("distortions.held_out=[jpg]", "distortions.held_out: unknown distortion 'jpg', did you mean 'jpeg'?"),
+    (
+        "workers.held_out=[mean]",
+        "workers.held_out: 'mean' cannot name a worker: letters, digits, '.', '_', '-', and not 'mean'",
+    ),
+    (
+        "workers.held_out=[../x]",
+        "workers.held_out: '../x' cannot name a worker: letters, digits, '.', '_', '-', and not 'mean'",
+    ),
     ("workers.label=[miniature_vg]", "workers.label: unknown worker 'miniature_vg', did you mean 'miniature_vgg'?"),
     (
         "workers.held_out=[inceptionv3]",

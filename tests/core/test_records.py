@@ -157,12 +157,19 @@ def test_a_failure_leaves_no_table(tmp_path: Path) -> None:
     assert count_rows(path) == 3, "an older table is kept"
 
 
+def test_row_groups_are_bounded_in_bytes(tmp_path: Path) -> None:
+    photo = {"bytes": bytes(10 << 20), "path": None}
+    path = write(tmp_path / "images.parquet", [{**row, "image": photo} for row in make_rows(15)])
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [7, 7, 1]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"label": None}, {"label": "three"}, {"severity": 2**40}, {"image": b"png"}], ids=str
 )
 def test_a_row_of_another_form_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     (row,) = make_rows(1)
-    with pytest.raises((pa.ArrowException, OverflowError)):
+    with pytest.raises((pa.ArrowException, OverflowError, TypeError)):
         write(tmp_path / "images.parquet", [{**row, **wrong}])
     assert not (tmp_path / "images.parquet").exists()
 

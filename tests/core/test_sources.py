@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from metrifier_core.images import decode_image, encode_png
+from metrifier_core.images import ImageError, decode_image, encode_png
 from metrifier_core.sources import (
     DigitsSource,
     FolderSource,
@@ -169,7 +169,7 @@ def test_a_manifest_names_files_and_labels(folder: Path) -> None:
     found = {item.image_id: item for item in items}
     assert {name: item.label for name, item in found.items()} == {"n01/0.png": 7, "n02/deeper/1.png": 0, "gone.png": 2}
     assert found["n01/0.png"].read() == (folder / "n01/0.png").read_bytes()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ImageError, match="No such file"):
         found["gone.png"].read()
 
 
@@ -194,6 +194,9 @@ def test_a_manifest_of_a_spreadsheet_is_read(folder: Path) -> None:
         (["path,label_index", "a.png"], ", line 2: path 'a.png', label_index 'None'; expected"),
         (["path,label_index", ",3"], ", line 2: path '', label_index '3'; expected"),
         (["path,label_index", "a.png,0", "", "a.png,0"], ", line 4: 'a.png' stands there twice"),
+        (["path,label_index", "a.png,0", "./b/../a.png,0"], ", line 3: './b/../a.png' stands there twice"),
+        (["path,label_index", "../a.png,0"], ", line 2: '../a.png' is not below source.root"),
+        (["path,label_index", "/etc/a.png,0"], ", line 2: '/etc/a.png' is not below source.root"),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_its_line(folder: Path, lines: list[str], reason: str) -> None:

@@ -94,7 +94,8 @@ def test_all_stages_find_one_parent(client: Any, run: Any) -> None:
 
 def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine gives a new identity each time; the runner's own stays."""
-    from metrifier_core.tracking import RUN_ID_VARIABLE, log_stage
+    from metrifier_core.environment import RUN_ID_VARIABLE
+    from metrifier_core.tracking import log_stage
 
     monkeypatch.setenv(RUN_ID_VARIABLE, "folder-7")
     for attempt, stage in enumerate(["download", "distort"]):

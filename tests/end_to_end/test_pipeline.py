@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import spearmanr
 
 from metrifier_core import Metrifier
 from tests.end_to_end.runs import CHECKOUT, command, environment, lasting_files, run
@@ -47,6 +48,27 @@ def test_metrics_have_interval_ceiling_and_share_for_each_worker_and_the_mean(un
     assert estimate["low"] <= estimate["rho"] <= estimate["high"]
     assert estimate["share"] == pytest.approx(estimate["rho"] / estimate["ceiling"])
     assert {"laplacian_variance", "severity_oracle"} == set(metrics["baselines"])
+
+
+def test_metrics_are_those_of_the_predictions_joined_with_the_losses(undisturbed):
+    folder, _ = undisturbed
+    tcp = {
+        (row["image_id"], row["distortion"], row["severity"]): row["tcp"]
+        for path in folder.glob("losses/*.parquet")
+        for row in pq.read_table(path).to_pylist()
+        if row["worker"] == "quick_inception"
+    }
+    rows = pq.read_table(folder / "predictions.parquet").to_pylist()
+    for row in rows:
+        assert row["held_out"] == tcp[row["image_id"], row["distortion"], row["severity"]]
+    seen = [row for row in rows if row["distortion"] != "pixelate"]
+    expected = spearmanr([row["predicted"] for row in seen], [row["held_out"] for row in seen]).statistic
+    ceiling = spearmanr([row["quality"] for row in seen], [row["held_out"] for row in seen]).statistic
+    metrics = json.loads((folder / "metrics.json").read_text())
+    found = metrics["workers"]["mean"]["global"]
+    assert metrics["rows"] == len(seen)
+    assert found["rho"] == pytest.approx(expected, abs=1e-9)
+    assert found["ceiling"] == pytest.approx(ceiling, abs=1e-9)
 
 
 def test_no_source_image_straddles_splits_and_held_out_distortions_stay_in_test(undisturbed):

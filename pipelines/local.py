@@ -14,6 +14,8 @@ from pipelines.runner import RunError, run_locally
 
 __all__ = ["app"]
 
+_TABLE_WIDTH = 96
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -36,7 +38,8 @@ def main(
 
       python -m pipelines.local configs/digits.yaml name=quick metrifier.epochs=2 source.max_sources=400
     """
-    console = Console()
+    # Cut figures help nobody: a narrower terminal wraps the table.
+    console = Console(width=max(_TABLE_WIDTH, Console().width))
     try:
         folder = run_locally(load_config(config, overrides or []), runs, fresh=fresh)
     except ConfigError as error:

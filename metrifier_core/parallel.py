@@ -12,7 +12,7 @@ __all__ = ["batched", "parallel_map"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD_A_THREAD = 16
+_AHEAD_A_THREAD = 4
 
 
 def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -99,6 +99,22 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
         tracking: dict[str, Any],
         experiment: str,
     ) -> RunArtifacts:
+        """Trains a metrifier and judges it by workers it has never met.
+
+        Args:
+            name: Names the run.
+            seed: Decides splits' order, versions, workers that are trained here, and the training.
+            shards: How many branches the source images are spread over.
+            source: Where the images come from: kind, and what that kind needs.
+            splits: How source images are shared out, a rule a pattern of identities.
+            distortions: Types, held-out types, severities and versions a source image.
+            workers: Label workers, held-out workers and their catalogue.
+            worker_names: All workers of `workers`, since the graph cannot look into it; change both together.
+            metrifier: Architecture and training.
+            evaluation: How the metrifier is judged.
+            tracking: Name of the registered model.
+            experiment: MLflow experiment.
+        """
         of_run = {"name": name, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "experiment": experiment}
         downloaded = run(components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards)
         images = downloaded.outputs["images"]

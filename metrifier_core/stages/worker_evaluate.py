@@ -25,7 +25,7 @@ from metrifier_core.workers import load_worker
 
 __all__ = ["worker_evaluate"]
 
-_BATCH = 256
+_BATCH = 64
 
 
 def _decode(row: Mapping[str, Any]) -> tuple[dict[str, Any], RgbImage]:

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from metrifier_core.architectures import MetrifierSettings
 from metrifier_core.distortions import DistortionSettings
 from metrifier_core.settings import Settings, closest
 from metrifier_core.sources import Source
-from metrifier_core.splits import SPLITS, Split, SplitRule
+from metrifier_core.splits import NEEDED_SPLITS, SPLITS, SplitRule
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 from metrifier_core.yaml import read_yaml
 
@@ -32,8 +33,15 @@ class TrackingSettings(Settings):
     """Where runs and models stand in MLflow."""
 
     experiment: str = Field("metrifier", min_length=1)
-    uri: str | None = Field(None, description="MLflow server; the variable MLFLOW_TRACKING_URI where left out")
     model_name: str = Field("metrifier", min_length=1, pattern="^[^/:]+$")
+    uri: str | None = Field(None, description="MLflow server; the variable MLFLOW_TRACKING_URI where left out")
+
+    @field_validator("uri")
+    @classmethod
+    def _hold_no_secret(cls, uri: str | None) -> str | None:
+        if uri is not None and "@" in urlsplit(uri).netloc:
+            raise ValueError("credentials belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+        return uri
 
 
 class RunConfig(Settings):
@@ -53,7 +61,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _check_splits(self) -> "RunConfig":
         shares = {split: max(getattr(rule, split) for rule in self.splits) for split in SPLITS}
-        needed: list[Split] = ["calibration", "train", "validation", "test"]
+        needed = list(NEEDED_SPLITS)
         if any(isinstance(spec, MiniatureSpec) for spec in self.workers.catalogue.values()):
             needed.append("worker_train")
         for split in needed:

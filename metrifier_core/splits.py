@@ -10,10 +10,14 @@ from pydantic import Field, model_validator
 
 from metrifier_core.settings import Settings
 
-__all__ = ["SPLITS", "Split", "SplitRule", "assign_split", "stable_fraction"]
+__all__ = ["NEEDED_SPLITS", "SPLITS", "VERSION_SPLITS", "Split", "SplitRule", "assign_split", "stable_fraction"]
 
 Split = Literal["worker_train", "calibration", "train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+NEEDED_SPLITS: tuple[Split, ...] = ("calibration", "train", "validation", "test")
+"""Splits without which no run can end; `worker_train` is needed only where workers are trained."""
+VERSION_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+"""Splits whose source images are distorted: the others are for workers, which are shown clean images."""
 
 
 class SplitRule(Settings):

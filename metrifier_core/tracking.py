@@ -34,11 +34,13 @@ __all__ = [
     "PipelineRun",
     "PythonModel",
     "download_model",
+    "log_fan_out",
     "log_stage",
     "register_model",
     "set_model",
 ]
 
+_ENGINE_RUN_VARIABLE = "MLFLOW_RUN_ID"  # set where the pipeline engine has made a run for the task itself
 _PIPELINE_RUN_TAG = "kfp.pipeline_run_id"
 _STAGE_TAG = "metrifier.stage"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
@@ -96,7 +98,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
 
 def _parent(client: MlflowClient, run: PipelineRun) -> Run:
     """Finds or makes the run of the whole pipeline."""
-    given = os.environ.get("MLFLOW_RUN_ID")
+    given = os.environ.get(_ENGINE_RUN_VARIABLE)
     if given:
         # The pipeline engine tracks too: this task's run is there already, below the pipeline's.
         own = client.get_run(given)
@@ -111,7 +113,7 @@ def _parent(client: MlflowClient, run: PipelineRun) -> Run:
 
 def _stage_run(client: MlflowClient, run: PipelineRun, stage: str, started_at: float) -> Run:
     """Finds the engine's run of this task, or makes a nested one."""
-    given = os.environ.get("MLFLOW_RUN_ID")
+    given = os.environ.get(_ENGINE_RUN_VARIABLE)
     if given:
         return client.get_run(given)
     parent = _parent(client, run)
@@ -176,7 +178,7 @@ def log_stage(
         counted = {key: value for key, value in summary.items() if key not in times}
         counted["seconds"] = summary.get("seconds", summary["finished_at"] - summary["started_at"])
         _log(client, own, parameters, counted, curves)
-        if not os.environ.get("MLFLOW_RUN_ID"):
+        if not os.environ.get(_ENGINE_RUN_VARIABLE):
             client.set_terminated(own.info.run_id, end_time=int(summary["finished_at"] * 1000))
 
 
@@ -191,7 +193,7 @@ def log_fan_out(
         parameters: Its settings.
         summaries: What each of its tasks returned.
     """
-    if os.environ.get("MLFLOW_RUN_ID"):
+    if os.environ.get(_ENGINE_RUN_VARIABLE):
         return  # the engine has a run for each of these tasks
     log_stage(
         run,
@@ -221,11 +223,11 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
 @contextmanager
 def _active(client: MlflowClient, run: Run) -> Iterator[None]:
     """Makes a run the active one and ends it, unless it is the pipeline engine's, which ends its own."""
-    given = os.environ.get("MLFLOW_RUN_ID")
+    given = os.environ.get(_ENGINE_RUN_VARIABLE)
     with mlflow.start_run(run.info.run_id):
         yield
     if given:
-        os.environ["MLFLOW_RUN_ID"] = given  # MLflow takes it away when a run starts
+        os.environ[_ENGINE_RUN_VARIABLE] = given  # MLflow takes it away when a run starts
         client.update_run(run.info.run_id, status="RUNNING")
 
 

@@ -1,14 +1,15 @@
 """Writes the pipeline for a cluster: `python -m pipelines.compile --config CONFIG --image IMAGE --output FILE`."""
 
-import os
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from kfp.compiler import Compiler
 
 from components.image import DEFAULT_IMAGE
 from metrifier_core.config import ConfigError, RunConfig, load_config
+from pipelines.metrifier_pipeline import build_pipeline
+from pipelines.server import tracking_server, without_credentials
 
 __all__ = ["app", "compile_pipeline"]
 
@@ -21,18 +22,10 @@ def compile_pipeline(config: RunConfig, image: str, output: Path) -> None:
         image: Container image of every component.
         output: The YAML file.
     """
-    with warnings.catch_warnings():
-        # KFP warns of its own use of deprecated names.
-        warnings.simplefilter("ignore")
-        from kfp.compiler import Compiler
-
-        from pipelines.metrifier_pipeline import build_pipeline
-
-        output.parent.mkdir(parents=True, exist_ok=True)
-        tracking_uri = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        Compiler().compile(
-            build_pipeline(image, tracking_uri), str(output), pipeline_parameters=config.pipeline_arguments()
-        )
+    server = tracking_server(config.tracking)
+    pipeline = build_pipeline(image, server and without_credentials(server))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    Compiler().compile(pipeline, str(output), pipeline_parameters=config.pipeline_arguments())
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 from metrifier_core.config import ConfigError, load_config
 from pipelines.results import metrics_table
 from pipelines.runner import RunError, run_locally
+from pipelines.server import without_credentials
 
 __all__ = ["app"]
 
@@ -50,7 +51,7 @@ def main(
         raise typer.Exit(1) from None
     console.print(metrics_table(json.loads((folder / "metrics.json").read_text())))
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    server = os.environ["MLFLOW_TRACKING_URI"]
+    server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
     typer.echo(f"Report:          {shown}/report.html")
     registered = json.loads((folder / "registered.json").read_text())
     standing = "the champion" if registered["champion"] else "a challenger"

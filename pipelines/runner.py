@@ -21,6 +21,7 @@ from metrifier_core.progress import LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import ExportedSpec, create_worker, load_weights_file
 from pipelines.results import publish
+from pipelines.server import tracking_server, without_credentials
 
 __all__ = ["RunError", "check_inputs", "run_locally"]
 
@@ -119,12 +120,9 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
         RunError: A stage failed, or another run is going on in the folder.
     """
     listing = check_inputs(config)
-    with warnings.catch_warnings():
-        # KFP warns of its own use of deprecated names.
-        warnings.simplefilter("ignore")
-        from kfp import local
+    from kfp import local
 
-        from pipelines.metrifier_pipeline import build_pipeline
+    from pipelines.metrifier_pipeline import build_pipeline
 
     folder = (runs / config.name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +135,7 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
         code = _code_digest()
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         identity = hashlib.sha256(f"{code}{listing}{settings}".encode()).hexdigest()[:12]
-        server = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        server = tracking_server(config.tracking) or f"sqlite:///{folder / 'mlflow.db'}"
         os.environ["MLFLOW_TRACKING_URI"] = server
         os.environ[PARTIAL_VARIABLE] = str(partial / code)
         os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
@@ -145,12 +143,12 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
         lines = _StageLines(log, terminal)
         try:
             with contextlib.redirect_stdout(lines), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+                warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
                 # Tasks are told apart by their image and arguments: what else they depend on is in its tag.
                 pipeline = build_pipeline(f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}")
                 arguments = config.pipeline_arguments()
                 # Registration alone has the server among its arguments: it is repeated on another one.
-                arguments["tracking"] = {**arguments["tracking"], "uri": server}
+                arguments["tracking"] = {**arguments["tracking"], "uri": without_credentials(server)}
                 outputs = pipeline(**arguments).outputs
         except RuntimeError as error:
             reason = "; ".join(lines.failures) or str(error)

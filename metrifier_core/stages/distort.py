@@ -23,11 +23,10 @@ from metrifier_core.records import (
     read_rows,
     shard_file,
 )
+from metrifier_core.splits import VERSION_SPLITS
 from metrifier_core.stages.running import Summary, stage
 
 __all__ = ["distort"]
-
-_SPLITS = ("train", "validation", "test")
 
 
 @stage
@@ -63,8 +62,8 @@ def distort(distortions: Mapping[str, Any], seed: int, images: Path, shard: str,
 
     versions = 0
     with open_writer(shard_file(output, "versions", shard), IMAGES, identity) as writer:
-        done = parallel_map(make, read_rows(source, splits=_SPLITS))
-        for made in progress(done, f"distort {shard}", total=count_rows(source, _SPLITS), unit="image"):
+        done = parallel_map(make, read_rows(source, splits=VERSION_SPLITS))
+        for made in progress(done, f"distort {shard}", total=count_rows(source, VERSION_SPLITS), unit="image"):
             for version in made:
                 writer.write(version)
                 versions += 1

@@ -24,7 +24,7 @@ from metrifier_core.records import (
     shard_name,
 )
 from metrifier_core.sources import Source, SourceItem, list_items, listing_digest
-from metrifier_core.splits import SPLITS, Split, SplitRule, assign_split
+from metrifier_core.splits import NEEDED_SPLITS, SPLITS, Split, SplitRule, assign_split
 from metrifier_core.stages.running import Summary, partial_folder, stage
 
 __all__ = ["download"]
@@ -115,7 +115,7 @@ def download(
         accepted = Counter(
             row["split"] for shard in names for row in read_rows(shard_file(folder, "images", shard), ["split"])
         )
-        for split in ("calibration", "train", "validation", "test"):
+        for split in NEEDED_SPLITS:
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
         with open_writer(folder / "rejected.parquet", REJECTED, identity) as writer:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.config import RunConfig
 from metrifier_core.dataset import QualityDataset
-from metrifier_core.images import decode_image
+from metrifier_core.images import decode_image, encode_png
 from metrifier_core.metrifier import Metrifier
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
@@ -59,8 +59,7 @@ def _judge_test_versions(model: Path, dataset: QualityDataset) -> tuple[list[dic
 
 def _severity_oracle(quality: Path, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
     """Predicts each test version from its type and severity alone, as learned on the training versions."""
-    train = pq.read_table(quality, columns=["distortion", "severity", "quality", "split"])
-    train = train.filter(pc.equal(train["split"], "train"))
+    train = pq.read_table(quality, columns=["distortion", "severity", "quality"], filters=pc.field("split") == "train")
 
     def both(column: str) -> NDArray[Any]:
         return np.concatenate([train[column].to_numpy(), [row[column] for row in rows]])
@@ -130,12 +129,12 @@ def _write_report(
     from metrifier_core.report import Example, ReportData, examples_sheet, render_report
 
     # Evenly from the lowest to the highest score; ties and order are settled by the version's identity.
-    order = table.sort_by([("predicted", "ascending"), ("image_id", "ascending"), ("distortion", "ascending")])
+    order = table.sort_by([(name, "ascending") for name in ("predicted", "image_id", "distortion", "severity")])
     places = np.unique(np.linspace(0, len(table) - 1, _EXAMPLES).round().astype(int))
     chosen = order.take(places).to_pylist()
     wanted = {(row["image_id"], row["distortion"], row["severity"]) for row in chosen}
     pictures = {
-        key: row["image"]["bytes"]
+        key: encode_png(decode_image(row["image"]["bytes"]))
         for row in dataset.iterate("test")
         if (key := (row["image_id"], row["distortion"], row["severity"])) in wanted
     }

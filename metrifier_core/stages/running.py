@@ -21,7 +21,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary]:
-    """Makes a function a stage: says when it starts and ends, and adds `started_at` and `finished_at` (Unix time)."""
+    """Makes a function a stage: says how it ended, and adds `started_at` and `finished_at` (Unix time)."""
 
     @functools.wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Summary:

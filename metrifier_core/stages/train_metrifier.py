@@ -48,9 +48,8 @@ def _training_batches(
 
     def view(sample: tuple[dict[str, Any], NDArray[np.float64]]) -> tuple[NDArray[np.uint8], float]:
         row, draws = sample
-        return random_view(decode_image(row["image"]["bytes"]), settings.crop, draws, flip=settings.flip), row[
-            "quality"
-        ]
+        image = decode_image(row["image"]["bytes"])
+        return random_view(image, settings.crop, draws, flip=settings.flip), row["quality"]
 
     for batch in batched(parallel_map(view, _shuffled(dataset, rng)), settings.batch_size):
         yield (
@@ -128,6 +127,8 @@ def _fit(
             best = _Best(epoch, spearman, network.get_weights())
         elif epoch - best.epoch >= settings.patience:
             break
+    if not best.epoch:
+        raise ValueError("training diverged: no epoch has a validation Spearman; lower metrifier.learning_rate")
     network.set_weights(best.weights)
     return curves, best
 
@@ -147,6 +148,9 @@ def train_metrifier(
 
     Returns:
         epochs, best_epoch, validation_spearman and parameters.
+
+    Raises:
+        ValueError: Training diverged.
     """
     settings = MetrifierSettings.model_validate(metrifier)
     quality_file = quality / "quality.parquet"

@@ -188,6 +188,10 @@ MISSING = [
 ]
 
 WRONG_VALUES = [
+    (
+        "tracking.uri=https://me:secret@host.example",
+        "tracking.uri: credentials belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
     ("splits=[{train: 0.5, test: 0.4}]", "splits.0: the fractions of '*' add up to 0.9, not to 1"),
     ("splits=[{train: 1}]", "splits: no rule gives 'calibration' anything"),
     (

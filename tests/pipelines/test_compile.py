@@ -71,6 +71,16 @@ def test_its_defaults_are_the_config(compiled):
     assert RunConfig.model_validate(sections) == load_config(CONFIG)
 
 
+def test_tasks_know_the_server_and_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@host.example/mlflow")
+    output = tmp_path / "metrifier.yaml"
+    assert CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output)]).exit_code == 0
+    assert "secret" not in output.read_text()
+    for executor in yaml.safe_load(output.read_text())["deploymentSpec"]["executors"].values():
+        variables = {variable["name"]: variable["value"] for variable in executor["container"]["env"]}
+        assert variables["MLFLOW_TRACKING_URI"] == "https://host.example/mlflow"
+
+
 def test_a_wrong_config_is_refused_in_a_sentence():
     result = CliRunner().invoke(app, ["--config", str(CONFIG), "distortions.types=[gausian_noise]"])
     assert result.exit_code == 2

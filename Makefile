@@ -5,13 +5,14 @@ RUN ?= runs/digits
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+BENCHMARK_VENV := build/benchmark-venv
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit compile ui lock clean
+.PHONY: help install run realdata test lint types unit compile ui bench-distortions lock clean
 
 help: ## Explain every target
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Install the project and its pinned dependencies into .venv
 
@@ -48,6 +49,16 @@ compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
 
 ui: install ## Open the MLflow UI on the runs in RUN
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUN)/mlflow.db
+
+# imagecorruptions needs an older setuptools than the project has.
+$(BENCHMARK_VENV)/.installed: benchmarks/requirements.txt setup.cfg | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCHMARK_VENV)
+	$(BIN)/uv pip sync --quiet --python $(BENCHMARK_VENV)/bin/python --require-hashes benchmarks/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCHMARK_VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench-distortions: $(BENCHMARK_VENV)/.installed ## Time the distortions beside imagecorruptions and albumentations
+	$(BENCHMARK_VENV)/bin/python benchmarks/distortions.py
 
 lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

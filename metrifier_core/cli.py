@@ -1,4 +1,4 @@
-"""The command line: `metrifier score`."""
+"""The command line: `metrifier score`, `metrifier distort`."""
 
 import csv
 import os
@@ -10,11 +10,13 @@ from typing import Annotated, TextIO
 
 import typer
 
+from metrifier_core import cli_distort
 from metrifier_core._version import __version__
 
 __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(cli_distort.app, name="distort")
 
 
 def _show_version(wanted: bool) -> None:

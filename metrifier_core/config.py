@@ -52,7 +52,7 @@ class RunConfig(Settings):
     shards: int = Field(1, ge=1, le=99_999)
     source: Source
     splits: list[SplitRule] = Field(min_length=1)
-    distortions: DistortionSettings
+    distortions: DistortionSettings = Field(default_factory=lambda: DistortionSettings.model_validate({}))
     workers: WorkerSettings
     metrifier: MetrifierSettings = MetrifierSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["ConfigPath", "Settings", "check_different", "closest"]
+__all__ = ["ConfigPath", "Settings", "check_different", "closest", "config_path"]
 
 
 def closest(name: str, allowed: list[str]) -> str:
@@ -42,9 +42,13 @@ def check_different(names: list[str]) -> None:
             raise ValueError(f"'{name}' is named twice")
 
 
+def config_path(path: str, info: ValidationInfo) -> Path:
+    """Finds a path of a config, which is relative to the file that holds it."""
+    return (Path((info.context or {}).get("folder", ".")) / Path(path).expanduser()).resolve()
+
+
 def _resolve(path: str, info: ValidationInfo) -> str:
-    folder = (info.context or {}).get("folder")
-    return path if folder is None else str((Path(folder) / Path(path).expanduser()).resolve())
+    return path if "folder" not in (info.context or {}) else str(config_path(path, info))
 
 
 ConfigPath = Annotated[str, AfterValidator(_resolve)]

@@ -1,12 +1,13 @@
 """YAML as plain data, refused in one line that says where it is wrong."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-__all__ = ["read_yaml"]
+__all__ = ["dump_yaml", "read_yaml"]
 
 
 def read_yaml(source: Path | str) -> Any:
@@ -28,3 +29,14 @@ def read_yaml(source: Path | str) -> Any:
         raise ValueError(f"{name} is not YAML, line {error.problem_mark.line + 1}: {error.problem}") from error
     except YAMLError as error:
         raise ValueError(f"{name} is not YAML: {error}") from error
+
+
+def dump_yaml(values: dict[str, Any]) -> str:
+    """Writes plain data as YAML 1.2, sections as blocks and what lies deepest on one line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 120
+    stream = io.StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()

@@ -1,36 +1,60 @@
 """Distortions: pure, seeded functions from an image and a severity to a worse image."""
 
-from metrifier_core.distortions import blur, compression, noise, resolution, tone
-from metrifier_core.distortions.registry import (
+from metrifier_core.distortions import blur, compression, noise, resolution, tone, unseen, weather
+from metrifier_core.distortions.application import (
     PRISTINE,
-    SEVERITIES,
-    Distortion,
     apply_distortion,
-    encode_version,
+    apply_levels,
+    apply_severities,
+    encode_versions,
+    version_seed,
+)
+from metrifier_core.distortions.registry import (
+    Distortion,
     get_distortion,
     list_distortions,
     register_codec,
     register_distortion,
-    version_seed,
 )
 from metrifier_core.distortions.selection import DistortionSettings, choose_versions
+from metrifier_core.distortions.severities import (
+    SEVERITIES,
+    TARGETS,
+    Levels,
+    SeverityTable,
+    TypeSeverities,
+    default_severities,
+    read_severities,
+    write_severities,
+)
 
 __all__ = [
     "PRISTINE",
     "SEVERITIES",
+    "TARGETS",
     "Distortion",
     "DistortionSettings",
+    "Levels",
+    "SeverityTable",
+    "TypeSeverities",
     "apply_distortion",
+    "apply_levels",
+    "apply_severities",
     "blur",
     "choose_versions",
     "compression",
-    "encode_version",
+    "default_severities",
+    "encode_versions",
     "get_distortion",
     "list_distortions",
     "noise",
+    "read_severities",
     "register_codec",
     "register_distortion",
     "resolution",
     "tone",
+    "unseen",
     "version_seed",
+    "weather",
+    "write_severities",
 ]

@@ -1,34 +1,35 @@
-"""The distortions by name, and the two ways to apply one: to pixels, and to the bytes that a version is stored as."""
+"""The distortions by name: what each one is, and how one is added."""
 
 import hashlib
+import importlib
+import math
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from metrifier_core.images import RgbImage, check_image, decode_image, encode_png
+from metrifier_core.distortions.severities import SEVERITIES, Levels, default_levels
+from metrifier_core.images import RgbImage
 from metrifier_core.settings import closest
 
 __all__ = [
-    "PRISTINE",
-    "SEVERITIES",
     "Distortion",
-    "apply_distortion",
-    "encode_version",
     "get_distortion",
     "list_distortions",
+    "module_digest",
     "register_codec",
     "register_distortion",
-    "version_seed",
 ]
 
-PRISTINE = "pristine"
-"""The distortion of an undistorted version; its severity is 0."""
-
-SEVERITIES = (1, 2, 3, 4, 5)
-
-Pixels = Callable[[RgbImage, float, np.random.Generator], RgbImage]
-Codec = Callable[[RgbImage, float], bytes]
+Pixels: TypeAlias = Callable[..., RgbImage]
+Prepare: TypeAlias = Callable[[RgbImage, np.random.Generator], Any]
+Codec: TypeAlias = Callable[[RgbImage, float], bytes]
+PixelsOrCodec = TypeVar("PixelsOrCodec", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -37,43 +38,129 @@ class Distortion:
 
     Attributes:
         name: How configs and tables call it.
-        family: noise, blur, compression, resolution, tone or weather.
-        severity_levels: Its parameter at severity 1 to 5; the function's docstring says what it is.
-        pixels: Maps (image, level, rng) to the distorted image.
+        family: noise, blur, compression, resolution, tone, weather or whatever its author says.
+        bounds: Its parameter at its mildest and at its most severe; levels lie between the two.
+        pixels: Maps (image, level), or (image, level, what `prepare` made), to the distorted image.
+        prepare: Makes, from (image, rng), what all severities share: above all the one random field.
         codec: For a distortion that is a lossy codec, maps (image, level) to the very bytes it makes.
+        whole: Whether levels are whole numbers.
+        test_only: Whether no metrifier may be trained on it.
+        own_levels: Its levels where they do not stand in the package's severities.yaml.
     """
 
     name: str
     family: str
-    severity_levels: tuple[float, float, float, float, float]
+    bounds: tuple[float, float]
     pixels: Pixels
+    prepare: Prepare | None = None
     codec: Codec | None = None
+    whole: bool = False
+    test_only: bool = False
+    own_levels: Levels | None = None
+
+    @property
+    def severity_levels(self) -> Levels:
+        """Its parameter at severity 1 to 5; the function's docstring says what it is.
+
+        Raises:
+            ValueError: It was registered without levels and has not been calibrated.
+        """
+        levels = self.own_levels or default_levels().get(self.name)
+        if levels is None:
+            raise ValueError(f"'{self.name}' has no severity levels: register it with some, or calibrate it")
+        return levels
+
+    def check_levels(self, levels: Levels) -> None:
+        """Checks levels that a user gives.
+
+        Raises:
+            ValueError: They leave the bounds, do not go one way from mild to severe, or should be whole.
+        """
+        mildest, severest = self.bounds
+        sign = 1 if severest > mildest else -1
+        rising = [sign * level for level in (mildest, *levels, severest)]
+        different = len(set(levels)) == len(SEVERITIES) == len(levels)
+        if not (different and all(map(math.isfinite, levels)) and rising == sorted(rising)):
+            way = "rise" if sign > 0 else "fall"
+            raise ValueError(f"{list(levels)} of {self.name}: levels must {way} from {mildest:g} to {severest:g}")
+        if self.whole and any(level != round(level) for level in levels):
+            raise ValueError(f"{list(levels)} of {self.name}: levels must be whole numbers")
 
 
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _REGISTRY: dict[str, Distortion] = {}
 
 
-def register_distortion(
-    family: str, severity_levels: tuple[float, float, float, float, float]
-) -> Callable[[Pixels], Pixels]:
-    """Registers a function (image, level, rng) -> image as the distortion of its name."""
+def _register(distortion: Distortion) -> None:
+    mildest, severest = distortion.bounds
+    if mildest == severest or not math.isfinite(severest - mildest):
+        raise ValueError(f"bounds {distortion.bounds} of {distortion.name}: expected two different numbers")
+    if distortion.own_levels is not None:
+        distortion.check_levels(distortion.own_levels)
+    _REGISTRY[distortion.name] = distortion
 
-    def register(pixels: Pixels) -> Pixels:
-        name = pixels.__name__
-        _REGISTRY[name] = Distortion(name, family, severity_levels, pixels)
-        return pixels
+
+def _registered_name(function: Callable[..., Any]) -> str:
+    """Names a distortion of this package by itself, and one of a user as a config does: module:function."""
+    package = __name__.rpartition(".")[0]
+    inside = function.__module__.startswith(f"{package}.")
+    return function.__name__ if inside else f"{function.__module__}:{function.__name__}"
+
+
+def register_distortion(
+    family: str,
+    bounds: tuple[float, float],
+    *,
+    prepare: Prepare | None = None,
+    whole: bool = False,
+    test_only: bool = False,
+    levels: Levels | None = None,
+) -> Callable[[PixelsOrCodec], PixelsOrCodec]:
+    """Registers a function (image, level) -> image, or (image, level, prepared) -> image, as a distortion.
+
+    A random distortion draws in `prepare` and nowhere else, so that all its severities share one field:
+
+        @register_distortion("weather", (0.01, 1.0), prepare=lambda image, rng: rng.random(image.shape[:2]),
+                             levels=(0.1, 0.2, 0.3, 0.4, 0.5))
+        def rain(image, amount, field): ...
+
+    A config names it `module:function`.
+
+    Args:
+        family: What it belongs to, see `list_distortions`.
+        bounds: The parameter at its mildest and at its most severe; a calibration searches between them, in equal
+            ratios where both have one sign, otherwise in equal steps.
+        prepare: Makes what all severities share from (image, rng), given to the function as third argument.
+        whole: Whether levels are whole numbers.
+        test_only: Whether no metrifier may be trained on it.
+        levels: The parameter at severity 1 to 5; where left out, a severities file must have them.
+    """
+
+    def register(function: PixelsOrCodec) -> PixelsOrCodec:
+        name = _registered_name(function)
+        _register(Distortion(name, family, bounds, function, prepare, None, whole, test_only, levels))
+        return function
 
     return register
 
 
-def register_codec(severity_levels: tuple[float, float, float, float, float]) -> Callable[[Codec], Codec]:
-    """Registers a function (image, level) -> bytes as the compression of its name."""
+def _decode(codec: Codec, image: RgbImage, level: float) -> RgbImage:
+    import cv2
 
-    def register(codec: Codec) -> Codec:
-        def pixels(image: RgbImage, level: float, rng: np.random.Generator) -> RgbImage:  # noqa: ARG001
-            return decode_image(codec(image, level))
+    # What `decode_image` gives for the same bytes, without its checks of what strangers send.
+    pixels = cv2.imdecode(np.frombuffer(codec(image, level), np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(pixels, np.uint8)
 
-        _REGISTRY[codec.__name__] = Distortion(codec.__name__, "compression", severity_levels, pixels, codec)
+
+def register_codec(
+    bounds: tuple[float, float], *, whole: bool = True, levels: Levels | None = None
+) -> Callable[[PixelsOrCodec], PixelsOrCodec]:
+    """Registers a function (image, level) -> bytes of an image file as a distortion of the family compression."""
+
+    def register(codec: PixelsOrCodec) -> PixelsOrCodec:
+        name = _registered_name(codec)
+        pixels = partial(_decode, codec)
+        _register(Distortion(name, "compression", bounds, pixels, None, codec, whole, False, levels))
         return codec
 
     return register
@@ -84,75 +171,28 @@ def list_distortions(family: str | None = None) -> list[str]:
     return sorted(name for name, distortion in _REGISTRY.items() if family in (None, distortion.family))
 
 
+def module_digest(name: str) -> str:
+    """Computes the SHA-256 of the file of a module that has been imported."""
+    file = sys.modules[name].__file__
+    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
+
+
 def get_distortion(name: str) -> Distortion:
-    """Finds a distortion by its name.
+    """Finds a distortion by its name, or by `module:function`, whose module is imported.
 
     Raises:
         ValueError: There is none of that name; the message says what is close.
     """
+    module, colon, _ = name.partition(":")
+    if colon and name not in _REGISTRY:
+        if not _MODULE.fullmatch(module):
+            raise ValueError(f"distortion '{name}': expected module:function")
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever a user's module does wrong
+            raise ValueError(f"distortion '{name}': the module cannot be imported: {error}") from error
+        if name not in _REGISTRY:
+            raise ValueError(f"distortion '{name}': {module} registers no distortion of that name")
     if name not in _REGISTRY:
         raise ValueError(f"unknown distortion '{name}', {closest(name, list_distortions())}")
     return _REGISTRY[name]
-
-
-def _level(distortion: Distortion, severity: int) -> float:
-    if severity not in SEVERITIES:
-        raise ValueError(f"severity {severity!r} of {distortion.name}: allowed are 1 to 5")
-    return distortion.severity_levels[severity - 1]
-
-
-def apply_distortion(image: RgbImage, distortion: str, severity: int, rng: np.random.Generator) -> RgbImage:
-    """Distorts an image.
-
-    Args:
-        image: (H, W, 3) uint8 RGB, at least 8 pixels a side; it is not changed.
-        distortion: Name of a registered distortion.
-        severity: 1 (mild) to 5 (severe).
-        rng: Where random fields come from; a generator in the same state gives the same field at every severity.
-
-    Returns:
-        A new uint8 RGB image of the same shape.
-
-    Raises:
-        ImageError: The image has another dtype, shape or is too small.
-        ValueError: The distortion or the severity is unknown.
-    """
-    found = get_distortion(distortion)
-    return found.pixels(check_image(image), _level(found, severity), rng)
-
-
-def encode_version(image: RgbImage, distortion: str, severity: int, seed: int) -> bytes:
-    """Makes the bytes that a version is stored as: lossless, or the codec's own where the distortion is one.
-
-    Args:
-        image: (H, W, 3) uint8 RGB source image.
-        distortion: Name of a registered distortion.
-        severity: 1 to 5.
-        seed: The version's seed, see `version_seed`.
-
-    Returns:
-        An encoded image; decoded, it equals `apply_distortion` with `numpy.random.default_rng(seed)`.
-
-    Raises:
-        ImageError: The image has another dtype, shape or is too small.
-        ValueError: The distortion or the severity is unknown.
-    """
-    found = get_distortion(distortion)
-    if found.codec is not None:
-        return found.codec(check_image(image), _level(found, severity))
-    return encode_png(apply_distortion(image, distortion, severity, np.random.default_rng(seed)))
-
-
-def version_seed(seed: int, image_id: str, distortion: str) -> int:
-    """Derives the seed of a version's random field: one field an image and type, shared by its severities.
-
-    Args:
-        seed: The config's seed.
-        image_id: Identity of the source image.
-        distortion: Name of the distortion.
-
-    Returns:
-        A number in [0, 2**63).
-    """
-    digest = hashlib.sha256(f"{seed}/{distortion}/{image_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1

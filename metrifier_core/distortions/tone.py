@@ -1,27 +1,98 @@
-"""Tone: the range of light that is left."""
+"""Tone: the range of light that is left. All but brightness are tables of 256 values."""
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
-__all__ = ["contrast"]
+__all__ = ["brightness", "contrast", "low_light", "posterize"]
+
+_LEVELS = np.arange(256, dtype=np.float64)
+_LINEAR_CODE = 0.04045  # below it sRGB is linear
 
 
-@register_distortion("tone", (0.4, 0.3, 0.2, 0.1, 0.05))
-def contrast(image: RgbImage, factor: float, rng: np.random.Generator) -> RgbImage:  # noqa: ARG001
+def _look_up(image: RgbImage, table: NDArray[np.float64]) -> RgbImage:
+    """Maps grey levels by a table (256,), or a table a channel (256, 3), rounded."""
+    rounded = np.rint(table).clip(0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, rounded if table.ndim == 1 else rounded[None]))
+
+
+def _channel_means(image: RgbImage, rng: np.random.Generator) -> NDArray[np.float64]:  # noqa: ARG001
+    return np.array(cv2.mean(image)[:3])
+
+
+@register_distortion("tone", (0.95, 0.005), prepare=_channel_means)
+def contrast(image: RgbImage, factor: float, means: NDArray[np.float64]) -> RgbImage:
     """Draws every channel towards its own mean.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         factor: Share of the deviation from the mean that is left, in (0, 1).
-        rng: Not used: nothing is random.
+        means: (3,) grey levels.
 
     Returns:
         The flattened image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
-    mean = image.mean(axis=(0, 1), dtype=np.float64)
-    levels = np.arange(256, dtype=np.float64)[:, None]
-    # 256 values a channel: a table is exact, and cheaper than float maths on every pixel.
-    table = np.rint((levels - mean) * factor + mean).clip(0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.stack([table[image[:, :, channel], channel] for channel in range(3)], axis=-1))
+    return _look_up(image, (_LEVELS[:, None] - means) * factor + means)
+
+
+@register_distortion("tone", (0.9, 0.0001))
+def low_light(image: RgbImage, exposure: float) -> RgbImage:
+    """Takes the image with less light; what is dark falls into few grey levels.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        exposure: Share of the light that is left, in (0, 1).
+
+    Returns:
+        The dark image. Formula: the transfer function of sRGB, IEC 61966-2-1, undone, scaled and done again.
+    """
+    encoded = _LEVELS / 255
+    light = exposure * np.where(encoded <= _LINEAR_CODE, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    dark = np.where(light <= _LINEAR_CODE / 12.92, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return _look_up(image, 255 * dark)
+
+
+@register_distortion("tone", (32, 2), whole=True)
+def posterize(image: RgbImage, tones: float) -> RgbImage:
+    """Leaves few tones in each channel, evenly spread from black to white.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        tones: How many, a whole number of at least 2.
+
+    Returns:
+        The image in flat tones.
+        Formula: uniform quantisation, Gonzalez and Woods, Digital Image Processing, section 2.4.
+    """
+    return _look_up(image, np.floor(_LEVELS * tones / 256) * (255 / (tones - 1)))
+
+
+def _value(image: RgbImage, rng: np.random.Generator) -> NDArray[np.uint8]:  # noqa: ARG001
+    red, green, blue = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(red, green), blue))
+
+
+@register_distortion("tone", (0.02, 8.0), prepare=_value)
+def brightness(image: RgbImage, amount: float, value: NDArray[np.uint8]) -> RgbImage:
+    """Raises the value of every pixel in HSV; hue and saturation stay until a channel is full.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        amount: What is added to the value, where 1 is the range from black to white.
+        value: (H, W), the largest channel.
+
+    Returns:
+        The bright image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), but that each channel is
+        clipped by itself, as in a camera, where theirs clips the value and so leaves a full red as red as it was.
+    """
+    raised = _LEVELS + 255 * amount
+    # With hue and saturation kept, all channels grow by the factor that the largest one grows by.
+    factor = (raised / np.maximum(_LEVELS, 1)).astype(np.float32)
+    bright = cv2.multiply(image, cv2.merge([cv2.LUT(value, factor)] * 3), dtype=cv2.CV_8U)
+    # Black has no hue and becomes grey.
+    grey = np.zeros(256, np.uint8)
+    grey[0] = np.rint(min(raised[0], 255))
+    return np.asarray(cv2.add(bright, cv2.merge([cv2.LUT(value, grey)] * 3)))

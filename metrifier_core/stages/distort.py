@@ -1,21 +1,24 @@
 """distort: the versions of one shard of source images, stored without loss."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metrifier_core.distortions import (
     PRISTINE,
     DistortionSettings,
     choose_versions,
-    encode_version,
+    encode_versions,
     version_seed,
 )
-from metrifier_core.images import decode_image
+from metrifier_core.images import ImageError, RgbImage, decode_image
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
 from metrifier_core.records import (
     IMAGES,
+    REJECTED,
     count_rows,
     fingerprint,
     open_writer,
@@ -29,6 +32,20 @@ from metrifier_core.stages.running import Summary, stage
 __all__ = ["distort"]
 
 
+class _Task(NamedTuple):
+    """The severities of one distortion of one source image: they share its random field."""
+
+    row: dict[str, Any]
+    image: RgbImage
+    distortion: str
+    severities: list[int]
+
+
+class _Made(NamedTuple):
+    versions: list[dict[str, Any]]
+    refusal: dict[str, str] | None
+
+
 @stage
 def distort(distortions: Mapping[str, Any], seed: int, images: Path, shard: str, output: Path) -> Summary:
     """Makes the versions of one shard.
@@ -38,33 +55,57 @@ def distort(distortions: Mapping[str, Any], seed: int, images: Path, shard: str,
         seed: The config's seed.
         images: What `download` wrote.
         shard: Name of the shard.
-        output: Folder for `versions-SHARD.parquet`.
+        output: Folder for `versions-SHARD.parquet`, and for `rejected-SHARD.parquet` where a distortion refused an
+            image, such as one larger than its format holds.
 
     Returns:
-        shard and versions (how many).
+        shard, versions and rejected (how many).
     """
     settings = DistortionSettings.model_validate(distortions)
     source = shard_file(images, "images", shard)
     identity = fingerprint("distort", {**settings.model_dump(), "seed": seed}, [str(read_fingerprint(source))])
 
-    def make(row: dict[str, Any]) -> list[dict[str, Any]]:
-        """Makes all versions of one source image from one decoding."""
-        data, image_id = row["image"]["bytes"], row["image_id"]
-        image = decode_image(data)
-        made = []
-        for distortion, severity in choose_versions(image_id, row["split"], settings, seed):
-            own_seed = version_seed(seed, image_id, distortion)
-            pristine = distortion == PRISTINE
-            encoded = data if pristine else encode_version(image, distortion, severity, own_seed)
-            version = {"distortion": distortion, "severity": severity, "seed": own_seed}
-            made.append({**row, **version, "image": {"bytes": encoded, "path": row["image"]["path"]}})
-        return made
+    def tasks() -> Iterator[_Task]:
+        rows = read_rows(source, splits=VERSION_SPLITS)
+        total = count_rows(source, VERSION_SPLITS)
+        for row in progress(rows, f"distort {shard}", total=total, unit="image"):
+            image = decode_image(row["image"]["bytes"])
+            chosen = choose_versions(row["image_id"], row["split"], settings, seed)
+            for distortion, group in groupby(chosen, key=itemgetter(0)):
+                yield _Task(row, image, distortion, [severity for _, severity in group])
+
+    # A task is a few versions, not all of a source image: of large photographs these would not fit into memory.
+    def make(task: _Task) -> _Made:
+        image_id, stored = task.row["image_id"], task.row["image"]
+        own_seed = version_seed(seed, image_id, task.distortion)
+        try:
+            if task.distortion == PRISTINE:
+                encoded = [stored["bytes"]]
+            else:
+                levels = settings.levels[task.distortion]
+                encoded = encode_versions(task.image, task.distortion, task.severities, own_seed, levels=levels)
+        except ImageError as error:
+            return _Made([], {"path": image_id, "reason": f"{task.distortion}: {error}"})
+        keys = {"distortion": task.distortion, "seed": own_seed}
+        return _Made(
+            [
+                {**task.row, **keys, "severity": severity, "image": {"bytes": data, "path": stored["path"]}}
+                for severity, data in zip(task.severities, encoded, strict=True)
+            ],
+            None,
+        )
 
     versions = 0
+    rejected = []
     with open_writer(shard_file(output, "versions", shard), IMAGES, identity) as writer:
-        done = parallel_map(make, read_rows(source, splits=VERSION_SPLITS))
-        for made in progress(done, f"distort {shard}", total=count_rows(source, VERSION_SPLITS), unit="image"):
-            for version in made:
+        for made in parallel_map(make, tasks()):
+            if made.refusal is not None:
+                rejected.append(made.refusal)
+            for version in made.versions:
                 writer.write(version)
                 versions += 1
-    return {"shard": shard, "versions": versions}
+    if rejected:
+        with open_writer(shard_file(output, "rejected", shard), REJECTED, identity) as writer:
+            for refusal in rejected:
+                writer.write(refusal)
+    return {"shard": shard, "versions": versions, "rejected": len(rejected)}

@@ -37,6 +37,8 @@ class OnnxWorker:
 
     def logits(self, images: Sequence[RgbImage]) -> NDArray[np.float64]:
         """Classifies images; see `Worker`."""
+        if len(images) == 1:  # not worth the way to another thread
+            return self._logits(images[0])[None]
         return np.stack(list(self._pool.map(self._logits, images)))
 
     def _logits(self, image: RgbImage) -> NDArray[np.float64]:

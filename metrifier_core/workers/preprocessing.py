@@ -42,4 +42,6 @@ def normalise(
     deviation = np.asarray(std, np.float32)
     factor = np.asarray(scale / deviation, np.float32)
     offset = np.asarray(np.asarray(mean, np.float32) / deviation, np.float32)
-    return np.asarray(image.astype(np.float32) * factor - offset, np.float32)
+    # A pixel has 256 values: a table is several times faster than the same sum on every one.
+    table = np.arange(256, dtype=np.float32)[:, None] * factor - offset
+    return np.asarray(cv2.LUT(image, table[None]), np.float32)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from metrifier_core.settings import Settings, check_different, closest
+from metrifier_core.settings import Settings, check_different, closest, config_path
 from metrifier_core.workers.catalogue import WorkerSpec
 from metrifier_core.workers.miniature import MINIATURES
 from metrifier_core.yaml import read_yaml
@@ -32,7 +32,7 @@ class WorkerSettings(Settings):
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
-        path = (Path((info.context or {}).get("folder", ".")) / Path(value).expanduser()).resolve()
+        path = config_path(value, info)
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         entries = read_yaml(path)

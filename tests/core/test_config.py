@@ -9,10 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from metrifier_core.config import ConfigError, RunConfig, load_config
+from metrifier_core.distortions import get_distortion
 from metrifier_core.sources import DigitsSource, FolderSource, ManifestSource
 from metrifier_core.workers import ExportedSpec
 
 DIGITS = Path("configs/digits.yaml")
+JPEG = get_distortion("jpeg").bounds
 
 CATALOGUE = """
 big_onnx:
@@ -91,6 +93,7 @@ def test_the_digits_config_loads() -> None:
         ("source.max_sources=400", "source", "max_sources", 400),
         ("source.max_sources=", "source", "max_sources", None),
         ("distortions.types=[jpeg, contrast]", "distortions", "types", ["jpeg", "contrast"]),
+        ("distortions.held_out=[plasma]", "distortions", "held_out", ["plasma"]),
         ("evaluation={bootstrap_replicates: 20}", "evaluation", "bootstrap_replicates", 20),
         ("evaluation.bootstrap_replicates=50", "evaluation", "bootstrap_replicates", 50),
         ("tracking.experiment=a=b", "tracking", "experiment", "a=b"),
@@ -136,6 +139,11 @@ UNKNOWN_NAMES = [
     ("source.kind=digit", "source.kind: unknown kind 'digit', did you mean 'digits'?"),
     ("source.kind=web", "source.kind: unknown kind 'web', allowed: digits, folder, manifest"),
     ("distortions.types=[jpg]", "distortions.types: unknown distortion 'jpg', did you mean 'jpeg'?"),
+    (
+        "distortions.types=[own:rain]",
+        "distortions.types: distortion 'own:rain': the module cannot be imported: No module named 'own'",
+    ),
+    ("distortions.levels={jpg: [90, 80, 70, 60, 50]}", "distortions: unknown distortion 'jpg', did you mean 'jpeg'?"),
     ("distortions.held_out=[jpg]", "distortions.held_out: unknown distortion 'jpg', did you mean 'jpeg'?"),
     (
         "workers.held_out=[mean]",
@@ -183,6 +191,11 @@ MISSING = [
     ("workers.catalogue={own: {family: a}}", "workers.catalogue.own.format: is missing"),
     ("workers.catalogue=", "workers.catalogue: should be a section with keys of its own"),
     ("workers.catalogue=nowhere.yaml", f"workers.catalogue: there is no file {Path('configs/nowhere.yaml').resolve()}"),
+    (
+        "distortions.levels=nowhere.yaml",
+        f"distortions.levels: there is no file {Path('configs/nowhere.yaml').resolve()}",
+    ),
+    ("distortions.levels={jpeg: [90, 70, 50, 30]}", "distortions.levels.jpeg.4: is missing"),
     ("metrifier=", "metrifier: should be a section with keys of its own"),
     ("source=digits", "source: should be a section with keys of its own"),
 ]
@@ -199,6 +212,11 @@ WRONG_VALUES = [
         "splits: no rule gives 'worker_train' anything",
     ),
     ("distortions.severities=[0, 1]", "distortions.severities: [0, 1]: expected different numbers from 1 to 5"),
+    ("distortions.types=[plasma]", "distortions: 'plasma' is for tests alone: name it in held_out"),
+    (
+        "distortions.levels={jpeg: [90, 70, 50, 30, 30.5]}",
+        f"distortions: [90.0, 70.0, 50.0, 30.0, 30.5] of jpeg: levels must fall from {JPEG[0]} to {JPEG[1]}",
+    ),
     ("distortions.severities=[6]", "distortions.severities: [6]: expected different numbers from 1 to 5"),
 ]
 
@@ -273,7 +291,7 @@ def test_every_mistake_is_named() -> None:
         ("a: [1\nb: }", "{path} is not YAML, line 2: expected ',' or ']', but got ':'"),
         ("name: a\nseed: 1\nseed: 2\n", '{path} is not YAML, line 3: found duplicate key "seed" with value "2"'),
         ("name: caf\\xe9", "{path} is not YAML: unacceptable character #x00e9"),
-        ("name: a\n", "source: is missing\nsplits: is missing\ndistortions: is missing\nworkers: is missing"),
+        ("name: a\n", "source: is missing\nsplits: is missing\nworkers: is missing"),
     ],
 )
 def test_a_file_without_a_config_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -351,6 +369,13 @@ def test_home_and_absolute_paths_are_kept(folders: Path, monkeypatch: pytest.Mon
         worker = load_config(folders).workers.catalogue["big_onnx"]
         assert isinstance(worker, ExportedSpec)
         assert worker.file == expected
+
+
+def test_the_levels_of_a_file_travel_on(folders: Path) -> None:
+    table = "distortions: {jpeg: {levels: [90, 70, 50, 30, 10], tcp: [0.9, 0.7, 0.5, 0.3, 0.1]}}"
+    (folders.parent / "levels.yaml").write_text(table)
+    arguments = load_config(folders, ["distortions.levels=levels.yaml"]).pipeline_arguments()
+    assert arguments["distortions"]["levels"] == {"jpeg": [90, 70, 50, 30, 10]}
 
 
 def test_only_the_workers_of_the_run_travel_on(folders: Path) -> None:

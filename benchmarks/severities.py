@@ -1,0 +1,61 @@
+"""What each severity leaves to the label workers on held-back images, beside what its calibration promised.
+
+    python benchmarks/severities.py tests/realdata/calibration.yaml --output build/severities.json
+
+The images are those of the config's split `test`, which no calibration saw. Prints a table of every type: the share of
+the pristine images' mean true-class probability that is left, at severity 1 to 5.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from metrifier_core.config import load_config
+from metrifier_core.distortions import default_severities, get_distortion, list_distortions, read_severities
+from metrifier_core.severity_calibration import TcpMeter
+from metrifier_core.stages.download import download
+from metrifier_core.stages.prepare_workers import prepare_workers
+
+
+def main() -> None:
+    """Prints the table and writes it as JSON, type by type."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--levels", type=Path, help="a file of `metrifier distort calibrate`; else the package's")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--images", type=int, default=1000, help="use at most this many")
+    parser.add_argument("--types", nargs="+", default=list_distortions())
+    parser.add_argument("--output", type=Path, default=Path("build/severities.json"))
+    arguments = parser.parse_args()
+
+    table = default_severities() if arguments.levels is None else read_severities(arguments.levels)
+    settings = load_config(arguments.config)
+    sections = settings.pipeline_arguments()
+    rows: dict[str, list[float]] = {}
+    largest = 0.0
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        images, workers = Path(folder) / "images", Path(folder) / "workers"
+        download(sections["source"], sections["splits"], settings.seed, 1, images)
+        prepare_workers(sections["workers"], settings.seed, images, workers)
+        meter = TcpMeter(images, workers, arguments.split, settings.seed, arguments.images)
+        print(f"{meter.images} images of the split '{arguments.split}'; in brackets what the calibration measured,")
+        print("with * where it says that the target cannot be reached\n")
+        print("| distortion | " + " | ".join(f"{target:.0%}" for target in table.targets) + " |")
+        print("| --- |" + " --- |" * len(table.targets))
+        for name in arguments.types:
+            entry = table.distortions[name]
+            rows[name] = meter.shares(get_distortion(name), entry.levels)
+            cells = []
+            for severity, (found, promised) in enumerate(zip(rows[name], entry.tcp, strict=True), start=1):
+                missed = severity in entry.unreachable
+                largest = max(largest, abs(found - promised))
+                cells.append(f"{found:.2f} ({promised:.2f}{'*' if missed else ''})")
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+            arguments.output.write_text(json.dumps({"images": meter.images, "shares": rows}, indent=2) + "\n")
+    print(f"\nthe largest difference to the calibration is {largest:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Distortions for tests alone: unlike all others, so that they tell what a metrifier makes of the unknown."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from metrifier_core.distortions.fields import FIELD_SIZE, draw_fractal
+from metrifier_core.distortions.registry import register_distortion
+from metrifier_core.images import RgbImage
+
+__all__ = ["checkerboard", "plasma"]
+
+_SQUARES_A_SIDE = 8
+_SMALLEST_SQUARE = 4  # pixels: of less, a mild severity may miss every one
+_GREY = np.uint8(128)
+
+
+@register_distortion("unseen", (0.05, 10.0), prepare=draw_fractal, test_only=True)
+def plasma(image: RgbImage, strength: float, field: NDArray[np.uint16]) -> RgbImage:
+    """Adds a smooth random field to the brightness, darker here and lighter there.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        strength: What is added at most, where 1 is the range from black to white.
+        field: (H, W), see `draw_fractal`.
+
+    Returns:
+        x + strength (2 f - 1), where f is the field in [0, 1].
+        Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), plasma noise, signed.
+    """
+    added = 255 * strength * (2 * np.arange(FIELD_SIZE) / (FIELD_SIZE - 1) - 1)
+    laid = cv2.LUT(field, np.rint(added).clip(-255, 255).astype(np.int16)[None])
+    return np.asarray(cv2.add(image, cv2.merge([laid] * 3), dtype=cv2.CV_8U))
+
+
+def _draw_offset(image: RgbImage, rng: np.random.Generator) -> NDArray[np.float64]:  # noqa: ARG001
+    return 2 * rng.random(2)  # the board repeats every two squares
+
+
+@register_distortion("unseen", (0.05, 2.0), prepare=_draw_offset, test_only=True)
+def checkerboard(image: RgbImage, size: float, offset: NDArray[np.float64]) -> RgbImage:
+    """Covers every other square of a board with grey.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        size: Side of what is covered over that of a square; it grows from the square's centre, and at 2 all is covered.
+        offset: (2,) of the board, in squares.
+
+    Returns:
+        The covered image.
+        Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), checkerboard cutout.
+    """
+    square = max(max(image.shape[:2]) / _SQUARES_A_SIDE, _SMALLEST_SQUARE)
+    row, column = (
+        (np.arange(side) + 0.5) / square + shift for side, shift in zip(image.shape[:2], offset, strict=True)
+    )
+    covered = np.zeros(image.shape[:2], bool)
+    # Two boards of squares two apart, the second one shifted by a square both ways.
+    for shift in (0.0, 1.0):
+        near = [np.abs((position - shift) % 2 - 1) <= size / 2 for position in (row, column)]
+        covered |= near[0][:, None] & near[1]
+    mask = cv2.merge([np.negative(covered.view(np.uint8))] * 3)
+    return np.asarray(cv2.bitwise_or(cv2.bitwise_and(image, cv2.bitwise_not(mask)), mask & _GREY))

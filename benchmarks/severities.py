@@ -8,14 +8,11 @@ the pristine images' mean true-class probability that is left, at severity 1 to 
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 
 from metrifier_core.config import load_config
 from metrifier_core.distortions import default_severities, get_distortion, list_distortions, read_severities
-from metrifier_core.severity_calibration import TcpMeter
-from metrifier_core.stages.download import download
-from metrifier_core.stages.prepare_workers import prepare_workers
+from metrifier_core.severity_meter import open_meter
 
 
 def main() -> None:
@@ -31,15 +28,10 @@ def main() -> None:
 
     table = default_severities() if arguments.levels is None else read_severities(arguments.levels)
     settings = load_config(arguments.config)
-    sections = settings.pipeline_arguments()
     rows: dict[str, list[float]] = {}
     largest = 0.0
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        images, workers = Path(folder) / "images", Path(folder) / "workers"
-        download(sections["source"], sections["splits"], settings.seed, 1, images)
-        prepare_workers(sections["workers"], settings.seed, images, workers)
-        meter = TcpMeter(images, workers, arguments.split, settings.seed, arguments.images)
+    with open_meter(settings, arguments.split, arguments.images) as meter:
         print(f"{meter.images} images of the split '{arguments.split}'; in brackets what the calibration measured,")
         print("with * where it says that the target cannot be reached\n")
         print("| distortion | " + " | ".join(f"{target:.0%}" for target in table.targets) + " |")

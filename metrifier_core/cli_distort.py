@@ -9,13 +9,11 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from metrifier_core.config import RunConfig
-    from metrifier_core.distortions import Levels, SeverityTable, TypeSeverities
+    from metrifier_core.distortions import Levels, SeverityTable
     from metrifier_core.images import RgbImage
 
 __all__ = ["app"]
 
-_COARSE_IMAGES = 150
 _LOSSY_QUALITY = 90  # of a sheet; a .png ignores it
 
 
@@ -172,64 +170,23 @@ def calibrate(
     Label workers are run on distorted images of the split `calibration`: about 10,000 times a type. The file is written
     after every type; the same command goes on where it was. A run uses it by `distortions: {levels: severities.yaml}`.
 
-    Example:
+    Examples:
         metrifier distort calibrate config.yaml --output severities.yaml --type jpeg --type gaussian_noise
+
+        metrifier distort calibrate config.yaml source.max_sources=20000 --images 500
     """
     from metrifier_core.config import ConfigError, load_config
     from metrifier_core.distortions import get_distortion, list_distortions
 
     try:
         settings = load_config(config, overrides or [])
-        names = types or list_distortions()
-        for name in names:
-            get_distortion(name)
     except ConfigError as error:
         _refuse(f"{config}: nothing was done, the config is wrong:\n{error}")
+    try:
+        for name in types or []:
+            get_distortion(name)
+        from metrifier_core.severity_calibration import calibrate_types
+
+        calibrate_types(settings, types or list_distortions(), images, output)
     except ValueError as error:
-        _refuse(f"--type: {error}")
-    _calibrate(settings, output, names, images)
-
-
-def _calibrate(settings: "RunConfig", output: Path, names: list[str], limit: int) -> None:
-    """Calibrates type after type, writing the file after each."""
-    import tempfile
-    from functools import partial
-
-    from metrifier_core.distortions import SeverityTable, get_distortion, write_severities
-    from metrifier_core.progress import progress, say
-    from metrifier_core.severity_calibration import TcpMeter
-    from metrifier_core.severity_calibration import calibrate as search
-    from metrifier_core.stages.download import download
-    from metrifier_core.stages.prepare_workers import prepare_workers
-
-    arguments = settings.pipeline_arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        images, workers = Path(folder) / "images", Path(folder) / "workers"
-        download(arguments["source"], arguments["splits"], settings.seed, 1, images)
-        prepare_workers(arguments["workers"], settings.seed, images, workers)
-        meter = TcpMeter(images, workers, "calibration", settings.seed, limit)
-        table = SeverityTable(
-            calibrated_on=f"{meter.images} calibration images of '{settings.name}', SHA-256 {meter.digest[:16]}",
-            label_workers=meter.label_workers,
-            distortions={},
-        )
-        known = _known(output, table)
-        for name in progress(names, "calibrate", unit="type"):
-            if name in known:
-                continue
-            distortion = get_distortion(name)
-            coarse = partial(meter.shares, distortion, count=_COARSE_IMAGES)
-            known[name] = search(distortion, coarse, partial(meter.shares, distortion))
-            write_severities(table.model_copy(update={"distortions": known}), output)
-            levels = " ".join(f"{level:g}" for level in known[name].levels)
-            say(f"{name}: {levels}, shares {' '.join(f'{share:.2f}' for share in known[name].tcp)}")
-
-
-def _known(output: Path, table: "SeverityTable") -> "dict[str, TypeSeverities]":
-    """Reads what an earlier call found in the same way."""
-    if not output.is_file():
-        return {}
-    earlier = _read_table(output)
-    if earlier.model_copy(update={"distortions": {}}) != table:
-        _refuse(f"--output {output}: it holds another calibration ({earlier.calibrated_on}): name another file")
-    return dict(earlier.distortions)
+        _refuse(error)

@@ -1,116 +1,40 @@
 """What gives severity its meaning: the search for the parameters at which label workers lose what they should."""
 
-import hashlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
+from metrifier_core.config import RunConfig
 from metrifier_core.distortions import (
     TARGETS,
     Distortion,
     Levels,
+    SeverityTable,
     TypeSeverities,
-    apply_levels,
-    version_seed,
+    get_distortion,
+    read_severities,
+    write_severities,
 )
-from metrifier_core.images import RgbImage, decode_image
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
-from metrifier_core.quality import judge, mean_quality
-from metrifier_core.records import read_rows
-from metrifier_core.workers import load_worker, read_cards
+from metrifier_core.progress import progress, say
+from metrifier_core.severity_meter import open_meter
 
-__all__ = ["TcpMeter", "calibrate"]
+__all__ = ["calibrate", "calibrate_types"]
 
 Measure: TypeAlias = Callable[[Sequence[float]], Sequence[float]]
 """Maps values of a distortion's parameter to the share of the pristine mean TCP that is left at each."""
 
+_COARSE_IMAGES = 150
 _GRID = 9
 _COARSE_ROUNDS = 2
 _FINE_ROUNDS = 2
 _CLOSE_ENOUGH = 0.008
 _REACHED = 0.03
 _LEAST = 0.005
-
-
-class TcpMeter:
-    """Measures what distortions leave of the label workers' mean true-class probability.
-
-    Attributes:
-        label_workers: Their names.
-        images: How many clean images it has.
-        digest: SHA-256 of their identities and bytes.
-    """
-
-    def __init__(self, images: Path, workers: Path, split: str, seed: int, limit: int | None = None) -> None:
-        """Loads the label workers and the clean images.
-
-        Args:
-            images: What `download` wrote.
-            workers: What `prepare_workers` wrote.
-            split: The source images' split.
-            seed: The config's seed.
-            limit: Use at most this many images.
-
-        Raises:
-            ValueError: The split has no images.
-        """
-        self._seed = seed
-        rows = (row for path in sorted(images.glob("images-*.parquet")) for row in read_rows(path, splits=[split]))
-        # Sorted by what depends on nothing but the image, so that the first ones are a fair sample of all.
-        self._rows = sorted(rows, key=lambda row: version_seed(0, row["image_id"], "order"))[:limit]
-        if not self._rows:
-            raise ValueError(f"no usable image for the split '{split}'")
-        self.images = len(self._rows)
-        digest = hashlib.sha256()
-        for row in self._rows:
-            digest.update(row["image_id"].encode() + b"\0" + row["image"]["bytes"])
-        self.digest = digest.hexdigest()
-        self.label_workers = [card.name for card in read_cards(workers) if card.role == "label"]
-        self._workers = [load_worker(workers, name) for name in self.label_workers]
-        self._pristine = np.array(
-            list(progress(parallel_map(self._clean, self._rows), "pristine", total=self.images, unit="image"))
-        )
-
-    def shares(self, distortion: Distortion, levels: Sequence[float], count: int | None = None) -> list[float]:
-        """Measures what is left of the pristine mean TCP.
-
-        Args:
-            distortion: The distortion.
-            levels: Values of its parameter.
-            count: Use the first images only; all where None.
-
-        Returns:
-            A share for each level, 1 where nothing is lost.
-        """
-
-        def judge_all(row: dict[str, object]) -> list[float]:
-            rng = np.random.default_rng(version_seed(self._seed, str(row["image_id"]), distortion.name))
-            return [self._tcp(pixels, row) for pixels in apply_levels(_decode(row), distortion, levels, rng)]
-
-        rows = self._rows[:count]
-        judged = parallel_map(judge_all, rows)
-        shown = progress(judged, f"{distortion.name} at {len(levels)} levels", total=len(rows), unit="image")
-        tcp = np.array(list(shown))
-        return [float(share) for share in tcp.mean(axis=0) / self._pristine[:count].mean()]
-
-    def _clean(self, row: dict[str, object]) -> float:
-        return self._tcp(_decode(row), row)
-
-    def _tcp(self, pixels: RgbImage, row: dict[str, object]) -> float:
-        label = np.array([row["label"]], np.int64)
-        tcp = [judge(worker.logits([pixels]), label, card.temperature).tcp for worker, card in self._workers]
-        return float(mean_quality(np.array(tcp))[0])
-
-
-def _decode(row: dict[str, object]) -> RgbImage:
-    image = row["image"]
-    assert isinstance(image, dict)  # noqa: S101
-    return decode_image(image["bytes"])
 
 
 def _log_odds(share: float) -> float:
@@ -251,3 +175,43 @@ def calibrate(distortion: Distortion, coarse: Measure, fine: Measure, targets: L
     found = TypeSeverities.model_validate({"levels": levels, "tcp": shares, "unreachable": missed})
     distortion.check_levels(found.levels)
     return found
+
+
+def calibrate_types(settings: RunConfig, names: Sequence[str], images: int, output: Path) -> None:
+    """Calibrates distortions on a run's calibration images, and writes the file of levels after each.
+
+    Args:
+        settings: The run's config: its source, its splits, its label workers.
+        names: The distortions; those that the file has already are passed over.
+        images: Use at most this many images.
+        output: The YAML file.
+
+    Raises:
+        ValueError: The source or a worker cannot be used, or the file holds another calibration.
+    """
+    if not output.parent.is_dir():
+        raise ValueError(f"there is no folder {output.parent}")
+    with open_meter(settings, "calibration", images) as meter:
+        table = SeverityTable(
+            calibrated_on=f"{meter.images} calibration images of '{settings.name}', SHA-256 {meter.digest[:16]}",
+            label_workers=meter.label_workers,
+            distortions={},
+        )
+        known = _known(output, table)
+        for name in progress([name for name in names if name not in known], "calibrate", unit="type"):
+            distortion = get_distortion(name)
+            coarse = partial(meter.shares, distortion, count=_COARSE_IMAGES)
+            known[name] = calibrate(distortion, coarse, partial(meter.shares, distortion))
+            write_severities(table.model_copy(update={"distortions": dict(sorted(known.items()))}), output)
+            levels = " ".join(f"{level:g}" for level in known[name].levels)
+            say(f"{name}: {levels} leave {' '.join(f'{share:.2f}' for share in known[name].tcp)}")
+
+
+def _known(output: Path, table: SeverityTable) -> dict[str, TypeSeverities]:
+    """Reads what an earlier call found in the same way."""
+    if not output.exists():
+        return {}
+    earlier = read_severities(output)
+    if earlier.model_copy(update={"distortions": {}}) != table:
+        raise ValueError(f"{output} holds another calibration ({earlier.calibrated_on}): name another file")
+    return dict(earlier.distortions)

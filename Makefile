@@ -6,10 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 BENCHMARK_VENV := build/benchmark-venv
+TORCH_VENV := build/torch-venv
+TORCH_VERSION := 2.13.0
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit compile ui bench-distortions lock clean
+.PHONY: help install run realdata test lint types unit test-alexnet compile ui bench-distortions lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,17 @@ types: install ## Check types (mypy --strict)
 unit: install ## Run pytest (unit, property, component, pipeline and end-to-end tests)
 	$(BIN)/python -m pytest
 
+# torch is for this comparison alone, and large: it has an environment of its own.
+$(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
+	$(PYTHON) -m venv --clear $(TORCH_VENV)
+	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	$(BIN)/uv pip install --quiet --python $(TORCH_VENV)/bin/python --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(TORCH_VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-alexnet: $(TORCH_VENV)/.installed ## Compare AlexNet in Keras with torch, on random weights
+	$(TORCH_VENV)/bin/python -m pytest -rs -s tests/core/test_alexnet.py
+
 compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
 	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(if $(IMAGE),--image $(IMAGE)) --output build/metrifier.yaml
 
@@ -62,7 +75,7 @@ bench-distortions: $(BENCHMARK_VENV)/.installed ## Time the distortions beside i
 
 lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-	  --extra train --extra pipelines --extra tracking --extra dev setup.cfg --output-file requirements.lock
+	  --extra train --extra tflite --extra pipelines --extra tracking --extra dev setup.cfg --output-file requirements.lock
 
 clean: ## Remove runs, builds and caches, not .venv
 	rm -rf runs build .mypy_cache .pytest_cache .ruff_cache .hypothesis

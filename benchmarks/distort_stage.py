@@ -15,14 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from photographs import SHARD, usable_files, write_sources
 
 from metrifier_core.distortions import (
-    PRISTINE,
     SEVERITIES,
     apply_severities,
     encode_versions,
@@ -30,39 +30,14 @@ from metrifier_core.distortions import (
     list_distortions,
     version_seed,
 )
-from metrifier_core.images import ImageError, RgbImage, decode_image, encode_png, normalise_image, read_bytes
+from metrifier_core.images import RgbImage, decode_image, encode_png
 from metrifier_core.parallel import batched, parallel_map
-from metrifier_core.records import IMAGES, open_writer, read_rows, shard_file, shard_name
-from metrifier_core.sources import list_files
+from metrifier_core.records import IMAGES, open_writer, read_rows, shard_file
 from metrifier_core.stages.distort import distort
 
 TYPES = [name for name in list_distortions() if not get_distortion(name).test_only]
-SHARD = shard_name(0, 1)
 ROUNDS = 3
 _BATCH = 8  # sources: the pixels of all their versions are in memory at once
-
-
-def _write_sources(files: list[Path], count: int, folder: Path) -> None:
-    """Writes what `download` would write, from the files again and again until there are enough."""
-    with open_writer(shard_file(folder, "images", SHARD), IMAGES, "benchmark") as writer:
-        for index in range(count):
-            image_id = f"{index}-{files[index % len(files)].name}"
-            data = normalise_image(read_bytes(files[index % len(files)]))[0]
-            keys = {"image_id": image_id, "label": 0, "distortion": PRISTINE, "severity": 0, "seed": 0}
-            writer.write({**keys, "split": "test", "image": {"bytes": data, "path": image_id}})
-
-
-def _usable(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
-    """Finds some images below a folder that can be decoded."""
-
-    def decodes(path: Path) -> bool:
-        try:
-            return bool(decode_image(read_bytes(path)).size)
-        except ImageError:
-            return False
-
-    files = list_files(folder)
-    return list(islice((files[index] for index in rng.permutation(len(files)) if decodes(files[index])), count))
 
 
 def _run_stage(folder: Path, versions: int | None) -> float:
@@ -142,7 +117,7 @@ def _compare_memory(files: list[Path], counts: list[int]) -> dict[str, Any]:
     peaks = {}
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
-            _write_sources(files, count, Path(folder))
+            write_sources(files, count, Path(folder))
             command = [sys.executable, __file__, "--peak", folder]
             printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
         peaks[count] = float(printed.stdout)
@@ -166,12 +141,12 @@ def main() -> None:
         return
     if not arguments.images:
         parser.error("name a folder of photographs with --images")
-    files = _usable(arguments.images, arguments.count, np.random.default_rng(0))
+    files = usable_files(arguments.images, arguments.count, np.random.default_rng(0))
     if arguments.memory:
         result = _compare_memory(files, arguments.memory)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            _write_sources(files, arguments.count, Path(folder))
+            write_sources(files, arguments.count, Path(folder))
             result = _compare(Path(folder))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")

@@ -19,6 +19,7 @@ def evaluate_spearman(
     splits: list[Any],
     distortions: dict[str, Any],
     workers: dict[str, Any],
+    merge: dict[str, Any],
     metrifier: dict[str, Any],
     evaluation: dict[str, Any],
     images: Input[Dataset],
@@ -43,6 +44,7 @@ def evaluate_spearman(
         splits: How source images are shared out.
         distortions: Types, severities and how many of them.
         workers: Label workers, held-out workers and their catalogue.
+        merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
         evaluation: How the metrifier is judged.
         images: The source images.
@@ -68,6 +70,7 @@ def evaluate_spearman(
         "splits": splits,
         "distortions": distortions,
         "workers": workers,
+        "merge": merge,
         "metrifier": metrifier,
         "evaluation": evaluation,
     }

@@ -14,6 +14,7 @@ def merge_dataset(
     run_id: str,
     experiment: str,
     distortions: dict[str, Any],
+    merge: dict[str, Any],
     images: Input[Dataset],
     prepared: Input[Model],
     losses: Input[List[Dataset]],  # noqa: UP006
@@ -26,6 +27,7 @@ def merge_dataset(
         run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         distortions: Types, severities and how many of them.
+        merge: How the label workers' probabilities become one number.
         images: The source images.
         prepared: The workers.
         losses: A table a shard.
@@ -37,7 +39,7 @@ def merge_dataset(
     from metrifier_core.tracking import PipelineRun, log_fan_out, log_stage
 
     folders = [Path(shard.path) for shard in losses]
-    summary = run_stage(Path(images.path), Path(prepared.path), folders, Path(quality.path))
+    summary = run_stage(merge, Path(images.path), Path(prepared.path), folders, Path(quality.path))
     quality.metadata.update(summary)
     quality.metadata["losses"] = [shard.uri for shard in losses]
     quality.metadata["versions"] = [shard.metadata["versions"] for shard in losses]
@@ -45,4 +47,4 @@ def merge_dataset(
     evaluations = [task for shard in losses for task in shard.metadata["worker_evaluate"]]
     log_fan_out(run, "distort", distortions, [shard.metadata["distort"] for shard in losses])
     log_fan_out(run, "worker_evaluate", {}, evaluations)
-    log_stage(run, "merge_dataset", {}, summary)
+    log_stage(run, "merge_dataset", merge, summary)

@@ -33,8 +33,10 @@ def prepare_workers(
 
     from metrifier_core.stages.prepare_workers import prepare_workers as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
+    from metrifier_core.workers import read_cards
 
     summary = run_stage(workers, seed, Path(images.path), Path(prepared.path))
     prepared.metadata.update(summary)
     parameters = {"label": workers["label"], "held_out": workers["held_out"]}
-    log_stage(PipelineRun(name, run_id, experiment), "prepare_workers", parameters, summary)
+    cards = {f"workers/{card.name}.json": card.model_dump(mode="json") for card in read_cards(Path(prepared.path))}
+    log_stage(PipelineRun(name, run_id, experiment), "prepare_workers", parameters, summary, documents=cards)

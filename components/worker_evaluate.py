@@ -1,4 +1,4 @@
-"""The losses of one worker on one shard."""
+"""The losses of some workers on one shard."""
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
@@ -8,12 +8,12 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def worker_evaluate(
-    worker: str, shard: str, prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
+    workers: list[str], shard: str, prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
 ) -> None:
-    """Runs one worker on the versions of one shard; a held-out worker sees test versions alone.
+    """Runs workers on the versions of one shard; a held-out worker sees test versions alone.
 
     Args:
-        worker: Name of the worker.
+        workers: Names of the workers.
         shard: Name of the shard.
         prepared: The workers.
         versions: The versions of the shard.
@@ -23,4 +23,4 @@ def worker_evaluate(
 
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
-    losses.metadata.update(run_stage(Path(prepared.path), worker, Path(versions.path), shard, Path(losses.path)))
+    losses.metadata.update(run_stage(Path(prepared.path), workers, Path(versions.path), shard, Path(losses.path)))

@@ -1,4 +1,4 @@
-"""The command line: `metrifier score`, `metrifier distort`."""
+"""The command line: `metrifier score`, `metrifier distort`, `metrifier workers`."""
 
 import csv
 import os
@@ -10,13 +10,14 @@ from typing import Annotated, TextIO
 
 import typer
 
-from metrifier_core import cli_distort
+from metrifier_core import cli_distort, cli_workers
 from metrifier_core._version import __version__
 
 __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(cli_distort.app, name="distort")
+app.add_typer(cli_workers.app, name="workers")
 
 
 def _show_version(wanted: bool) -> None:
@@ -101,4 +102,7 @@ def score(
 
 def main() -> None:
     """Runs the command line."""
+    # TensorFlow's own chatter, should a worker need it.
+    for variable in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
+        os.environ.setdefault(variable, "2")
     app()

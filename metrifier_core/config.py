@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from metrifier_core.architectures import MetrifierSettings
 from metrifier_core.distortions import DistortionSettings
-from metrifier_core.settings import Settings, closest
+from metrifier_core.quality import MergeSettings
+from metrifier_core.settings import Settings, describe_mistakes
 from metrifier_core.sources import Source
 from metrifier_core.splits import NEEDED_SPLITS, SPLITS, SplitRule
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
@@ -54,6 +54,7 @@ class RunConfig(Settings):
     splits: list[SplitRule] = Field(min_length=1)
     distortions: DistortionSettings = Field(default_factory=lambda: DistortionSettings.model_validate({}))
     workers: WorkerSettings
+    merge: MergeSettings = MergeSettings()
     metrifier: MetrifierSettings = MetrifierSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
@@ -73,38 +74,9 @@ class RunConfig(Settings):
         """Gives the pipeline's parameters: a section a stage, so that a stage is redone only if its own changes."""
         arguments = self.model_dump(mode="json", exclude_none=True)
         # The pipeline cannot look into a section, so what its graph needs is handed to it by name.
-        arguments["worker_names"] = self.workers.names
+        arguments["worker_groups"] = self.workers.groups
         arguments["experiment"] = self.tracking.experiment
         return arguments
-
-
-def _describe(mistake: ErrorDetails) -> str:
-    """Writes a mistake as a line: the key as an override would name it, then what is wrong."""
-    place, given, context = list(mistake["loc"]), mistake["input"], mistake.get("ctx", {})
-    # Into what lies below a union, pydantic puts the kind of the source or the format of the worker.
-    if place[:1] == ["source"]:
-        del place[1:2]
-    elif place[:2] == ["workers", "catalogue"]:
-        del place[3:4]
-    match mistake["type"]:
-        case "value_error":
-            message = str(context["error"])
-        case "missing":
-            message = "is missing"
-        case "union_tag_not_found":
-            place.append(context["discriminator"].strip("'"))
-            message = "is missing"
-        case "union_tag_invalid":
-            place.append(context["discriminator"].strip("'"))
-            allowed = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
-            message = f"unknown {place[-1]} '{context['tag']}', {closest(context['tag'], allowed)}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            message = "should be a section with keys of its own"
-        case _:
-            message = mistake["msg"]
-            if isinstance(given, str | int | float | None):
-                message += f" (got {'nothing' if given is None else repr(given)})"
-    return ": ".join(filter(None, [".".join(map(str, place)), message]))
 
 
 def _override(values: dict[str, Any], assignment: str) -> None:
@@ -149,4 +121,4 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         return RunConfig.model_validate(values, context={"folder": path.parent.resolve()})
     except ValidationError as error:
-        raise ConfigError("\n".join(map(_describe, error.errors()))) from error
+        raise ConfigError(describe_mistakes(error)) from error

@@ -1,15 +1,41 @@
 """From a worker's logits to true-class probability, loss and quality; and the temperature that keeps it honest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-__all__ = ["WorkerLosses", "fit_temperature", "judge", "mean_quality"]
+from metrifier_core.images import RgbImage
+from metrifier_core.settings import Settings
+from metrifier_core.workers.worker import Worker
+
+__all__ = [
+    "MergeSettings",
+    "RankScale",
+    "WorkerLosses",
+    "compute_loss",
+    "compute_losses",
+    "fit_temperature",
+    "judge",
+    "mean_quality",
+    "median_quality",
+]
 
 _LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
+_DROPPED_BITS = 12  # of a float32, 11 of its 23 digits are left
+
+
+class MergeSettings(Settings):
+    """How the label workers' true-class probabilities (TCP) become one number."""
+
+    quality: Literal["mean", "median", "mean_rank"] = Field(
+        "mean", description="of TCP; `mean_rank` ranks each worker's versions first, so that none dominates"
+    )
 
 
 @dataclass(frozen=True)
@@ -69,7 +95,14 @@ def judge(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: f
 
     Returns:
         The losses, a row an image.
+
+    Raises:
+        ValueError: A label is no class of the worker.
     """
+    if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+        raise ValueError(
+            f"the labels are {labels.min()} to {labels.max()}, the worker's classes 0 to {logits.shape[1] - 1}"
+        )
     log_probability = log_softmax(logits / temperature, axis=1)
     probability = np.exp(log_probability)
     cross_entropy = -log_probability[np.arange(len(labels)), labels]
@@ -84,6 +117,34 @@ def judge(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: f
     )
 
 
+def compute_losses(worker: Worker, images: Sequence[RgbImage], labels: Sequence[int]) -> WorkerLosses:
+    """Runs a worker on labelled images.
+
+    Args:
+        worker: The worker.
+        images: N uint8 RGB images of any size, at least one.
+        labels: N class indices.
+
+    Returns:
+        Its losses at its temperature, a row an image.
+    """
+    return judge(worker.logits(images), np.asarray(labels, np.int64), worker.temperature)
+
+
+def compute_loss(worker: Worker, image: RgbImage, label: int) -> float:
+    """Runs a worker on one labelled image.
+
+    Args:
+        worker: The worker.
+        image: (H, W, 3) uint8 RGB.
+        label: Its class index.
+
+    Returns:
+        1 - TCP, in [0, 1]: 0 is as good as can be.
+    """
+    return float(compute_losses(worker, [image], [label]).loss[0])
+
+
 def mean_quality(tcp: NDArray[np.float64]) -> NDArray[np.float64]:
     """Averages true-class probabilities over label workers.
 
@@ -94,3 +155,55 @@ def mean_quality(tcp: NDArray[np.float64]) -> NDArray[np.float64]:
         (N,) quality in [0, 1]; higher is better.
     """
     return np.asarray(tcp.mean(axis=0), np.float64)
+
+
+def median_quality(tcp: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Takes the median of true-class probabilities over label workers: no single one of them moves it far.
+
+    Args:
+        tcp: (W, N).
+
+    Returns:
+        (N,) quality in [0, 1]; higher is better.
+    """
+    return np.asarray(np.median(tcp, axis=0), np.float64)
+
+
+class RankScale:
+    """Where a worker's true-class probability stands among all that it gave, in memory that does not grow with them.
+
+    Probabilities that differ by less than one part in 2,000 stand alike.
+    """
+
+    def __init__(self, workers: int) -> None:
+        """Starts with nothing counted.
+
+        Args:
+            workers: How many workers there are, each with a scale of its own.
+        """
+        self._counts = np.zeros((workers, _rank_bin(np.ones(1))[0] + 1), np.int64)
+
+    def count(self, tcp: NDArray[np.float64]) -> None:
+        """Counts true-class probabilities, (W, N); every version once before any is ranked."""
+        bins = self._counts.shape[1]
+        self._counts += [np.bincount(_rank_bin(own), minlength=bins) for own in tcp]
+
+    def mean_rank(self, tcp: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Averages ranks over label workers.
+
+        Args:
+            tcp: (W, N), in the workers' order of `count`.
+
+        Returns:
+            (N,) quality in (0, 1): the share of all versions that a worker does worse on, half of its equals counted,
+            averaged over workers.
+        """
+        # Twice the mid-ranks, in whole numbers: equal means are equal to the last digit.
+        doubled = 2 * np.cumsum(self._counts, axis=1) - self._counts
+        summed = np.sum([ranks[_rank_bin(own)] for ranks, own in zip(doubled, tcp, strict=True)], axis=0)
+        return np.asarray(summed / (2 * self._counts.sum()), np.float64)
+
+
+def _rank_bin(tcp: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Numbers probabilities in their order: the first bits of a positive float count up with it."""
+    return (tcp.astype(np.float32).view(np.uint32) >> _DROPPED_BITS).astype(np.int64)

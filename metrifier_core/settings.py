@@ -13,8 +13,19 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
-__all__ = ["ConfigPath", "Settings", "check_different", "closest", "config_path"]
+__all__ = [
+    "ConfigLocation",
+    "ConfigPath",
+    "Settings",
+    "check_different",
+    "closest",
+    "config_path",
+    "describe_mistakes",
+    "is_uri",
+    "resolve_location",
+]
 
 
 def closest(name: str, allowed: list[str]) -> str:
@@ -55,6 +66,24 @@ ConfigPath = Annotated[str, AfterValidator(_resolve)]
 """A path in a config or catalogue: relative to the file that holds it, absolute once it is loaded."""
 
 
+def is_uri(location: str) -> bool:
+    """Tells a URI, such as s3://bucket/file, from a path."""
+    return "://" in location
+
+
+def resolve_location(location: str, folder: Path) -> str:
+    """Makes a path, which is relative to a folder, absolute; a URI stays as it is."""
+    return location if is_uri(location) else str((folder / Path(location).expanduser()).resolve())
+
+
+def _resolve_path(location: str, info: ValidationInfo) -> str:
+    return location if is_uri(location) else _resolve(location, info)
+
+
+ConfigLocation = Annotated[str, AfterValidator(_resolve_path)]
+"""A `ConfigPath`, or a URI."""
+
+
 class Settings(BaseModel):
     """One section of a config."""
 
@@ -72,3 +101,37 @@ class Settings(BaseModel):
                     hint = closest(mistake["loc"][0], list(cls.model_fields))
                     mistake.update(type="value_error", ctx={"error": ValueError(f"unknown key, {hint}")})
             raise ValidationError.from_exception_data(cls.__name__, mistakes) from None
+
+
+def _describe(mistake: ErrorDetails) -> str:
+    """Writes a mistake as a line: the key as an override would name it, then what is wrong."""
+    place, given, context = list(mistake["loc"]), mistake["input"], mistake.get("ctx", {})
+    # Into what lies below a union, pydantic puts the kind of the source or the format of the worker.
+    if place[:1] == ["source"]:
+        del place[1:2]
+    elif place[:2] == ["workers", "catalogue"]:
+        del place[3:4]
+    match mistake["type"]:
+        case "value_error":
+            message = str(context["error"])
+        case "missing":
+            message = "is missing"
+        case "union_tag_not_found":
+            place.append(context["discriminator"].strip("'"))
+            message = "is missing"
+        case "union_tag_invalid":
+            place.append(context["discriminator"].strip("'"))
+            allowed = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
+            message = f"unknown {place[-1]} '{context['tag']}', {closest(context['tag'], allowed)}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            message = "should be a section with keys of its own"
+        case _:
+            message = mistake["msg"]
+            if isinstance(given, str | int | float | None):
+                message += f" (got {'nothing' if given is None else repr(given)})"
+    return ": ".join(filter(None, [".".join(map(str, place)), message]))
+
+
+def describe_mistakes(error: ValidationError) -> str:
+    """Writes what is wrong with a config, a line a mistake, each naming its key."""
+    return "\n".join(map(_describe, error.errors()))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrifier_core.config import RunConfig
 from metrifier_core.distortions import Distortion, apply_levels, version_seed
 from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.quality import judge, mean_quality
+from metrifier_core.quality import compute_losses, mean_quality
 from metrifier_core.records import read_rows
 from metrifier_core.stages.download import download
 from metrifier_core.stages.prepare_workers import prepare_workers
@@ -58,8 +59,8 @@ class TcpMeter:
             digest.update(row["image_id"].encode() + b"\0" + row["image"]["bytes"])
         self.digest = digest.hexdigest()
         self.label_workers = [card.name for card in read_cards(workers) if card.role == "label"]
-        self._workers = [load_worker(workers, name) for name in self.label_workers]
-        clean = parallel_map(lambda row: self._tcp(decode_image(row["image"]["bytes"]), row["label"]), self._rows)
+        self._workers = [load_worker(workers, name)[0] for name in self.label_workers]
+        clean = parallel_map(lambda row: self._tcp([decode_image(row["image"]["bytes"])], row["label"])[0], self._rows)
         self._pristine = np.array(list(progress(clean, "pristine", total=self.images, unit="image")))
 
     def shares(self, distortion: Distortion, levels: Sequence[float], count: int | None = None) -> list[float]:
@@ -74,10 +75,10 @@ class TcpMeter:
             A share for each level, 1 where nothing is lost.
         """
 
-        def judge_all(row: Mapping[str, Any]) -> list[float]:
+        def judge_all(row: Mapping[str, Any]) -> NDArray[np.float64]:
             rng = np.random.default_rng(version_seed(self._seed, row["image_id"], distortion.name))
             distorted = apply_levels(decode_image(row["image"]["bytes"]), distortion, levels, rng)
-            return [self._tcp(pixels, row["label"]) for pixels in distorted]
+            return self._tcp(list(distorted), row["label"])
 
         rows = self._rows[:count]
         judged = parallel_map(judge_all, rows)
@@ -85,10 +86,9 @@ class TcpMeter:
         tcp = np.array(list(shown))
         return [float(share) for share in tcp.mean(axis=0) / self._pristine[:count].mean()]
 
-    def _tcp(self, pixels: RgbImage, label: int) -> float:
-        labels = np.array([label], np.int64)
-        tcp = [judge(worker.logits([pixels]), labels, card.temperature).tcp for worker, card in self._workers]
-        return float(mean_quality(np.array(tcp))[0])
+    def _tcp(self, versions: Sequence[RgbImage], label: int) -> NDArray[np.float64]:
+        labels = [label] * len(versions)
+        return mean_quality(np.array([compute_losses(worker, versions, labels).tcp for worker in self._workers]))
 
 
 @contextmanager

@@ -161,6 +161,7 @@ def log_stage(
     parameters: Mapping[str, Any],
     summary: Mapping[str, Any],
     curves: Sequence[Mapping[str, float]] = (),
+    documents: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Logs a finished stage as a nested run that lasts as long as the stage did.
 
@@ -170,6 +171,7 @@ def log_stage(
         parameters: Its settings; nested ones get dotted names.
         summary: What it returned: numbers become metrics, texts become tags.
         curves: A mapping an epoch, with the key `epoch`; the others become metrics.
+        documents: JSON documents to keep with the run, by their file name.
     """
     with _never_in_the_way(stage):
         client = MlflowClient()
@@ -178,6 +180,8 @@ def log_stage(
         counted = {key: value for key, value in summary.items() if key not in times}
         counted["seconds"] = summary.get("seconds", summary["finished_at"] - summary["started_at"])
         _log(client, own, parameters, counted, curves)
+        for name, document in (documents or {}).items():
+            client.log_dict(own.info.run_id, dict(document), name)
         if not os.environ.get(_ENGINE_RUN_VARIABLE):
             client.set_terminated(own.info.run_id, end_time=int(summary["finished_at"] * 1000))
 

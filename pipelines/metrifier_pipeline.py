@@ -66,16 +66,18 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
         shard: str,
         seed: int,
         distortions: dict[str, Any],
-        worker_names: list[str],
+        worker_groups: list[list[str]],
         images: Input[Dataset],
         prepared: Input[Model],
     ) -> ShardTables:
         distorted = run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
         versions = distorted.outputs["versions"]
-        with dsl.ParallelFor(worker_names, name="workers") as worker:
+        with dsl.ParallelFor(worker_groups, name="workers") as workers:
             evaluated = run(
-                components.worker_evaluate, worker=worker, shard=shard, prepared=prepared, versions=versions
+                components.worker_evaluate, workers=workers, shard=shard, prepared=prepared, versions=versions
             )
+            # The stage has a thread a core already; each runs its own image.
+            evaluated.set_env_variable("TF_NUM_INTRAOP_THREADS", "1")
         joined = run(
             components.join_losses,
             shard=shard,
@@ -93,7 +95,8 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
         splits: list[Any],
         distortions: dict[str, Any],
         workers: dict[str, Any],
-        worker_names: list[str],
+        worker_groups: list[list[str]],
+        merge: dict[str, Any],
         metrifier: dict[str, Any],
         evaluation: dict[str, Any],
         tracking: dict[str, Any],
@@ -109,7 +112,9 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             splits: How source images are shared out, a rule a pattern of identities.
             distortions: Types, held-out types, severities and versions a source image.
             workers: Label workers, held-out workers and their catalogue.
-            worker_names: All workers of `workers`, since the graph cannot look into it; change both together.
+            worker_groups: The names of all workers of `workers`, a list for those that share a task, since the graph
+                cannot look into it; change both together.
+            merge: How the label workers' probabilities become one number.
             metrifier: Architecture and training.
             evaluation: How the metrifier is judged.
             tracking: Name of the registered model.
@@ -126,7 +131,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
                 shard=shard,
                 seed=seed,
                 distortions=distortions,
-                worker_names=worker_names,
+                worker_groups=worker_groups,
                 images=images,
                 prepared=prepared,
             )
@@ -139,6 +144,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             components.merge_dataset,
             **of_run,
             distortions=distortions,
+            merge=merge,
             images=images,
             prepared=prepared,
             losses=of_all_shards("losses"),
@@ -162,6 +168,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             splits=splits,
             distortions=distortions,
             workers=workers,
+            merge=merge,
             metrifier=metrifier,
             evaluation=evaluation,
             images=images,

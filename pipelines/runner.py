@@ -19,7 +19,7 @@ from metrifier_core.config import ConfigError, RunConfig
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.progress import LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
-from metrifier_core.workers import ExportedSpec, create_worker, load_weights_file
+from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.results import publish
 from pipelines.server import tracking_server, without_credentials
 
@@ -72,8 +72,8 @@ def check_inputs(config: RunConfig) -> str:
     try:
         items = list_items(config.source)
         for name, spec in config.workers.catalogue.items():
-            if isinstance(spec, ExportedSpec):
-                create_worker(spec, load_weights_file(name, spec))
+            if not isinstance(spec, MiniatureSpec):
+                open_worker(spec, find_weights(name, spec))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if not items:

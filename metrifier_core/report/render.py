@@ -40,13 +40,15 @@ class ReportData:
         metrics: `rows`, `sources`, `workers` (name or `mean` -> level -> `rho`, `low`, `high`, `ceiling`,
             `share`), `baselines` (name -> level -> `rho`, `low`, `high`) and `unseen_distortions` (`rows`,
             `sources` and `workers` again, or None). Levels are `global`, `within_image` and
-            `within_condition`; a value that is undefined is None.
+            `within_condition`; a value that is undefined is None. `agreement` has the names of all `workers`, a
+            matrix `spearman` and a list `ceilings` in their order.
         predictions: a row a test version: `image_id` (string), `label` (int64), `distortion` (string),
             `severity` (int32, 0 is pristine), and in [0, 1] as float64 `predicted`, `quality` (the label
             workers' mean TCP) and `held_out` (the held-out workers' mean TCP).
         training: a mapping an epoch: `epoch`, `loss`, `validation_loss`, `validation_spearman`; may be empty.
-        workers: `name`, `family`, `role`, `clean_accuracy`, `temperature`, `sha256` and perhaps `parameters`,
-            the number of weights.
+        workers: `name`, `family`, `role`, `source`, `licence`, `sha256`, `temperature`, `calibration_images`, and
+            on these `clean_accuracy`, its interval from `clean_accuracy_low` to `clean_accuracy_high`, and
+            `clean_top5_accuracy`.
         dataset: counts by name; a count may itself be a mapping, as `splits` is.
         rejected: `path` and `reason` of each file that could not be used.
         examples: versions to show, in the order to show them.

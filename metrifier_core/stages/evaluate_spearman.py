@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 
 from metrifier_core.config import RunConfig
 from metrifier_core.dataset import QualityDataset
-from metrifier_core.images import decode_image, encode_png
+from metrifier_core.images import decode_version, encode_png
 from metrifier_core.metrifier import Metrifier
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
 from metrifier_core.records import KEYS, PREDICTIONS, fingerprint, open_writer, read_fingerprint, read_rows
 from metrifier_core.stages.running import Summary, stage, tables
-from metrifier_core.statistics import LEVELS, Estimate, laplacian_variance, rank_correlations, severity_oracle
+from metrifier_core.statistics import (
+    LEVELS,
+    Estimate,
+    laplacian_variance,
+    rank_correlations,
+    severity_oracle,
+    worker_agreement,
+)
 from metrifier_core.workers import WorkerCard, read_cards
 
 __all__ = ["evaluate_spearman"]
@@ -29,17 +36,25 @@ _BASELINES = ("laplacian_variance", "severity_oracle")
 _EXAMPLES = 24
 _PACKAGES = ("metrifier", "numpy", "opencv-python-headless", "onnxruntime", "pillow", "scikit-learn")
 
+_VERSION = ["image_id", "distortion", "severity"]
+
 Columns = dict[str, NDArray[Any]]
 
 
-def _held_out_tcp(losses: Sequence[Path], workers: Sequence[str]) -> dict[str, dict[tuple[str, str, int], float]]:
-    """Reads the held-out workers' true-class probabilities of the test versions, by version."""
-    found: dict[str, dict[tuple[str, str, int], float]] = {name: {} for name in workers}
-    columns = ["worker", "image_id", "distortion", "severity", "tcp"]
-    for path in tables(list(losses), "losses"):
-        for row in read_rows(path, columns, splits=["test"]):
-            if row["worker"] in found:
-                found[row["worker"]][row["image_id"], row["distortion"], row["severity"]] = row["tcp"]
+def _read_tcp(
+    losses: Sequence[Path], workers: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, NDArray[np.float64]]:
+    """Reads every worker's true-class probabilities of the test versions, in the order of these."""
+    keys = pa.Table.from_pylist(list(rows)).select(_VERSION)
+    found = {}
+    for name in workers:
+        chosen = (pc.field("split") == "test") & (pc.field("worker") == name)
+        table = pa.concat_tables(
+            pq.read_table(path, columns=[*_VERSION, "tcp"], filters=chosen) for path in tables(list(losses), "losses")
+        )
+        if not table.select(_VERSION).cast(keys.schema).equals(keys):
+            raise ValueError(f"'{name}' did not judge the test versions that the metrifier scored")
+        found[name] = table["tcp"].to_numpy()
     return found
 
 
@@ -48,7 +63,7 @@ def _judge_test_versions(model: Path, dataset: QualityDataset) -> tuple[list[dic
     metrifier = Metrifier.load(model)
 
     def score(row: dict[str, Any]) -> tuple[dict[str, Any], float, float]:
-        image = decode_image(row["image"]["bytes"])
+        image = decode_version(row["image"]["bytes"])
         kept = {key: row[key] for key in (*KEYS, "quality")}
         return kept, metrifier.evaluate(image), laplacian_variance(image)
 
@@ -110,10 +125,26 @@ def _metrics(
     return {"rows": int(keep.sum()), "sources": sources, "workers": workers, "baselines": baselines}
 
 
+def _agreement(tcp: Mapping[str, NDArray[np.float64]], cards: Sequence[WorkerCard]) -> dict[str, Any]:
+    """Says how far the workers agree, as JSON: what is undefined is null."""
+    found = worker_agreement(tcp, {card.name: card.spec.family for card in cards})
+
+    def defined(values: Sequence[float]) -> list[float | None]:
+        return [float(value) if np.isfinite(value) else None for value in values]
+
+    return {
+        "workers": list(found.workers),
+        "spearman": [defined(row) for row in found.spearman],
+        "ceilings": defined(found.ceilings),
+    }
+
+
 def _worker_row(card: WorkerCard) -> dict[str, Any]:
     return {
         "family": card.spec.family,
-        **card.model_dump(include={"name", "role", "clean_accuracy", "temperature", "sha256"}),
+        "source": card.spec.source,
+        "licence": card.spec.licence,
+        **card.model_dump(exclude={"spec", "fingerprint", "weights"}),
     }
 
 
@@ -134,7 +165,7 @@ def _write_report(
     chosen = order.take(places).to_pylist()
     wanted = {(row["image_id"], row["distortion"], row["severity"]) for row in chosen}
     pictures = {
-        key: encode_png(decode_image(row["image"]["bytes"]))
+        key: encode_png(decode_version(row["image"]["bytes"]))
         for row in dataset.iterate("test")
         if (key := (row["image_id"], row["distortion"], row["severity"])) in wanted
     }
@@ -196,12 +227,11 @@ def evaluate_spearman(
     config = settings.model_dump(mode="json", exclude={"tracking"})
     quality_file = quality / "quality.parquet"
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
-    names = sorted(card.name for card in read_cards(workers) if card.role == "held-out")
+    cards = read_cards(workers)
 
     rows, judged = _judge_test_versions(model, dataset)
-    tcp = _held_out_tcp(losses, names)
-    keys = [(row["image_id"], row["distortion"], row["severity"]) for row in rows]
-    held_out = {name: np.array([tcp[name][key] for key in keys]) for name in names}
+    tcp = _read_tcp(losses, [card.name for card in cards], rows)
+    held_out = {card.name: tcp[card.name] for card in cards if card.role == "held-out"}
     columns: Columns = {
         "image_id": np.array([row["image_id"] for row in rows]),
         "condition": np.array([f"{row['distortion']} {row['severity']}" for row in rows]),
@@ -214,6 +244,7 @@ def evaluate_spearman(
     unseen = np.isin([row["distortion"] for row in rows], settings.distortions.held_out)
     replicates, seed = settings.evaluation.bootstrap_replicates, settings.seed
     found = _metrics(columns, held_out, ~unseen, replicates, seed)
+    found["agreement"] = _agreement({name: values[~unseen] for name, values in tcp.items()}, cards)
     found["unseen_distortions"] = _metrics(columns, held_out, unseen, replicates, seed) if unseen.any() else None
 
     inputs = [str(read_fingerprint(quality_file)), Metrifier.load(model).card.fingerprint]

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from metrifier_core.quality import mean_quality
+from metrifier_core.checksums import file_sha256
+from metrifier_core.quality import MergeSettings, RankScale, mean_quality, median_quality
 from metrifier_core.records import (
     KEYS,
     QUALITY,
@@ -22,28 +24,49 @@ from metrifier_core.records import (
     read_rows,
 )
 from metrifier_core.stages.running import Summary, stage, tables
-from metrifier_core.workers import file_sha256, read_cards
+from metrifier_core.workers import read_cards
 
 __all__ = ["merge_dataset"]
 
+Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-def _merge_shard(path: Path, label_workers: Sequence[str]) -> pa.Table:
-    """Joins the label workers' losses of one shard, which all stand in the order of its versions."""
+
+def _read_shard(path: Path, label_workers: Sequence[str]) -> tuple[pa.Table, NDArray[np.float64]]:
+    """Reads the versions of one shard and their true-class probabilities, (W, N).
+
+    The losses of all workers stand in the order of the versions.
+    """
     losses = pq.read_table(path)
     by_worker = {name: losses.filter(pc.equal(losses["worker"], name)) for name in label_workers}
     keys = by_worker[label_workers[0]].select(list(KEYS))
     for name, table in by_worker.items():
         if not table.select(list(KEYS)).equals(keys):
             raise ValueError(f"{path}: '{name}' did not judge the same versions as '{label_workers[0]}'")
-    tcp = np.stack([table["tcp"].to_numpy() for table in by_worker.values()])
-    return keys.append_column("quality", pa.array(mean_quality(tcp)))
+    return keys, np.stack([table["tcp"].to_numpy() for table in by_worker.values()])
+
+
+def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_workers: Sequence[str]) -> Aggregate:
+    """Finds what makes one number of the label workers'; ranks need a look at all versions first."""
+    match settings.quality:
+        case "mean":
+            return mean_quality
+        case "median":
+            return median_quality
+        case "mean_rank":
+            scale = RankScale(len(label_workers))
+            for path in sources:
+                scale.count(_read_shard(path, label_workers)[1])
+            return scale.mean_rank
 
 
 @stage
-def merge_dataset(images: Path, workers: Path, losses: Sequence[Path], output: Path) -> Summary:
+def merge_dataset(
+    merge: Mapping[str, Any], images: Path, workers: Path, losses: Sequence[Path], output: Path
+) -> Summary:
     """Makes the table of versions with their quality, and its card.
 
     Args:
+        merge: The config's `merge`.
         images: What `download` wrote, for the counts of the card.
         workers: What `prepare_workers` wrote; its cards say who the label workers are.
         losses: What `join_losses` wrote, a folder a shard.
@@ -52,17 +75,21 @@ def merge_dataset(images: Path, workers: Path, losses: Sequence[Path], output: P
     Returns:
         rows, sources, mean quality and the SHA-256 of the table.
     """
+    settings = MergeSettings.model_validate(merge)
     # A fixed order, since the order of a sum shows in its last digit.
     label_workers = sorted(card.name for card in read_cards(workers) if card.role == "label")
     sources = tables(list(losses), "losses")
     inputs = [str(read_fingerprint(path)) for path in sources]
-    identity = fingerprint("merge_dataset", {"label_workers": label_workers}, inputs)
+    parameters = {"label_workers": label_workers, **settings.model_dump()}
+    identity = fingerprint("merge_dataset", parameters, inputs)
+    aggregate = _choose_aggregate(settings, sources, label_workers)
     quality_file = output / "quality.parquet"
     images_by_split: Counter[str] = Counter()
     conditions: defaultdict[str, list[float]] = defaultdict(lambda: [0, 0.0])
     with open_writer(quality_file, QUALITY, identity) as writer:
         for path in sources:
-            for row in _merge_shard(path, label_workers).to_pylist():
+            keys, tcp = _read_shard(path, label_workers)
+            for row in keys.append_column("quality", pa.array(aggregate(tcp))).to_pylist():
                 writer.write(row)
                 images_by_split[row["split"]] += row["severity"] == 0
                 condition = conditions[f"{row['distortion']} {row['severity']}"]
@@ -77,7 +104,7 @@ def merge_dataset(images: Path, workers: Path, losses: Sequence[Path], output: P
         "rejected": len(rejected),
         "versions": rows,
         "splits": dict(sorted(images_by_split.items())),
-        "label_workers": label_workers,
+        **parameters,
         "mean_quality": {name: total / count for name, (count, total) in sorted(conditions.items())},
         "sha256": file_sha256(quality_file),
     }

@@ -1,35 +1,36 @@
 """prepare_workers: verified weights, a temperature and a card for every worker."""
 
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metrifier_core.checksums import path_sha256
 from metrifier_core.distortions import version_seed
 from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import say
-from metrifier_core.quality import fit_temperature, judge
+from metrifier_core.quality import fit_temperature
 from metrifier_core.records import fingerprint, read_fingerprint, read_rows
 from metrifier_core.stages.running import Summary, partial_folder, stage, tables
+from metrifier_core.statistics import top_accuracy
 from metrifier_core.workers import (
+    ApplicationSpec,
     MiniatureSpec,
     Worker,
     WorkerCard,
     WorkerSettings,
-    create_worker,
-    file_sha256,
-    load_weights_file,
+    copy_weights,
+    find_weights,
+    open_worker,
 )
-from metrifier_core.workers.catalogue import ExportedSpec
 from metrifier_core.workers.preprocessing import centre_crop
+from metrifier_core.workers.weights import PretrainedSpec
 
 __all__ = ["prepare_workers"]
-
-_BATCH = 64
 
 
 def _decode(row: Mapping[str, Any]) -> tuple[str, RgbImage, int]:
@@ -67,25 +68,32 @@ def _count_classes(images: Path) -> int:
     return 1 + max(int(row["label"]) for path in tables([images], "images") for row in read_rows(path, ["label"]))
 
 
-def _copy(name: str, spec: ExportedSpec, folder: Path) -> Path:
-    """Copies verified weights next to the card, so that a pod needs nothing else."""
-    weights = load_weights_file(name, spec)
-    path = folder / f"{name}{weights.suffix}"
-    shutil.copyfile(weights, path)
-    return path
+def _place(name: str, spec: PretrainedSpec, folder: Path) -> Path:
+    """Puts verified weights next to the card, so that a pod needs nothing else."""
+    weights = find_weights(name, spec)
+    if weights is not None:
+        return copy_weights(name, weights, folder)
+    if not isinstance(spec, ApplicationSpec):
+        raise ValueError(f"workers.catalogue.{name}: there are no weights")
+    from metrifier_core.workers.keras_applications import save_application
+
+    return save_application(spec, folder / f"{name}.weights.h5")
 
 
-def _calibration_logits(worker: Worker, images: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Classifies the clean calibration images; rows in the order of their identity."""
-    identities: list[str] = []
-    labels: list[int] = []
-    logits: list[NDArray[np.float64]] = []
-    for batch in batched(_read_split(images, "calibration"), _BATCH):
-        identities += [identity for identity, _, _ in batch]
-        labels += [label for _, _, label in batch]
-        logits.append(worker.logits([image for _, image, _ in batch]))
-    order = np.argsort(identities)
-    return np.concatenate(logits)[order], np.array(labels, np.int64)[order]
+def _classify(worker: Worker, images: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Runs a worker on the clean calibration images; rows in the order of their identity."""
+
+    def classify(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+        return worker.outputs([decode_image(row["image"]["bytes"]) for row in rows])
+
+    shards = tables([images], "images")
+    rows = [row for path in shards for row in read_rows(path, ["image_id", "label"], splits=["calibration"])]
+    if not rows:
+        raise ValueError("no usable image for the split 'calibration', on which temperatures are fitted")
+    encoded = chain.from_iterable(read_rows(path, splits=["calibration"]) for path in shards)
+    outputs = np.concatenate(list(parallel_map(classify, batched(encoded, worker.batch_size))))
+    order = np.argsort([row["image_id"] for row in rows])
+    return outputs[order], np.array([row["label"] for row in rows], np.int64)[order]
 
 
 @stage
@@ -105,8 +113,10 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
         ValueError: Weights are missing or are not those of the catalogue, or a worker lacks classes.
     """
     settings = WorkerSettings.model_validate(workers)
+    # How many share a task makes no difference to what they are.
+    parameters = {**settings.model_dump(mode="json", exclude={"together"}), "seed": seed}
     source = read_fingerprint(tables([images], "images")[0])
-    identity = fingerprint("prepare_workers", {**settings.model_dump(mode="json"), "seed": seed}, [str(source)])
+    identity = fingerprint("prepare_workers", parameters, [str(source)])
     accuracies = {}
     with partial_folder(output, "prepare_workers", identity) as folder:
         for name in settings.names:
@@ -116,7 +126,7 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
                 if isinstance(spec, MiniatureSpec):
                     weights = _train(name, spec, images, seed, folder)
                 else:
-                    weights = _copy(name, spec, folder)
+                    weights = _place(name, spec, folder)
                 card = _describe(name, settings, weights, images, identity)
                 card.write(folder)
                 say(f"{name}: {card.clean_accuracy:.1%} right, temperature {card.temperature:.2f}")
@@ -128,22 +138,30 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
 def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, identity: str) -> WorkerCard:
     """Fits a worker's temperature and writes down what is known of it."""
     spec = settings.catalogue[name]
-    worker = create_worker(spec, weights)
-    logits, labels = _calibration_logits(worker, images)
+    try:
+        worker = open_worker(spec, weights)
+        outputs, labels = _classify(worker, images)
+        worker.check(outputs)
+        logits = worker.logits_of(outputs)
+    except ValueError as error:
+        raise ValueError(f"workers.catalogue.{name}: {error}") from error
     classes = logits.shape[1]
     needed = _count_classes(images)
     if needed > classes:
         raise ValueError(f"worker '{name}' knows {classes} classes, but an image has the label {needed - 1}")
-    temperature = fit_temperature(logits, labels)
+    accuracy = top_accuracy(logits, labels)
     return WorkerCard(
         name=name,
         role="label" if name in settings.label else "held-out",
         spec=spec,
         weights=weights.name,
-        sha256=file_sha256(weights),
+        sha256=path_sha256(weights),
         classes=classes,
-        temperature=temperature,
-        clean_accuracy=float(judge(logits, labels, temperature).correct.mean()),
+        temperature=fit_temperature(logits, labels),
+        clean_accuracy=accuracy.share,
+        clean_accuracy_low=accuracy.low,
+        clean_accuracy_high=accuracy.high,
+        clean_top5_accuracy=top_accuracy(logits, labels, 5).share,
         calibration_images=len(labels),
         fingerprint=identity,
     )

@@ -12,16 +12,16 @@ from scipy.stats import spearmanr
 
 from metrifier_core._version import __version__
 from metrifier_core.architectures import MetrifierSettings, create_network
+from metrifier_core.checksums import file_sha256
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.determinism import start_training
-from metrifier_core.images import decode_image
+from metrifier_core.images import decode_version
 from metrifier_core.metrifier import MODEL_CARD, MetrifierCard
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress, say
 from metrifier_core.records import fingerprint, read_fingerprint
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.views import central_view, random_view
-from metrifier_core.workers import file_sha256
 
 __all__ = ["train_metrifier"]
 
@@ -48,7 +48,7 @@ def _training_batches(
 
     def view(sample: tuple[dict[str, Any], NDArray[np.float64]]) -> tuple[NDArray[np.uint8], float]:
         row, draws = sample
-        image = decode_image(row["image"]["bytes"])
+        image = decode_version(row["image"]["bytes"])
         return random_view(image, settings.crop, draws, flip=settings.flip), row["quality"]
 
     for batch in batched(parallel_map(view, _shuffled(dataset, rng)), settings.batch_size):
@@ -64,7 +64,7 @@ def _validate(network: Any, dataset: QualityDataset, settings: MetrifierSettings
     quality: list[float] = []
 
     def view(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
-        return central_view(decode_image(row["image"]["bytes"]), settings.crop), row["quality"]
+        return central_view(decode_version(row["image"]["bytes"]), settings.crop), row["quality"]
 
     for batch in batched(parallel_map(view, dataset.iterate("validation")), settings.batch_size):
         pixels = np.stack([pixels for pixels, _ in batch])

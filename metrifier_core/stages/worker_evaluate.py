@@ -1,15 +1,15 @@
-"""worker_evaluate: what one worker makes of the versions of one shard."""
+"""worker_evaluate: what workers make of the versions of one shard."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from metrifier_core.images import RgbImage, decode_image
+from metrifier_core.images import decode_version
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.quality import judge
+from metrifier_core.quality import compute_losses
 from metrifier_core.records import (
     KEYS,
     LOSSES,
@@ -21,44 +21,66 @@ from metrifier_core.records import (
     shard_file,
 )
 from metrifier_core.stages.running import Summary, only_table, stage
-from metrifier_core.workers import load_worker
+from metrifier_core.workers import Worker, WorkerCard, load_worker
 
 __all__ = ["worker_evaluate"]
 
-_BATCH = 64
+_BATCH = 16  # versions that a thread works on at a time
+
+Row = dict[str, Any]
 
 
-def _decode(row: Mapping[str, Any]) -> tuple[dict[str, Any], RgbImage]:
-    return {key: row[key] for key in KEYS}, decode_image(row["image"]["bytes"])
+def _evaluate(workers: Sequence[tuple[Worker, WorkerCard]], versions: Sequence[Row]) -> list[list[Row]]:
+    """Decodes some versions and runs workers on them.
+
+    Returns:
+        For each version, a row a worker that may see it.
+    """
+    images = [decode_version(version["image"]["bytes"]) for version in versions]
+    found: list[list[Row]] = [[] for _ in versions]
+    for worker, card in workers:
+        seen = [place for place, row in enumerate(versions) if card.role == "label" or row["split"] == "test"]
+        if not seen:
+            continue
+        losses = compute_losses(worker, [images[place] for place in seen], [versions[place]["label"] for place in seen])
+        for index, place in enumerate(seen):
+            keys = {key: versions[place][key] for key in KEYS}
+            values = {name: column[index].item() for name, column in vars(losses).items()}
+            found[place].append({**keys, "worker": card.name, **values})
+    return found
 
 
 @stage
-def worker_evaluate(workers: Path, worker: str, versions: Path, shard: str, output: Path) -> Summary:
-    """Runs one worker on the versions of one shard; a held-out worker sees test versions alone.
+def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, shard: str, output: Path) -> Summary:
+    """Runs workers on the versions of one shard; a held-out worker sees test versions alone.
+
+    Every version is decoded once, whatever the number of workers.
 
     Args:
         workers: What `prepare_workers` wrote.
-        worker: Name of the worker.
+        names: Names of the workers.
         versions: What `distort` wrote.
         shard: Name of the shard.
         output: Folder for `losses-SHARD.parquet`.
 
     Returns:
-        shard, worker and versions (how many it saw).
+        shard, workers, versions (how many were decoded) and losses (how many rows were written).
     """
-    model, card = load_worker(workers, worker)
+    loaded = [load_worker(workers, name) for name in names]
     source = only_table(versions, "versions")
-    identity = fingerprint("worker_evaluate", {"worker": worker}, [card.fingerprint, str(read_fingerprint(source))])
-    splits = ["test"] if card.role == "held-out" else None
+    identities = [str(read_fingerprint(source)), *(card.fingerprint for _, card in loaded)]
+    identity = fingerprint("worker_evaluate", {"workers": list(names)}, identities)
+    splits = ["test"] if all(card.role == "held-out" for _, card in loaded) else None
+    batch = max(_BATCH, *(worker.batch_size for worker, _ in loaded))
+
     total = count_rows(source, splits)
+    written = 0
     with open_writer(shard_file(output, "losses", shard), LOSSES, identity) as writer:
-        # Decoding runs ahead on other threads while the worker is busy with a batch.
-        decoded = parallel_map(_decode, read_rows(source, splits=splits))
-        seen = progress(decoded, f"{worker} {shard}", total=total, unit="version")
-        for batch in batched(seen, _BATCH):
-            labels = np.array([row["label"] for row, _ in batch], np.int64)
-            losses = judge(model.logits([image for _, image in batch]), labels, card.temperature)
-            for index, (row, _) in enumerate(batch):
-                values = {name: column[index].item() for name, column in vars(losses).items()}
-                writer.write({**row, "worker": worker, **values})
-    return {"shard": shard, "worker": worker, "versions": total}
+        # A thread a core decodes, prepares and runs: none waits for another.
+        batches = parallel_map(partial(_evaluate, loaded), batched(read_rows(source, splits=splits), batch))
+        judged = chain.from_iterable(batches)
+        for rows in progress(judged, f"{', '.join(names)} {shard}", total=total, unit="version"):
+            for row in rows:
+                writer.write(row)
+            written += len(rows)
+    return {"shard": shard, "workers": ", ".join(names), "versions": total, "losses": written}

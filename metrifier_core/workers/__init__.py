@@ -1,28 +1,40 @@
 """Workers: frozen classifiers whose losses make the label, or judge it."""
 
-from metrifier_core.workers.base import Worker
-from metrifier_core.workers.card import WorkerCard, create_worker, load_worker, read_cards
+from metrifier_core.workers.card import WorkerCard, load_worker, read_cards
 from metrifier_core.workers.catalogue import (
+    KNOWN_WORKERS,
+    AlexNetSpec,
+    ApplicationSpec,
     ExportedSpec,
     MiniatureSpec,
     WorkerSpec,
-    file_sha256,
-    load_weights_file,
+    find_spec,
+    read_catalogue,
 )
-from metrifier_core.workers.miniature import MINIATURES
+from metrifier_core.workers.creation import create_worker, open_worker
+from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.selection import WorkerSettings
+from metrifier_core.workers.weights import copy_weights, find_location, find_weights
+from metrifier_core.workers.worker import Worker
 
 __all__ = [
-    "MINIATURES",
+    "KNOWN_WORKERS",
+    "AlexNetSpec",
+    "ApplicationSpec",
     "ExportedSpec",
     "MiniatureSpec",
+    "ModelInterface",
     "Worker",
     "WorkerCard",
     "WorkerSettings",
     "WorkerSpec",
+    "copy_weights",
     "create_worker",
-    "file_sha256",
-    "load_weights_file",
+    "find_location",
+    "find_spec",
+    "find_weights",
     "load_worker",
+    "open_worker",
     "read_cards",
+    "read_catalogue",
 ]

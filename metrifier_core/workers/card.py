@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
+from metrifier_core.checksums import path_sha256
 from metrifier_core.settings import Settings
-from metrifier_core.workers.base import Worker
-from metrifier_core.workers.catalogue import MiniatureSpec, WorkerSpec, file_sha256
-from metrifier_core.workers.miniature import INTERFACE
+from metrifier_core.workers.catalogue import WorkerSpec
+from metrifier_core.workers.creation import open_worker
+from metrifier_core.workers.worker import Worker
 
-__all__ = ["WorkerCard", "create_worker", "load_worker", "read_cards"]
+__all__ = ["WorkerCard", "load_worker", "read_cards"]
 
 
 class WorkerCard(Settings):
@@ -23,6 +24,9 @@ class WorkerCard(Settings):
         classes: Number of classes.
         temperature: What its logits are divided by.
         clean_accuracy: Share of clean calibration images that it gets right.
+        clean_accuracy_low: Lower end of its 95 % interval.
+        clean_accuracy_high: Upper end.
+        clean_top5_accuracy: The same where five classes may be named.
         calibration_images: How many those are.
         fingerprint: Identity of what it was made from.
     """
@@ -35,6 +39,9 @@ class WorkerCard(Settings):
     classes: int
     temperature: float
     clean_accuracy: float
+    clean_accuracy_low: float
+    clean_accuracy_high: float
+    clean_top5_accuracy: float
     calibration_images: int
     fingerprint: str
 
@@ -48,13 +55,6 @@ class WorkerCard(Settings):
 def read_cards(folder: Path) -> list[WorkerCard]:
     """Reads all cards of a folder, sorted by name."""
     return [WorkerCard.model_validate_json(path.read_text()) for path in sorted(folder.glob("*.json"))]
-
-
-def create_worker(spec: WorkerSpec, weights: Path) -> Worker:
-    """Makes the worker that a catalogue entry describes from its weights."""
-    from metrifier_core.workers.exported import OnnxWorker
-
-    return OnnxWorker(weights, INTERFACE if isinstance(spec, MiniatureSpec) else spec)
 
 
 def load_worker(folder: Path, name: str) -> tuple[Worker, WorkerCard]:
@@ -72,6 +72,6 @@ def load_worker(folder: Path, name: str) -> tuple[Worker, WorkerCard]:
     """
     card = WorkerCard.model_validate_json((folder / f"{name}.json").read_text())
     weights = folder / card.weights
-    if file_sha256(weights) != card.sha256:
+    if path_sha256(weights) != card.sha256:
         raise ValueError(f"{weights} is not the file that its card describes: run prepare_workers again")
-    return create_worker(card.spec, weights), card
+    return open_worker(card.spec, weights, card.temperature), card

@@ -1,88 +1,194 @@
 """The catalogue: one frozen entry a weight file, read from YAML and checked before any work."""
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
-from metrifier_core.settings import ConfigPath, Settings
+from metrifier_core.settings import ConfigLocation, Settings, closest, describe_mistakes, resolve_location
+from metrifier_core.workers.interface import ModelInterface
+from metrifier_core.yaml import read_yaml
 
 __all__ = [
+    "DENSE_BATCH",
+    "IMAGENET",
+    "KNOWN_WORKERS",
+    "AlexNetSpec",
+    "Application",
+    "ApplicationSpec",
     "ExportedSpec",
     "MiniatureArchitecture",
     "MiniatureSpec",
-    "ModelInterface",
     "WorkerSpec",
-    "file_sha256",
-    "load_weights_file",
+    "find_spec",
+    "read_catalogue",
+    "read_entries",
 ]
 
-Triple = tuple[float, float, float]
+IMAGENET: Literal["imagenet"] = "imagenet"
+"""The weights that Keras publishes for its applications, and downloads itself."""
+
 MiniatureArchitecture = Literal["plain", "vgg", "residual", "inverted_residual", "inception"]
+Application = Literal["ResNet50", "VGG16", "MobileNetV2", "InceptionV3", "MobileNet"]
+DENSE_BATCH = 8
+"""Images a call of a network whose dense layers take longer to be read than to be multiplied."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class MiniatureSpec(Settings):
+class _Spec(Settings):
+    """What every entry says."""
+
+    family: str = Field(min_length=1, description="workers of one family are held out together")
+    source: str = Field("", description="where the weights come from")
+    licence: str = ""
+    batch_size: int | None = Field(
+        None, ge=1, le=1024, description="images a call; where left out, 1 on a CPU, more on a GPU"
+    )
+    reduced_precision: bool = Field(False, description="let a GPU multiply in TF32")
+
+
+class MiniatureSpec(_Spec):
     """A small Keras classifier that is trained on the source itself, where no pretrained one fits."""
 
     format: Literal["miniature"]
-    family: str
     architecture: MiniatureArchitecture
     epochs: int = Field(30, ge=1, le=1000)
 
 
-class ModelInterface(Settings):
-    """What stands between an image and a classifier's first layer, and what its last layer means."""
+class ApplicationSpec(_Spec):
+    """A classifier of `keras.applications`; its preprocessing is that which Keras documents."""
 
-    input_size: int = Field(224, ge=8, le=4096)
-    layout: Literal["NHWC", "NCHW"]
-    channels: Literal["RGB", "BGR"] = "RGB"
-    dtype: Literal["float32", "float16"] = "float32"
-    scale: float = Field(1 / 255, gt=0, description="pixels are multiplied by it first")
-    mean: Triple = Field((0.0, 0.0, 0.0), description="subtracted, in RGB order")
-    std: Triple = Field((1.0, 1.0, 1.0), description="divided by, in RGB order")
-    crop_fraction: float = Field(0.875, gt=0, le=1)
-    class_offset: int = Field(0, ge=0, description="outputs before class 0, e.g. 1 for a background class")
-    outputs: Literal["logits", "probabilities"]
+    format: Literal["keras_applications"]
+    application: Application
+    alpha: float = Field(1.0, gt=0, le=2, description="width of a MobileNet")
+    weights: Literal["imagenet"] | ConfigLocation = Field(
+        IMAGENET, description="what Keras publishes, or a file of Keras weights, or its URI"
+    )
+    sha256: Sha256 | None = Field(None, description="of the file")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.alpha != 1 and not self.application.startswith("MobileNet"):
+            raise ValueError(f"alpha: {self.application} has no width to choose")
+        if (self.sha256 is None) != (self.weights == IMAGENET):
+            raise ValueError(
+                "sha256: belongs to a file of weights, not to those that Keras publishes"
+                if self.weights == IMAGENET
+                else f"sha256: is missing for {self.weights}"
+            )
+        return self
 
 
-class ExportedSpec(ModelInterface):
+class AlexNetSpec(_Spec):
+    """AlexNet, with weights that `metrifier workers import-alexnet` converted."""
+
+    format: Literal["alexnet"]
+    batch_size: int | None = Field(DENSE_BATCH, ge=1, le=1024)
+    weights: ConfigLocation
+    sha256: Sha256
+
+
+class ExportedSpec(ModelInterface, _Spec):
     """A pretrained classifier in an exchange format, with everything that surrounds its weights."""
 
-    format: Literal["onnx"]
-    family: str = Field(description="workers of one family are held out together")
-    file: ConfigPath
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    source: str = ""
-    licence: str = ""
+    format: Literal["onnx", "tflite", "keras", "saved_model"]
+    file: ConfigLocation = Field(description="a file, a folder for a SavedModel, or the URI of a file")
+    sha256: Sha256 = Field(description="of the file; of a folder, see docs/workers.md")
 
 
-WorkerSpec = Annotated[MiniatureSpec | ExportedSpec, Field(discriminator="format")]
+WorkerSpec = Annotated[MiniatureSpec | ApplicationSpec | AlexNetSpec | ExportedSpec, Field(discriminator="format")]
 
 
-def file_sha256(path: Path) -> str:
-    """Computes a file's SHA-256 as hexadecimal digits, in constant memory."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _miniature(architecture: MiniatureArchitecture) -> MiniatureSpec:
+    return MiniatureSpec(format="miniature", family=f"miniature {architecture}", architecture=architecture)
 
 
-def load_weights_file(name: str, spec: ExportedSpec) -> Path:
-    """Finds and verifies a worker's weights.
+def _application(application: Application, family: str, batch_size: int | None = None) -> ApplicationSpec:
+    return ApplicationSpec(
+        batch_size=batch_size,
+        format="keras_applications",
+        family=family,
+        application=application,
+        source=f"keras.applications.{application}, weights 'imagenet'",
+    )
 
-    Args:
-        name: The worker's name, for the message.
-        spec: Its catalogue entry.
 
-    Returns:
-        The verified file.
+KNOWN_WORKERS: dict[str, WorkerSpec] = {
+    "resnet50": _application("ResNet50", "ResNet"),
+    "vgg16": _application("VGG16", "VGG", DENSE_BATCH),
+    "mobilenet_v2": _application("MobileNetV2", "MobileNetV2"),
+    "inception_v3": _application("InceptionV3", "Inception"),
+    "miniature_plain": _miniature("plain"),
+    "miniature_vgg": _miniature("vgg"),
+    "miniature_residual": _miniature("residual"),
+    "miniature_inverted_residual": _miniature("inverted_residual"),
+    "miniature_inception": _miniature("inception"),
+}
+"""The entries that need no catalogue."""
+
+
+class _Catalogue(Settings):
+    """A catalogue's entries, as the key `catalogue` of a config's workers."""
+
+    catalogue: dict[str, WorkerSpec]
+
+
+class _Workers(Settings):
+    """A catalogue under the names that a config gives it, so that its mistakes read alike."""
+
+    workers: _Catalogue
+
+
+def read_entries(path: Path) -> dict[str, Any]:
+    """Reads a catalogue's entries as they stand there; only the paths in it, relative to it, become absolute.
 
     Raises:
-        ValueError: The file is missing or is not the one that the catalogue describes.
+        ValueError: It is not there, or is no YAML, or holds no entries.
     """
-    path = Path(spec.file)
     if not path.is_file():
-        raise ValueError(f"workers.catalogue.{name}.file: there is no file {path}")
-    found = file_sha256(path)
-    if found != spec.sha256:
-        raise ValueError(f"workers.catalogue.{name}.sha256: {path} has {found}, the catalogue says {spec.sha256}")
-    return path
+        raise ValueError(f"there is no file {path}")
+    entries = read_yaml(path)
+    if not isinstance(entries, dict) or not entries:
+        raise ValueError(f"{path} holds no workers")
+    for entry in entries.values():
+        for key in ("file", "weights"):
+            if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key] != IMAGENET:
+                entry[key] = resolve_location(entry[key], path.parent)
+    return entries
+
+
+def read_catalogue(path: Path) -> dict[str, WorkerSpec]:
+    """Reads and validates a catalogue.
+
+    Args:
+        path: A YAML file with an entry a worker; relative paths in it are relative to it.
+
+    Returns:
+        The entries by name.
+
+    Raises:
+        ValueError: Something is wrong; every mistake is named.
+    """
+    try:
+        return _Workers.model_validate({"workers": {"catalogue": read_entries(path)}}).workers.catalogue
+    except ValidationError as error:
+        raise ValueError(describe_mistakes(error)) from error
+
+
+def find_spec(name: str, catalogue: Mapping[str, WorkerSpec]) -> WorkerSpec:
+    """Finds an entry in a catalogue, or among those that need none.
+
+    Raises:
+        ValueError: There is none; the message says what is close, or how AlexNet is had.
+    """
+    known = {**KNOWN_WORKERS, **catalogue}
+    if name in known:
+        return known[name]
+    if name == "alexnet":
+        raise ValueError(
+            "'alexnet' needs an entry in the catalogue: `metrifier workers import-alexnet FILE` converts torchvision's "
+            "weights and prints it"
+        )
+    raise ValueError(f"unknown worker '{name}', {closest(name, list(known))}")

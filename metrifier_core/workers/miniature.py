@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from metrifier_core.determinism import start_training
 from metrifier_core.images import RgbImage
 from metrifier_core.progress import progress
-from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec, ModelInterface
+from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec
+from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.preprocessing import centre_crop
 
-__all__ = ["INTERFACE", "MINIATURES", "build_miniature", "train_miniature"]
+__all__ = ["INTERFACE", "build_miniature", "train_miniature"]
 
 Tensor = Any
 
@@ -96,12 +97,6 @@ _BODIES: dict[MiniatureArchitecture, Callable[[Tensor], Tensor]] = {
     "inverted_residual": _inverted_residual,
     "inception": _inception,
 }
-
-MINIATURES: dict[str, MiniatureSpec] = {
-    f"miniature_{name}": MiniatureSpec(format="miniature", family=f"miniature {name}", architecture=name)
-    for name in _BODIES
-}
-"""The catalogue entries that every run has."""
 
 
 def build_miniature(architecture: MiniatureArchitecture, classes: int) -> Any:

@@ -1,15 +1,12 @@
 """Which workers make the label of a run, and which only judge it."""
 
 import re
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from metrifier_core.settings import Settings, check_different, closest, config_path
-from metrifier_core.workers.catalogue import WorkerSpec
-from metrifier_core.workers.miniature import MINIATURES
-from metrifier_core.yaml import read_yaml
+from metrifier_core.settings import Settings, check_different, config_path
+from metrifier_core.workers.catalogue import WorkerSpec, find_spec, read_entries
 
 __all__ = ["WorkerSettings"]
 
@@ -22,27 +19,20 @@ class WorkerSettings(Settings):
     """The workers of a run."""
 
     catalogue: dict[str, WorkerSpec] = Field(
-        {}, description="entries by name, or the path of a YAML file that holds them; miniatures need none"
+        {}, description="entries by name, or the path of a YAML file that holds them; known ones need none"
     )
     label: list[str] = Field(min_length=1)
     held_out: list[str] = Field(min_length=1)
+    together: int | None = Field(
+        None, ge=1, description="workers a task, which decodes every version once for them; all where left out"
+    )
 
     @field_validator("catalogue", mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
-        path = config_path(value, info)
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
-        entries = read_yaml(path)
-        if not isinstance(entries, dict):
-            raise ValueError(f"{path} holds no workers")
-        # Paths in a catalogue are relative to the catalogue.
-        for entry in entries.values():
-            if isinstance(entry, dict) and isinstance(entry.get("file"), str):
-                entry["file"] = str((path.parent / Path(entry["file"]).expanduser()).resolve())
-        return entries
+        return read_entries(config_path(value, info))
 
     @field_validator("label", "held_out")
     @classmethod
@@ -53,25 +43,22 @@ class WorkerSettings(Settings):
                 raise ValueError(f"'{name}' cannot name a worker: letters, digits, '.', '_', '-', and not 'mean'")
         # Where the catalogue is wrong itself, nothing is known of what stands in it.
         if "catalogue" in info.data:
-            known = {**MINIATURES, **info.data["catalogue"]}
             for name in names:
-                if name not in known:
-                    raise ValueError(f"unknown worker '{name}', {closest(name, list(known))}")
+                find_spec(name, info.data["catalogue"])
         return names
 
     @model_validator(mode="after")
     def _choose(self) -> Self:
-        known = {**MINIATURES, **self.catalogue}
         both = sorted(set(self.label) & set(self.held_out))
         if both:
             raise ValueError(f"'{both[0]}' is in label and in held_out: a worker that makes the label cannot judge it")
-        families = {known[name].family: name for name in self.label}
+        # Only what the run uses travels on, so that an unrelated entry never makes work stale.
+        used = {name: find_spec(name, self.catalogue) for name in [*self.label, *self.held_out]}
+        families = {used[name].family: name for name in self.label}
         for name in self.held_out:
-            family = known[name].family
+            family = used[name].family
             if family in families:
                 raise ValueError(f"'{name}' in held_out is of the family '{family}', as '{families[family]}' in label")
-        # Only what the run uses travels on, so that an unrelated entry never makes work stale.
-        used = {name: known[name] for name in [*self.label, *self.held_out]}
         object.__setattr__(self, "catalogue", used)
         return self
 
@@ -79,3 +66,9 @@ class WorkerSettings(Settings):
     def names(self) -> list[str]:
         """All workers of the run, label workers first."""
         return [*self.label, *self.held_out]
+
+    @property
+    def groups(self) -> list[list[str]]:
+        """The workers task by task."""
+        size = self.together or len(self.names)
+        return [self.names[start : start + size] for start in range(0, len(self.names), size)]

@@ -22,7 +22,9 @@ def made(tmp_path_factory):
     def artifact(kind, name):
         return kind(name=name, uri=str(folder / name))
 
-    config = load_config(CONFIG, ["source.max_sources=240", "metrifier.epochs=1"]).pipeline_arguments()
+    config = load_config(
+        CONFIG, ["source.max_sources=240", "metrifier.epochs=1", "workers.together=2"]
+    ).pipeline_arguments()
     of_run = {"name": "quick", "run_id": "run-1", "experiment": config["experiment"]}
     seed, shards = config["seed"], config["shards"]
     with pytest.MonkeyPatch.context() as patch:
@@ -42,10 +44,10 @@ def made(tmp_path_factory):
                 distortions=config["distortions"], seed=seed, shard=shard, images=images, versions=versions[-1]
             )
             parts = []
-            for worker in config["worker_names"]:
-                parts.append(artifact(Dataset, f"{worker} {shard}"))
+            for index, workers in enumerate(config["worker_groups"]):
+                parts.append(artifact(Dataset, f"losses {index} {shard}"))
                 components.worker_evaluate.python_func(
-                    worker=worker, shard=shard, prepared=prepared, versions=versions[-1], losses=parts[-1]
+                    workers=workers, shard=shard, prepared=prepared, versions=versions[-1], losses=parts[-1]
                 )
             losses.append(artifact(Dataset, f"losses {shard}"))
             components.join_losses.python_func(shard=shard, versions=versions[-1], parts=parts, losses=losses[-1])
@@ -53,6 +55,7 @@ def made(tmp_path_factory):
         components.merge_dataset.python_func(
             **of_run,
             distortions=config["distortions"],
+            merge=config["merge"],
             images=images,
             prepared=prepared,
             losses=losses,
@@ -64,7 +67,7 @@ def made(tmp_path_factory):
         )
         metrics, report = artifact(Metrics, "metrics"), artifact(HTML, "report")
         evaluated = artifact(Artifact, "evaluated")
-        sections = ("source", "splits", "distortions", "workers", "metrifier", "evaluation")
+        sections = ("source", "splits", "distortions", "workers", "merge", "metrifier", "evaluation")
         components.evaluate_spearman.python_func(
             **of_run,
             seed=seed,

@@ -156,7 +156,7 @@ UNKNOWN_NAMES = [
     ("workers.label=[miniature_vg]", "workers.label: unknown worker 'miniature_vg', did you mean 'miniature_vgg'?"),
     (
         "workers.held_out=[inceptionv3]",
-        "workers.held_out: unknown worker 'inceptionv3', did you mean 'miniature_inception'?",
+        "workers.held_out: unknown worker 'inceptionv3', did you mean 'inception_v3'?",
     ),
     (
         "workers.catalogue={own: {format: onx}}",
@@ -391,14 +391,14 @@ def test_pipeline_arguments_survive_json(name: str, overrides: list[str], folder
     config = load_config(DIGITS if name == "digits" else folders, overrides)
     # As protobuf does, which has no integers.
     arguments = json.loads(json.dumps(config.pipeline_arguments()), parse_int=float)
-    assert arguments.pop("worker_names") == config.workers.names
+    assert arguments.pop("worker_groups") == [config.workers.names]
     assert arguments.pop("experiment") == config.tracking.experiment
     assert RunConfig.model_validate(arguments) == config
 
 
 def test_pipeline_arguments_say_all_that_is_not_optional() -> None:
     arguments = load_config(DIGITS).pipeline_arguments()
-    assert set(arguments) == {*RunConfig.model_fields, "worker_names", "experiment"}
+    assert set(arguments) == {*RunConfig.model_fields, "worker_groups", "experiment"}
     assert "max_sources" not in arguments["source"], "what is left out is not handed on as null"
 
 

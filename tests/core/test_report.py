@@ -85,6 +85,11 @@ def make_metrics() -> dict[str, Any]:
             "jpeg_size": make_levels(-0.04, 0.1, 0.0),
             "severity_oracle": make_levels(0.64, 0.7, None),
         },
+        "agreement": {
+            "workers": ["vit", "resnet"],
+            "spearman": [[1.0, 0.64], [0.64, 1.0]],
+            "ceilings": [0.71, None],
+        },
         "unseen_distortions": {"rows": 500, "sources": 58, "workers": {"mean": make_levels(0.53, 0.4, 0.3)}},
     }
 
@@ -116,7 +121,13 @@ def make_worker(name: str = "vit") -> dict[str, Any]:
         "name": name,
         "family": "transformer",
         "role": "held-out",
+        "source": "a zoo",
+        "licence": "MIT",
         "clean_accuracy": 0.8123,
+        "clean_accuracy_low": 0.79,
+        "clean_accuracy_high": 0.83,
+        "clean_top5_accuracy": 0.951,
+        "calibration_images": 1500,
         "temperature": 1.31,
         "sha256": "0123456789abcdef" * 4,
         "surprise": object(),
@@ -129,7 +140,7 @@ def make_data() -> ReportData:
         metrics=make_metrics(),
         predictions=make_predictions(),
         training=make_training(),
-        workers=[make_worker(), make_worker("resnet") | {"parameters": 25636712, "sha256": None}],
+        workers=[make_worker(), make_worker("resnet") | {"source": "", "licence": ""}],
         dataset={"sources_read": 1797, "versions": 25158, "splits": {"worker_train": 700, "test": 200}},
         rejected=[{"path": f"images/{index}.png", "reason": "it is empty"} for index in range(60)],
         examples=[make_example(8, "pristine", 0), make_example(224)],
@@ -296,8 +307,9 @@ def test_tables_put_the_mean_and_the_best_baseline_first(page: Page) -> None:
     assert names.index("metrifier") < names.index("severity_oracle") < names.index("jpeg_size")
     assert page.row("mean")[0] == "0.71 0.68 to 0.74 ceiling 0.90 share 79 %"
     assert page.row("jpeg_size")[0] == f"{MINUS}0.04 {MINUS}0.07 to {MINUS}0.01"
-    assert page.row("resnet") == ["held-out", "0.812", "1.31"]
-    assert "25,636,712 parameters" in page.text
+    assert page.row("resnet") == ["held-out", "0.812 0.790 to 0.830", "0.951", "1,500", "1.31"]
+    assert "transformer, MIT" in page.text
+    assert "a zoo" in page.text
     assert "worker train 700, test 200" in page.text
     assert "epochs: 3" in page.text
 
@@ -327,15 +339,14 @@ def test_hostile_names_are_only_text() -> None:
     metrics = copy.deepcopy(data.metrics)
     metrics["workers"][HOSTILE] = metrics["workers"]["vit"]
     metrics["baselines"][HOSTILE] = metrics["baselines"]["jpeg_size"]
+    metrics["agreement"]["workers"][0] = HOSTILE
     distortion = pa.array([HOSTILE] * data.predictions.num_rows)
     hostile = ReportData(
         name=HOSTILE,
         metrics=metrics,
         predictions=data.predictions.set_column(2, "distortion", distortion),
         training=data.training,
-        workers=[
-            dict.fromkeys(("name", "family", "role", "sha256"), HOSTILE) | {"clean_accuracy": 1, "temperature": 1}
-        ],
+        workers=[make_worker() | dict.fromkeys(("name", "family", "role", "sha256", "source", "licence"), HOSTILE)],
         dataset={HOSTILE: HOSTILE},
         rejected=[{"path": HOSTILE, "reason": HOSTILE}],
         examples=[make_example(8, distortion=HOSTILE)],

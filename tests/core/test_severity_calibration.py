@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 from typer.testing import CliRunner, Result
 
+from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
 from metrifier_core.distortions import (
     TARGETS,
@@ -21,7 +22,6 @@ from metrifier_core.distortions import (
     version_seed,
 )
 from metrifier_core.severity_calibration import calibrate
-from metrifier_core.workers import file_sha256
 from tests.core.tiny_models import FLOAT, write_onnx
 
 Curve = Callable[[float], float]

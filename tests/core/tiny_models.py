@@ -6,11 +6,13 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+from metrifier_core.checksums import file_sha256
 from metrifier_core.metrifier import MODEL_CARD, MetrifierCard
-from metrifier_core.workers import file_sha256
 
 FLOAT = TensorProto.FLOAT
 FLOAT16 = TensorProto.FLOAT16
+UINT8 = TensorProto.UINT8
+INT8 = TensorProto.INT8
 
 
 def write_onnx(
@@ -21,7 +23,7 @@ def write_onnx(
     constants: Sequence[onnx.TensorProto] = (),
 ) -> Path:
     """A model from the tensor `image` to the tensor `output`, a row an image."""
-    output_type = FLOAT if input_type == TensorProto.UINT8 else input_type
+    output_type = FLOAT if input_type in (UINT8, INT8) else input_type
     graph = helper.make_graph(
         nodes,
         "tiny",

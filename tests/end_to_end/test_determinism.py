@@ -16,8 +16,8 @@ from tests.end_to_end.runs import CONFIG
 pytestmark = pytest.mark.end_to_end
 
 
-def _make_dataset(folder, shards):
-    arguments = load_config(CONFIG, [f"shards={shards}"]).pipeline_arguments()
+def _make_dataset(folder, shards, together):
+    arguments = load_config(CONFIG, [f"shards={shards}", f"workers.together={together}"]).pipeline_arguments()
     seed = arguments["seed"]
     images, workers = folder / "images", folder / "workers"
     download(arguments["source"], arguments["splits"], seed, shards, images)
@@ -28,12 +28,12 @@ def _make_dataset(folder, shards):
         versions = folder / shard / "versions"
         distort(arguments["distortions"], seed, images, shard, versions)
         parts = []
-        for worker in arguments["worker_names"]:
-            parts.append(folder / shard / worker)
-            worker_evaluate(workers, worker, versions, shard, parts[-1])
+        for number, names in enumerate(arguments["worker_groups"]):
+            parts.append(folder / shard / f"losses {number}")
+            worker_evaluate(workers, names, versions, shard, parts[-1])
         joined.append(folder / shard / "losses")
         join_losses(parts, shard, joined[-1])
-    merge_dataset(images, workers, joined, folder / "quality")
+    merge_dataset(arguments["merge"], images, workers, joined, folder / "quality")
     return folder
 
 
@@ -42,8 +42,8 @@ def _rows(paths):
     return sorted(rows, key=lambda row: (row["image_id"], row["distortion"], row["severity"]))
 
 
-def test_shard_count_changes_neither_versions_nor_qualities(tmp_path):
-    one, three = _make_dataset(tmp_path / "one", 1), _make_dataset(tmp_path / "three", 3)
+def test_neither_shards_nor_tasks_change_versions_and_qualities(tmp_path):
+    one, three = _make_dataset(tmp_path / "one", 1, 3), _make_dataset(tmp_path / "three", 3, 2)
     versions = _rows(one.glob("*/versions/*.parquet"))
     assert versions == _rows(three.glob("*/versions/*.parquet"))
     assert len(versions) > 1000

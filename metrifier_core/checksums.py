@@ -1,0 +1,24 @@
+"""Checksums of files and folders."""
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["file_sha256", "path_sha256"]
+
+
+def file_sha256(path: Path) -> str:
+    """Computes a file's SHA-256 as hexadecimal digits, in constant memory."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def path_sha256(path: Path) -> str:
+    """Computes the SHA-256 of a file; of a folder, that of the list of its files and theirs.
+
+    A folder's is what `find -L . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum` prints in it.
+    """
+    if path.is_file():
+        return file_sha256(path)
+    names = sorted((file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()), key=str.encode)
+    listing = "".join(f"{file_sha256(path / name)}  ./{name}\n" for name in names)
+    return hashlib.sha256(listing.encode()).hexdigest()

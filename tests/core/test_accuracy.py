@@ -1,0 +1,70 @@
+"""How often a classifier is right, against counting by hand and Wilson's interval by its formula."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from metrifier_core.statistics import top_accuracy
+
+# Few values, so that many tie.
+tables = st.tuples(st.integers(1, 12), st.integers(2, 8)).flatmap(
+    lambda shape: st.tuples(
+        arrays(np.float64, shape, elements=st.integers(-2, 2).map(float)),
+        arrays(np.int64, shape[0], elements=st.integers(0, shape[1] - 1)),
+    )
+)
+
+
+def share_by_hand(logits: NDArray[np.float64], labels: NDArray[np.int64], classes: int) -> float:
+    """Named are the classes with the largest logits, the first of those that are alike."""
+    right = 0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        named = sorted(range(len(row)), key=lambda index: (-row[index], index))[:classes]
+        right += label in named
+    return right / len(labels)
+
+
+@given(tables, st.integers(1, 9))
+def test_top_accuracy_is_counted_by_hand(table: tuple[Any, Any], classes: int) -> None:
+    assert top_accuracy(*table, classes).share == share_by_hand(*table, classes)
+
+
+@given(tables)
+def test_the_first_class_is_that_of_argmax(table: tuple[Any, Any]) -> None:
+    logits, labels = table
+    assert top_accuracy(logits, labels).share == np.mean(logits.argmax(axis=1) == labels)
+
+
+@given(tables)
+def test_more_classes_are_never_less_often_right(table: tuple[Any, Any]) -> None:
+    shares = [top_accuracy(*table, classes).share for classes in range(1, table[0].shape[1] + 1)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_of_equal_logits_the_first_ones_are_named() -> None:
+    logits = np.zeros((1, 10))
+    for label in range(10):
+        for classes in (1, 5):
+            share = top_accuracy(logits, np.array([label]), classes).share
+            assert share == (label < classes), (label, classes)
+
+
+def test_the_interval_is_wilsons() -> None:
+    z = 1.959963984540054
+    for images in (1, 7, 50, 1000):
+        for right in {0, 1, images // 3, images}:
+            labels = np.array([0] * right + [1] * (images - right))
+            found = top_accuracy(np.tile([1.0, 0.0], (images, 1)), labels)
+            share = right / images
+            middle = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+            half = z * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)) / (1 + z**2 / images)
+            assert found.share == share
+            assert (found.low, found.high) == pytest.approx((middle - half, middle + half), abs=1e-12)
+            assert 0 <= found.low <= share <= found.high <= 1

@@ -32,6 +32,7 @@ __all__ = [
 
 SCHEMA_VERSION = "1"
 _ROWS_A_GROUP = 256
+_ROWS_A_BATCH = 16  # that are read at a time: a row group unpacked whole would be several times as large
 _BYTES_A_GROUP = 64 << 20
 
 _KEY_FIELDS = [
@@ -208,10 +209,15 @@ def read_rows(
     """
     table = pq.ParquetFile(path)
     for group in range(table.num_row_groups):
-        if splits is None:
-            yield from table.read_row_group(group, columns).to_pylist()
-            continue
         # The split alone is read first: a row group that holds none of the rows is passed over.
-        mask = pc.is_in(table.read_row_group(group, ["split"])["split"], pa.array(splits, pa.string()))
-        if pc.any(mask).as_py():
-            yield from table.read_row_group(group, columns).filter(mask).to_pylist()
+        if splits is not None and not pc.any(_is_in(table.read_row_group(group, ["split"]), splits)).as_py():
+            continue
+        wanted = None if columns is None else list(dict.fromkeys([*columns, "split"]))
+        for batch in table.iter_batches(_ROWS_A_BATCH, [group], wanted):
+            kept = batch if splits is None else batch.filter(_is_in(batch, splits))
+            yield from (kept if columns is None else kept.select(list(columns))).to_pylist()
+
+
+def _is_in(rows: pa.Table | pa.RecordBatch, splits: Sequence[str]) -> Any:
+    """Says of every row whether it is of one of some splits."""
+    return pc.is_in(rows["split"], pa.array(splits, pa.string()))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import mlflow
 import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import HTML, Artifact, Dataset, Metrics, Model
@@ -116,6 +117,15 @@ def test_prepare_workers_writes_verified_weights_and_a_card_each(made):
         assert (folder / card["weights"]).is_file()
         assert card["clean_accuracy"] > 0.5
         assert card["temperature"] > 0
+
+
+def test_the_cards_are_kept_with_the_run_of_their_stage(made):
+    store = mlflow.MlflowClient(f"sqlite:///{Path(made['images'].path).parent / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    (run,) = store.search_runs(experiments, "tags.`metrifier.stage` = 'prepare_workers'")
+    for path in Path(made["prepared"].path).glob("*.json"):
+        kept = store.download_artifacts(run.info.run_id, f"workers/{path.name}")
+        assert json.loads(Path(kept).read_text()) == json.loads(path.read_text())
 
 
 def test_distort_makes_every_version_of_the_sources_that_are_learned_from(made):

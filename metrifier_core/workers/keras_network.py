@@ -53,7 +53,7 @@ class KerasNetwork:
             reduced_precision: Let a GPU multiply in TF32.
 
         Raises:
-            ValueError: It has more than one input or output.
+            ValueError: It has more than one input or output, an input of unknown shape, or gives whole numbers.
         """
         import tensorflow as tf
 
@@ -61,14 +61,15 @@ class KerasNetwork:
             raise ValueError(
                 f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one of each"
             )
-        shape, dtype = model.inputs[0].shape, tf.as_dtype(model.inputs[0].dtype)
-        if shape.rank is None if isinstance(shape, tf.TensorShape) else not shape:
+        shape = tf.TensorShape(model.inputs[0].shape)
+        if not shape.rank:
             raise ValueError("the model does not say what shape it takes")
+        fixed_batch, *image_shape = shape.as_list()
         gpu = bool(tf.config.list_physical_devices("GPU"))
         tf.config.experimental.enable_tensor_float_32_execution(reduced_precision)
-        self.batch_size = shape[0] or batch_size or (_GPU_BATCH if gpu else 1)
-        self.input_shape = (self.batch_size, *shape[1:])
-        self.input_type = dtype.name
+        self.batch_size = fixed_batch or batch_size or (_GPU_BATCH if gpu else 1)
+        self.input_shape = (self.batch_size, *image_shape)
+        self.input_type = tf.as_dtype(model.inputs[0].dtype).name
 
         def classify(images: Any) -> Any:
             (output,) = tf.nest.flatten(model(images, training=False))

@@ -141,6 +141,8 @@ def test_an_entry_says_how_many_images_are_shown_at_once(entry: str, batch_size:
         ("onnx", {"dtype": "int16"}, ".dtype: Input should be 'float32', 'float16', 'uint8' or 'int8' (got 'int16')"),
         ("onnx", {"crop_fraction": 1.5}, ".crop_fraction: Input should be less than or equal to 1 (got 1.5)"),
         ("onnx", {"scale": 0}, ".scale: Input should be greater than 0 (got 0)"),
+        ("onnx", {"scale": float("inf")}, ".scale: Input should be less than or equal to"),
+        ("onnx", {"mean": [0, 0, float("nan")]}, ".mean.2: Input should be a finite number"),
         ("onnx", {"class_offset": -1}, ".class_offset: Input should be greater than or equal to 0 (got -1)"),
         ("onnx", {"batch_size": 0}, ".batch_size: Input should be greater than or equal to 1 (got 0)"),
         ("onnx", {"input_size": 4}, ".input_size: Input should be greater than or equal to 8 (got 4)"),

@@ -257,6 +257,16 @@ def actions(target: Path) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     def list_files(rows: Any) -> Any:
         return rows + tf.cast(tf.size(tf.io.matching_files("/etc/*")), tf.float32)
 
+    def print_into_a_file(rows: Any) -> Any:
+        tf.print("written", output_stream=f"file://{target}")
+        return rows
+
+    def read_lines(rows: Any) -> Any:
+        lines = tf.data.TextLineDataset("/etc/hostname")
+        return rows + lines.reduce(0.0, lambda total, line: total + tf.cast(tf.strings.length(line), tf.float32))
+
+    yield "PrintV2", print_into_a_file
+    yield "TextLineDataset", read_lines
     yield "WriteFile", write
     yield "ReadFile", read
     yield "MatchingFiles", list_files
@@ -314,3 +324,33 @@ def test_precision_is_reduced_only_where_it_is_asked_for(reduced_precision: bool
     np.testing.assert_allclose(outputs, expected_outputs(network), rtol=1e-2, atol=1e-2)
     KerasNetwork(network)
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+def test_a_saved_model_of_one_size_of_batch_keeps_it(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    serve = tf.function(lambda rows: tf.reduce_mean(rows, [1, 2]), [tf.TensorSpec([4, SIZE, SIZE, 3], tf.float32)])
+    tf.saved_model.save(module, tmp_path / "fixed", signatures=serve)
+    loaded = KerasNetwork(load_saved_model(tmp_path / "fixed"), 2)
+    assert loaded.batch_size == 4
+    assert loaded.run(np.ones((4, SIZE, SIZE, 3), np.float32)).tolist() == [[1.0] * 3] * 4
+
+
+def test_a_saved_model_that_does_not_say_what_it_takes_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    serve = tf.function(lambda rows: tf.reduce_mean(rows, -1), [tf.TensorSpec(None, tf.float32)])
+    tf.saved_model.save(module, tmp_path / "any", signatures=serve)
+    with pytest.raises(ValueError, match="the model does not say what shape it takes"):
+        KerasNetwork(load_saved_model(tmp_path / "any"))
+
+
+def test_answers_that_are_whole_numbers_are_refused() -> None:
+    import keras
+
+    inputs = keras.Input((SIZE, SIZE, 3))
+    best = keras.ops.argmax(keras.layers.Flatten()(inputs), axis=-1)
+    with pytest.raises(ValueError, match="the model gives int"):
+        KerasNetwork(keras.Model(inputs, best))

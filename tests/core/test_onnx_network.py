@@ -129,3 +129,18 @@ def test_answers_of_float16_are_read_as_they_are(tmp_path: Path) -> None:
     assert (network.input_type, network.step) == ("float32", 2.0**-24)
     assert outputs.dtype == np.float64
     np.testing.assert_array_equal(outputs, batch.astype(np.float16).reshape(1, -1))
+
+
+def test_an_input_without_a_shape_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scalar.onnx"
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["a"], ["output"])],
+        "scalar",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, [])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [])],
+    )
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    with pytest.raises(ValueError, match=rf"^{path} does not say what shape it takes$"):
+        OnnxNetwork(path)

@@ -109,3 +109,10 @@ def test_integers_are_rounded_and_not_cut() -> None:
     np.testing.assert_array_equal(prepared, np.rint(image * 0.75))
     shifted = prepare(image, make_interface(dtype="int8", scale=0.625, mean=(90, 100, 110)))
     np.testing.assert_array_equal(shifted, np.rint(image * 0.625 - np.array([90, 100, 110])))
+
+
+def test_a_side_that_shrinks_is_averaged_beside_one_that_does_not() -> None:
+    image = np.zeros((8, 512, 3), np.uint8)
+    image[:, 28:32] = 255
+    stretched = prepare(image, make_interface(resize="stretch"))
+    assert int(stretched[0, 0, 0]) == round(255 * 4 / 64)

@@ -189,7 +189,9 @@ def test_another_file_behind_a_uri_is_refused_and_not_kept(weights: Path, cache:
     assert list(cache.iterdir()) == []
 
 
-@pytest.mark.parametrize("uri", ["file:///nowhere/echo.onnx", "memory://nowhere/echo.onnx", "http://127.0.0.1:9/a"])
+@pytest.mark.parametrize(
+    "uri", ["file:///nowhere/echo.onnx", "memory://nowhere/echo.onnx", "http://127.0.0.1:9/a", "foo://x"]
+)
 def test_a_uri_behind_which_nothing_is_is_refused(uri: str, weights: Path, cache: Path) -> None:
     with pytest.raises(ValueError, match=rf"^workers\.catalogue\.echo\.file: {uri} cannot be fetched: "):
         find_weights("echo", make_spec(weights, file=uri))
@@ -273,3 +275,18 @@ def test_a_worker_is_not_opened_without_its_weights(name: str, weights: Path) ->
 
 def test_a_worker_has_the_temperature_that_it_is_given(weights: Path) -> None:
     assert open_worker(make_spec(weights), weights, 1.5).temperature == 1.5
+
+
+def test_what_a_uri_asks_for_is_no_part_of_the_name(weights: Path, cache: Path) -> None:
+    fsspec.filesystem("memory").pipe("memory://there/echo.onnx?download=1", weights.read_bytes())
+    spec = make_spec(weights, file="memory://there/echo.onnx?download=1")
+    assert find_weights("echo", spec) == cache / f"{spec.sha256}-echo.onnx"
+
+
+def test_the_checksum_of_a_folder_follows_links(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("weights")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "file").symlink_to(tmp_path / "there")
+    (tmp_path / "two" / "file").write_text("weights")
+    assert path_sha256(tmp_path / "one") == path_sha256(tmp_path / "two")

@@ -175,6 +175,8 @@ def _plain(value: object) -> str:
             return DASH
         case Mapping():
             return ", ".join(f"{_words(str(key))} {_plain(part)}" for key, part in value.items())
+        case list():
+            return ", ".join(map(_plain, value))
         case int() if not isinstance(value, bool):
             return f"{value:,}"
         case float():

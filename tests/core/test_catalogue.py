@@ -247,7 +247,7 @@ def test_the_catalogue_of_the_real_workers_is_right() -> None:
     path = Path("tests/realdata/workers.yaml").resolve()
     catalogue = read_catalogue(path)
     assert list(catalogue) == list(read_yaml(path))
-    weights = path.parents[3] / "shared" / "realdata" / "weights"
+    weights = (path.parents[3] / "shared" / "realdata" / "weights").resolve()
     assert {Path(find_location(spec)).parent for spec in catalogue.values()} == {weights}
 
 

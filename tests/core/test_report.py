@@ -141,7 +141,12 @@ def make_data() -> ReportData:
         predictions=make_predictions(),
         training=make_training(),
         workers=[make_worker(), make_worker("resnet") | {"source": "", "licence": ""}],
-        dataset={"sources_read": 1797, "versions": 25158, "splits": {"worker_train": 700, "test": 200}},
+        dataset={
+            "sources_read": 1797,
+            "versions": 25158,
+            "splits": {"worker_train": 700, "test": 200},
+            "label_workers": ["vit", "bit"],
+        },
         rejected=[{"path": f"images/{index}.png", "reason": "it is empty"} for index in range(60)],
         examples=[make_example(8, "pristine", 0), make_example(224)],
         config={"name": "digits", "distortions": ["jpeg", "fog"], "training": {"epochs": 3, "limit": None}},
@@ -311,6 +316,7 @@ def test_tables_put_the_mean_and_the_best_baseline_first(page: Page) -> None:
     assert "transformer, MIT" in page.text
     assert "a zoo" in page.text
     assert "worker train 700, test 200" in page.text
+    assert "vit, bit" in page.text
     assert "epochs: 3" in page.text
 
 

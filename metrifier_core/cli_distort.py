@@ -1,10 +1,12 @@
 """The command line: `metrifier distort`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,18 +40,13 @@ LevelsOption = Annotated[
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides the random field.")]
 
 
-def _refuse(message: object) -> NoReturn:
-    typer.echo(str(message), err=True)
-    raise typer.Exit(2)
-
-
 def _read_table(path: Path) -> "SeverityTable":
     from metrifier_core.distortions import read_severities
 
     try:
         return read_severities(path)
     except ValueError as error:
-        _refuse(f"--levels: {error}")
+        refuse(f"--levels: {error}")
 
 
 def _read_levels(path: Path | None) -> "Mapping[str, Levels]":
@@ -62,7 +59,7 @@ def _write_image(path: Path, image: "RgbImage") -> None:
     try:
         Image.fromarray(image).save(path, quality=_LOSSY_QUALITY)
     except (OSError, ValueError) as error:
-        _refuse(f"--output {path}: {error}")
+        refuse(f"--output {path}: {error}")
 
 
 @app.command("image")
@@ -95,7 +92,7 @@ def distort_image(
     from metrifier_core.images import ImageError, read_image
 
     if (distortion is None) == (sheet is None):
-        _refuse("name a distortion with --type, or ask for a --sheet of all")
+        refuse("name a distortion with --type, or ask for a --sheet of all")
     try:
         pixels = read_image(image)
         if sheet is not None:
@@ -106,9 +103,9 @@ def distort_image(
             target = output or Path(f"{image.stem}-{distortion.replace(':', '.')}-{severity}.png")
             _distort(pixels, distortion, severity, seed, target, _read_levels(levels))
     except ImageError as error:
-        _refuse(f"{image}: {error}")
+        refuse(f"{image}: {error}")
     except ValueError as error:
-        _refuse(error)
+        refuse(error)
 
 
 def _distort(
@@ -126,7 +123,7 @@ def _distort(
     elif has_codec and {".jpeg": ".jpg"}.get(suffix, suffix) == {"jpeg": ".jpg"}.get(distortion, f".{distortion}"):
         target.write_bytes(encoded)
     else:
-        _refuse(f"--output {target}: {distortion} is written as .png" + (", or in its own format" if has_codec else ""))
+        refuse(f"--output {target}: {distortion} is written as .png" + (", or in its own format" if has_codec else ""))
 
 
 @app.command("list")
@@ -146,7 +143,7 @@ def list_types(
     names = list_distortions(family)
     if not names:
         families = sorted({get_distortion(name).family for name in list_distortions()})
-        _refuse(f"--family {family}: there is none, allowed: {', '.join(families)}")
+        refuse(f"--family {family}: there is none, allowed: {', '.join(families)}")
     for name in names:
         found = get_distortion(name)
         entry = table.distortions.get(name)
@@ -181,7 +178,7 @@ def calibrate(
     try:
         settings = load_config(config, overrides or [])
     except ConfigError as error:
-        _refuse(f"{config}: nothing was done, the config is wrong:\n{error}")
+        refuse(f"{config}: nothing was done, the config is wrong:\n{error}")
     try:
         for name in types or []:
             get_distortion(name)
@@ -189,4 +186,4 @@ def calibrate(
 
         calibrate_types(settings, types or list_distortions(), images, output)
     except ValueError as error:
-        _refuse(error)
+        refuse(error)

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,18 +25,13 @@ app = typer.Typer(no_args_is_help=True, help="Look at classifiers before their l
 _TABLE_WIDTH = 120
 
 
-def _refuse(message: object) -> NoReturn:
-    typer.echo(str(message), err=True)
-    raise typer.Exit(2)
-
-
 def _read_catalogue(path: Path) -> "dict[str, WorkerSpec]":
     from metrifier_core.workers import read_catalogue
 
     try:
         return read_catalogue(path)
     except ValueError as error:
-        _refuse(f"{path}: {error}")
+        refuse(f"{path}: {error}")
 
 
 def _print(table: "Table") -> None:
@@ -84,10 +81,10 @@ def _list_images(manifest: Path, root: Path | None, match: str, images: int) -> 
     try:
         items = list_items(ManifestSource(kind="manifest", manifest=str(manifest), root=str(root)))
     except ValueError as error:
-        _refuse(f"--images: {str(error).replace('source.manifest: ', '').replace('source.root', '--root')}")
+        refuse(f"--images: {str(error).replace('source.manifest: ', '').replace('source.root', '--root')}")
     chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]
     if not chosen:
-        _refuse(f"--match {match}: there is no such image in {manifest}")
+        refuse(f"--match {match}: there is no such image in {manifest}")
     return chosen
 
 
@@ -159,9 +156,9 @@ def verify(
     try:
         chosen = {name: find_spec(name, entries) for name in worker or entries}
     except ValueError as error:
-        _refuse(f"--worker: {error}")
+        refuse(f"--worker: {error}")
     if output is not None and not output.parent.is_dir():
-        _refuse(f"--output {output}: there is no folder {output.parent}")
+        refuse(f"--output {output}: there is no folder {output.parent}")
     items = _list_images(images, root, match, limit)
     verifications = [verify_worker(name, spec, items) for name, spec in chosen.items()]
     _print_verifications(verifications)
@@ -170,7 +167,7 @@ def verify(
         try:
             output.write_text(json.dumps(found, indent=2) + "\n")
         except OSError as error:
-            _refuse(f"--output {output}: {error.strerror}")
+            refuse(f"--output {output}: {error.strerror}")
     if any(verification.faults for verification in verifications):
         raise typer.Exit(1)
 
@@ -201,19 +198,19 @@ def import_alexnet(
     from metrifier_core.workers.alexnet import check_published, convert_state, read_state
 
     if not output.name.endswith(".weights.h5"):
-        _refuse(f"--output {output}: has to end in .weights.h5")
+        refuse(f"--output {output}: has to end in .weights.h5")
     if not state.is_file():
-        _refuse(f"there is no file {state}")
+        refuse(f"there is no file {state}")
     try:
         source = check_published(state, sha256)
         model = convert_state(read_state(state))
     except ValueError as error:
-        _refuse(error)
+        refuse(error)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         model.save_weights(output)
     except OSError as error:
-        _refuse(f"--output {output}: {error.strerror or error}")
+        refuse(f"--output {output}: {error.strerror or error}")
     entry = {
         "format": "alexnet",
         "family": "AlexNet",

@@ -1,6 +1,7 @@
 """prepare_workers: verified weights, a temperature and a card for every worker."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,15 @@ def _classify(worker: Worker, images: Path) -> tuple[NDArray[np.float64], NDArra
     return outputs[order], np.array([row["label"] for row in rows], np.int64)[order]
 
 
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Says of which worker's entry a mistake is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"workers.catalogue.{name}: {error}") from error
+
+
 @stage
 def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output: Path) -> Summary:
     """Verifies or trains every worker of a run and fits its temperature on clean calibration images.
@@ -138,13 +148,12 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
 def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, identity: str) -> WorkerCard:
     """Fits a worker's temperature and writes down what is known of it."""
     spec = settings.catalogue[name]
-    try:
+    with _naming(name):
         worker = open_worker(spec, weights)
-        outputs, labels = _classify(worker, images)
+    outputs, labels = _classify(worker, images)
+    with _naming(name):
         worker.check(outputs)
-        logits = worker.logits_of(outputs)
-    except ValueError as error:
-        raise ValueError(f"workers.catalogue.{name}: {error}") from error
+    logits = worker.logits_of(outputs)
     classes = logits.shape[1]
     needed = _count_classes(images)
     if needed > classes:

@@ -99,10 +99,11 @@ def copy_weights(name: str, weights: Path, folder: Path) -> Path:
     Returns:
         The copy.
     """
-    suffixes = "".join(weights.suffixes[-2:]) if weights.name.endswith(".weights.h5") else weights.suffix
-    path = folder / f"{name}{suffixes}"
     if weights.is_dir():
         shutil.copytree(weights, folder / name, dirs_exist_ok=True)
         return folder / name
+    # Keras tells its files of weights by both suffixes.
+    suffix = ".weights.h5" if weights.name.endswith(".weights.h5") else weights.suffix
+    path = folder / f"{name}{suffix}"
     shutil.copyfile(weights, path)
     return path

@@ -72,10 +72,10 @@ class Worker:
         """
         found = []
         for start in range(0, len(images), self.batch_size):
-            prepared = np.stack([prepare(image, self.interface) for image in images[start : start + self.batch_size]])
+            prepared = [prepare(image, self.interface) for image in images[start : start + self.batch_size]]
             # Always a whole batch, the last one filled up: what one image gets does not depend on how many there are.
-            missing = self.batch_size - len(prepared)
-            batch = np.concatenate([prepared, np.zeros_like(prepared[:1]).repeat(missing, axis=0)])
+            filling = [np.zeros_like(prepared[0])] * (self.batch_size - len(prepared))
+            batch = prepared[0][None] if self.batch_size == 1 else np.stack([*prepared, *filling])
             found.append(self.network.run(batch)[: len(prepared)])
         return np.concatenate(found)
 

@@ -25,22 +25,11 @@ from metrifier_core.workers.alexnet import (
     read_state,
 )
 from metrifier_core.workers.preprocessing import prepare
+from tests.core.alexnet_shapes import SHAPES
 from tests.core.example_images import natural_image
 
 State = dict[str, NDArray[np.float32]]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-SHAPES = {
-    "features.0": (64, 3, 11, 11),
-    "features.3": (192, 64, 5, 5),
-    "features.6": (384, 192, 3, 3),
-    "features.8": (256, 384, 3, 3),
-    "features.10": (256, 256, 3, 3),
-    "classifier.1": (4096, 9216),
-    "classifier.4": (4096, 4096),
-    "classifier.6": (1000, 4096),
-}
-"""Those of torchvision's state dict: (out, in, height, width) and (out, in)."""
 
 LARGEST_DIFFERENCE = 1e-4
 

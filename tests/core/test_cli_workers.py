@@ -17,6 +17,7 @@ from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
 from metrifier_core.sources import ManifestSource, list_items
 from metrifier_core.workers import KNOWN_WORKERS, AlexNetSpec, create_worker, read_catalogue
+from tests.core.alexnet_shapes import SHAPES
 from tests.core.bad_images import picture
 from tests.core.colour_workers import (
     COLOURS,
@@ -306,17 +307,6 @@ def test_verify_needs_images(catalogue: Path) -> None:
 
 
 # import-alexnet
-
-SHAPES = {
-    "features.0": (64, 3, 11, 11),
-    "features.3": (192, 64, 5, 5),
-    "features.6": (384, 192, 3, 3),
-    "features.8": (256, 384, 3, 3),
-    "features.10": (256, 256, 3, 3),
-    "classifier.1": (4096, 9216),
-    "classifier.4": (4096, 4096),
-    "classifier.6": (1000, 4096),
-}
 
 
 def test_import_alexnet_refuses_what_it_cannot_convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

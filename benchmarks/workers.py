@@ -124,21 +124,24 @@ def _compare(workers: Path, names: Sequence[str], versions: Path, rounds: int) -
         runs = _bare_runs(card.spec, workers / card.weights, _prepare(worker.interface, versions))
         for run in runs:
             run(_READY)
-        stage, bare = [], []
+        stage, alone = [], []
         for _ in range(rounds):
             stage.append(_run_stage(workers, [name], versions))
-            bare.append(min(run(images) for run in runs))
-        share = statistics.median(b / s for b, s in zip(bare, stage, strict=True))
+            alone.append(min(run(images) for run in runs))
+        share = statistics.median(b / s for b, s in zip(alone, stage, strict=True))
         found[name] = {
-            "bare": images / statistics.median(bare),
+            "bare": images / statistics.median(alone),
             "stage": images / statistics.median(stage),
             "share": share,
         }
         print(f"| {name} | {found[name]['bare']:.0f} | {found[name]['stage']:.0f} | {share:.2f} |", flush=True)
     together = statistics.median(_run_stage(workers, names, versions) for _ in range(rounds))
     apart = sum(images / row["stage"] for row in found.values())
-    print(f"\nall {len(names)} in one task: {together:.1f} s; a task each, one after the other: {apart:.1f} s")
-    return {"images": images, "workers": found, "together_seconds": together, "apart_seconds": apart}
+    bare = sum(images / row["bare"] for row in found.values())
+    print(f"\nall {len(names)} in one task: {together:.1f} s, {bare / together:.2f} of what the bare networks reach")
+    print(f"a task each, one after the other: {apart:.1f} s, {bare / apart:.2f}")
+    seconds = {"together_seconds": together, "apart_seconds": apart, "bare_seconds": bare}
+    return {"images": images, "workers": found, **seconds}
 
 
 def _compare_memory(workers: Path, name: str, files: list[Path], counts: list[int]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """worker_evaluate: what workers make of the versions of one shard."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from metrifier_core.records import (
 )
 from metrifier_core.stages.running import Summary, only_table, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
+from metrifier_core.workers.preprocessing import take_square
 
 __all__ = ["worker_evaluate"]
 
@@ -37,12 +38,15 @@ def _evaluate(workers: Sequence[tuple[Worker, WorkerCard]], versions: Sequence[R
         For each version, a row a worker that may see it.
     """
     images = [decode_version(version["image"]["bytes"]) for version in versions]
+    # Resizing is most of what a worker does before its network: those of one geometry share it.
+    square = cache(lambda place, geometry: take_square(images[place], geometry))
     found: list[list[Row]] = [[] for _ in versions]
     for worker, card in workers:
         seen = [place for place, row in enumerate(versions) if card.role == "label" or row["split"] == "test"]
         if not seen:
             continue
-        losses = compute_losses(worker, [images[place] for place in seen], [versions[place]["label"] for place in seen])
+        squares = [square(place, worker.interface.geometry) for place in seen]
+        losses = compute_losses(worker, squares, [versions[place]["label"] for place in seen])
         for index, place in enumerate(seen):
             keys = {key: versions[place][key] for key in KEYS}
             values = {name: column[index].item() for name, column in vars(losses).items()}

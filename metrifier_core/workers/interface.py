@@ -1,18 +1,26 @@
 """What stands between an image and a classifier's first layer, and what its last layer means."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from metrifier_core.settings import Settings
 
-__all__ = ["INTEGER_RANGES", "ModelInterface"]
+__all__ = ["INTEGER_RANGES", "Geometry", "ModelInterface"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
 
 INTEGER_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
 """The least and the largest value of the integer types that a classifier may take."""
+
+
+class Geometry(NamedTuple):
+    """How an image becomes the square that a classifier sees; see `ModelInterface`."""
+
+    size: int
+    resize: Literal["crop", "stretch"]
+    crop_fraction: float
 
 
 class ModelInterface(Settings):
@@ -32,6 +40,11 @@ class ModelInterface(Settings):
     class_order: tuple[int, ...] | None = Field(
         None, description="the class that each output stands for, where that is not their own order"
     )
+
+    @property
+    def geometry(self) -> Geometry:
+        """What of it says how an image becomes a square."""
+        return Geometry(self.input_size, self.resize, self.crop_fraction)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

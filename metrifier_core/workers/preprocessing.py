@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.images import RgbImage
-from metrifier_core.workers.interface import INTEGER_RANGES, ModelInterface
+from metrifier_core.workers.interface import INTEGER_RANGES, Geometry, ModelInterface
 
-__all__ = ["centre_crop", "prepare"]
+__all__ = ["centre_crop", "prepare", "take_square"]
 
 
 def centre_crop(image: RgbImage, size: int, crop_fraction: float) -> RgbImage:
@@ -44,6 +44,21 @@ def _resize(image: RgbImage, size: int) -> RgbImage:
     return np.asarray(image, np.uint8)
 
 
+def take_square(image: RgbImage, geometry: Geometry) -> RgbImage:
+    """Makes the square that a classifier sees; done twice it changes nothing, so classifiers may share it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        geometry: Size S, and how to come to it.
+
+    Returns:
+        (S, S, 3) uint8 RGB.
+    """
+    if geometry.resize == "crop":
+        return centre_crop(image, geometry.size, geometry.crop_fraction)
+    return _resize(image, geometry.size)
+
+
 def prepare(image: RgbImage, interface: ModelInterface) -> NDArray[np.generic]:
     """Makes of an image what a classifier's first layer is given.
 
@@ -54,28 +69,41 @@ def prepare(image: RgbImage, interface: ModelInterface) -> NDArray[np.generic]:
     Returns:
         (S, S, 3) or (3, S, S) of the interface's dtype.
     """
-    size = interface.input_size
-    square = centre_crop(image, size, interface.crop_fraction) if interface.resize == "crop" else _resize(image, size)
+    square = take_square(image, interface.geometry)
     deviation = np.asarray(interface.std, np.float32)
     factor = np.asarray(interface.scale / deviation, np.float32)
     offset = np.asarray(np.asarray(interface.mean, np.float32) / deviation, np.float32)
     if interface.channels == "BGR":
         square, factor, offset = cv2.cvtColor(square, cv2.COLOR_RGB2BGR), factor[::-1], offset[::-1]
-    pixels = _normalise(square, factor, offset, np.dtype(interface.dtype))
-    return np.stack(cv2.split(pixels)) if interface.layout == "NCHW" else pixels
+    planar = interface.layout == "NCHW"
+    if interface.dtype == "float32":
+        return _scale_planes(square, factor, offset) if planar else _scale_pixels(square, factor, offset)
+    pixels = _look_up(square, factor, offset, np.dtype(interface.dtype))
+    return np.stack(cv2.split(pixels)) if planar else pixels
 
 
-def _normalise(
+def _scale_planes(square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Computes x * factor - offset, channels first."""
+    planes = np.stack(cv2.split(square)).astype(np.float32)
+    planes *= factor[:, None, None]
+    planes -= offset[:, None, None]
+    return planes
+
+
+def _scale_pixels(square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Computes x * factor - offset, channels last."""
+    size = len(square)
+    # Long rows: a sum over three channels at a time costs several times as much.
+    rows = square.reshape(size, -1).astype(np.float32)
+    rows *= np.tile(factor, size)
+    rows -= np.tile(offset, size)
+    return rows.reshape(square.shape)
+
+
+def _look_up(
     square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32], dtype: np.dtype[np.generic]
 ) -> NDArray[np.generic]:
-    """Computes x * factor - offset channel by channel, rounded where the result is of whole numbers."""
-    size = len(square)
-    if dtype == np.float32:
-        # Long rows: a sum over three channels at a time costs several times as much.
-        rows = square.reshape(size, -1).astype(np.float32)
-        rows *= np.tile(factor, size)
-        rows -= np.tile(offset, size)
-        return rows.reshape(square.shape)
+    """Computes x * factor - offset, channels last, rounded where the result is of whole numbers."""
     # A pixel has 256 values: a table is faster than conversion to another type one by one.
     table = np.arange(256, dtype=np.float32)[:, None] * factor - offset
     converted = (np.rint(table) if dtype.name in INTEGER_RANGES else table).astype(dtype)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrifier_core.workers.preprocessing import centre_crop, prepare
+from metrifier_core.workers.interface import Geometry
+from metrifier_core.workers.preprocessing import centre_crop, prepare, take_square
 from tests.core.echo_workers import MEAN, STD, make_image, make_interface
 
 
@@ -53,6 +54,19 @@ def test_centre_crop_of_any_image_is_a_square_of_its_own_values(
     assert square.dtype == np.uint8
     assert image.min() <= square.min() <= square.max() <= image.max()
     assert (centre_crop(np.full_like(image, 77), size, fraction) == 77).all()
+
+
+@given(
+    st.integers(8, 80),
+    st.integers(8, 80),
+    st.builds(
+        Geometry, st.integers(8, 64), st.sampled_from(["crop", "stretch"]), st.floats(0.1, 1.0, exclude_min=True)
+    ),
+)
+def test_the_square_of_a_square_is_itself(height: int, width: int, geometry: Geometry) -> None:
+    """Workers may share it only because of this."""
+    square = take_square(make_image(height, width), geometry)
+    np.testing.assert_array_equal(take_square(square, geometry), square)
 
 
 def test_an_image_is_cropped_unless_it_is_to_be_stretched() -> None:

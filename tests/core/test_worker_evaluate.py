@@ -17,6 +17,7 @@ from metrifier_core.stages import worker_evaluate as stage
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.stages.worker_evaluate import worker_evaluate
 from metrifier_core.workers import read_cards
+from metrifier_core.workers.interface import Geometry
 from tests.core.colour_workers import (
     colour_logits,
     draw_colours,
@@ -148,6 +149,23 @@ def test_every_version_is_decoded_once(
     rows = read_rows(shard_file(versions, "versions", SHARD))
     assert decoded == Counter(row["image"]["bytes"] for row in rows if row["split"] in splits)
     assert summary["versions"] == decoded.total()
+
+
+def test_workers_of_one_geometry_share_the_square_of_a_version(
+    prepared: Path, versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, lock = stage.take_square, threading.Lock()
+    taken: Counter[int] = Counter()
+
+    def count(image: RgbImage, geometry: Geometry) -> RgbImage:
+        with lock:
+            taken[geometry.size] += 1
+        return take(image, geometry)
+
+    monkeypatch.setattr(stage, "take_square", count)
+    evaluate(prepared, ["plain", "large", "judge"], versions, tmp_path)
+    assert taken.total() == VERSIONS
+    assert len(taken) == 1
 
 
 def test_the_summary_counts_what_was_done(prepared: Path, versions: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class QualityDataset:
             split: The split to keep.
 
         Returns:
-            A dictionary a version: the keys, `image` and `quality`.
+            A dictionary a version: the keys, `image`, `quality` and `worker_tcp`.
 
         Raises:
             ValueError: The versions and the qualities are not of the same images.
@@ -80,7 +80,9 @@ class QualityDataset:
         versions = pq.ParquetFile(place.versions).read_row_group(place.group)
         if not versions.select(list(KEYS)).equals(quality.select(list(KEYS))):
             raise ValueError(f"{self._quality} was not made from the versions in {place.versions}")
-        joined = versions.append_column("quality", quality["quality"])
+        joined = versions
+        for column in ("quality", "worker_tcp"):
+            joined = joined.append_column(column, quality[column])
         return [row for row in joined.to_pylist() if row["split"] == split]
 
     def iterate(self, split: str) -> Iterator[dict[str, Any]]:

@@ -75,8 +75,14 @@ LOSSES = pa.schema(
 )
 """What one worker makes of one version; entropies in nats."""
 
-QUALITY = pa.schema([*_KEY_FIELDS, pa.field("quality", pa.float64(), nullable=False)])
-"""ImageNet_Quality: one row a version, quality in [0, 1]."""
+QUALITY = pa.schema(
+    [
+        *_KEY_FIELDS,
+        pa.field("quality", pa.float64(), nullable=False),
+        pa.field("worker_tcp", pa.list_(pa.float64()), nullable=False),
+    ]
+)
+"""ImageNet_Quality: one row a version, quality in [0, 1]; true-class probabilities by the label workers' names."""
 
 PREDICTIONS = pa.schema(
     [

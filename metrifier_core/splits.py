@@ -16,8 +16,8 @@ Split = Literal["worker_train", "calibration", "train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 NEEDED_SPLITS: tuple[Split, ...] = ("calibration", "train", "validation", "test")
 """Splits without which no run can end; `worker_train` is needed only where workers are trained."""
-VERSION_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-"""Splits whose source images are distorted: the others are for workers, which are shown clean images."""
+VERSION_SPLITS: tuple[Split, ...] = ("calibration", "train", "validation", "test")
+"""Splits whose source images are distorted; `worker_train` is for workers alone, which learn from clean images."""
 
 
 class SplitRule(Settings):

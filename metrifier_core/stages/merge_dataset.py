@@ -89,8 +89,9 @@ def merge_dataset(
     with open_writer(quality_file, QUALITY, identity) as writer:
         for path in sources:
             keys, tcp = _read_shard(path, label_workers)
-            for row in keys.append_column("quality", pa.array(aggregate(tcp))).to_pylist():
-                writer.write(row)
+            columns = keys.append_column("quality", pa.array(aggregate(tcp)))
+            for row, worker_tcp in zip(columns.to_pylist(), tcp.T.tolist(), strict=True):
+                writer.write({**row, "worker_tcp": worker_tcp})
                 images_by_split[row["split"]] += row["severity"] == 0
                 condition = conditions[f"{row['distortion']} {row['severity']}"]
                 condition[0] += 1

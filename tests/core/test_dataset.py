@@ -24,6 +24,7 @@ def make_versions(start: int, count: int) -> list[Row]:
             "split": SPLITS[(index - start) * 3 // count],
             "image": {"bytes": str(index).encode(), "path": None},
             "quality": index / 1000,
+            "worker_tcp": [index / 1000, index / 2000],
         }
         for index in range(start, start + count)
     ]
@@ -44,7 +45,7 @@ def write_quality(path: Path, shards: list[list[Row]]) -> Path:
     with open_writer(path, QUALITY, "quality") as writer:
         for shard in shards:
             for row in shard:
-                writer.write({name: row[name] for name in (*KEYS, "quality")})
+                writer.write({name: row[name] for name in (*KEYS, "quality", "worker_tcp")})
                 if row["seed"] % 70 == 0:
                     writer.flush()  # the groups of the two tables need not be the same
     return path

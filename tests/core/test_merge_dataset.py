@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from metrifier_core.checksums import file_sha256
 from metrifier_core.records import (
     IMAGES,
+    KEYS,
     LOSSES,
     QUALITY,
     REJECTED,
@@ -101,7 +102,7 @@ def merge(
     rows = list(read_rows(output / "quality.parquet"))
     for row in rows:
         version = row["image_id"], row["distortion"], row["severity"]
-        assert {key: value for key, value in row.items() if key != "quality"} == keys_of(version)
+        assert {key: row[key] for key in KEYS} == keys_of(version)
     return summary, {(row["image_id"], row["distortion"], row["severity"]): row["quality"] for row in rows}
 
 
@@ -126,6 +127,17 @@ def test_quality_by_hand(
     losses = write_losses(tmp_path / "losses", "00000-of-00001", TABLE, [PRISTINE, FOGGY])
     _, quality = merge(inputs, [losses], tmp_path / "quality", **settings)
     assert quality == {PRISTINE: pytest.approx(pristine, abs=1e-15), FOGGY: pytest.approx(foggy, abs=1e-15)}
+
+
+def test_every_label_worker_is_kept_beside_the_quality(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """In the order of the card's names, whatever they were judged in."""
+    losses = write_losses(tmp_path / "losses", "00000-of-00001", TABLE, [PRISTINE, FOGGY])
+    merge(inputs, [losses], tmp_path / "quality")
+    names = json.loads((tmp_path / "quality" / "dataset.json").read_text())["label_workers"]
+    rows = read_rows(tmp_path / "quality" / "quality.parquet")
+    assert [dict(zip(names, row["worker_tcp"], strict=True)) for row in rows] == [
+        {name: TABLE[name][version] for name in TABLE} for version in range(2)
+    ]
 
 
 def test_ranks_are_among_all_versions_of_a_worker(inputs: dict[str, Path], tmp_path: Path) -> None:

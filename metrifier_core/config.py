@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from metrifier_core.architectures import MetrifierSettings
 from metrifier_core.distortions import DistortionSettings
 from metrifier_core.quality import MergeSettings
 from metrifier_core.settings import Settings, describe_mistakes
 from metrifier_core.sources import Source
 from metrifier_core.splits import NEEDED_SPLITS, SPLITS, SplitRule
+from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 from metrifier_core.yaml import read_yaml
 
@@ -68,6 +68,17 @@ class RunConfig(Settings):
         for split in needed:
             if shares[split] == 0:
                 raise ValueError(f"splits: no rule gives '{split}' anything")
+        return self
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> "RunConfig":
+        backbone = self.metrifier.backbone
+        for name in self.workers.held_out:
+            if backbone is not None and self.workers.catalogue[name].family == backbone.family:
+                raise ValueError(
+                    f"metrifier.backbone: is of the family '{backbone.family}', as '{name}' in workers.held_out: "
+                    "a worker that the metrifier begins with cannot judge it"
+                )
         return self
 
     def pipeline_arguments(self) -> dict[str, Any]:

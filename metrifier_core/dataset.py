@@ -23,7 +23,11 @@ class _Group:
 
 
 class QualityDataset:
-    """Versions joined with their quality; memory holds one row group, whatever the size of the data set."""
+    """Versions joined with their quality; memory holds one row group, whatever the size of the data set.
+
+    Attributes:
+        workers: How many label workers made the quality.
+    """
 
     def __init__(self, versions: Sequence[Path], quality: Path) -> None:
         """Opens the tables.
@@ -48,6 +52,7 @@ class QualityDataset:
             raise ValueError(f"{quality} was not made from these versions: {found.num_rows} rows, not {rows}")
         sizes = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
         self._quality_ends = np.cumsum(sizes, dtype=np.int64)
+        self.workers = len(self._read_quality(0, 1)["worker_tcp"][0])
 
     def _read_quality(self, first: int, count: int) -> pa.Table:
         """Reads some rows of the merged table, by the row groups that hold them."""

@@ -1,7 +1,25 @@
 """The networks that a metrifier can be."""
 
-from metrifier_core.architectures import nano
-from metrifier_core.architectures.registry import create_network, list_architectures, register_architecture
-from metrifier_core.architectures.training import MetrifierSettings
+from metrifier_core.architectures.multitap import multitap_large, multitap_small
+from metrifier_core.architectures.nano import nano
+from metrifier_core.architectures.pretrained import assign_kernels, read_kernels
+from metrifier_core.architectures.registry import (
+    Architecture,
+    create_network,
+    find_architecture,
+    list_architectures,
+    register_architecture,
+)
 
-__all__ = ["MetrifierSettings", "create_network", "list_architectures", "nano", "register_architecture"]
+__all__ = [
+    "Architecture",
+    "assign_kernels",
+    "create_network",
+    "find_architecture",
+    "list_architectures",
+    "multitap_large",
+    "multitap_small",
+    "nano",
+    "read_kernels",
+    "register_architecture",
+]

@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-__all__ = ["PooledStatistics", "ZeroSum"]
+__all__ = ["PooledStatistics", "SortedProbabilities", "ZeroSum"]
+
+_KEPT = 32  # of the sorted probabilities: what is beyond tells of nothing but their sum
 
 
 @keras.saving.register_keras_serializable("metrifier")
@@ -23,7 +25,23 @@ class PooledStatistics(keras.layers.Layer):
     def call(self, features: Any) -> Any:
         """Pools features over both spatial axes."""
         ops = keras.ops
+        # In float32 whatever the network computes in: 16 bits do not hold a sum over an image.
+        features = ops.cast(features, "float32")
         mean = ops.mean(features, axis=(1, 2), keepdims=True)
         variance = ops.mean(ops.square(features - mean), axis=(1, 2))
         pooled = [mean[:, 0, 0, :], ops.sqrt(variance + 1e-6), ops.max(features, axis=(1, 2))]
         return ops.concatenate(pooled, axis=-1)
+
+
+@keras.saving.register_keras_serializable("metrifier")
+class SortedProbabilities(keras.layers.Layer):
+    """Turns (N, C) logits into the logarithms of the largest probabilities, in falling order, (N, 32).
+
+    How far a classifier is in doubt, whatever the classes.
+    """
+
+    def call(self, logits: Any) -> Any:
+        """Sorts and cuts off."""
+        ops = keras.ops
+        logarithms = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+        return ops.top_k(logarithms, _KEPT)[0]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from metrifier_core.architectures.head import build_scorer
 from metrifier_core.architectures.registry import register_architecture
 
 __all__ = ["nano"]
@@ -9,7 +10,7 @@ __all__ = ["nano"]
 _STAGES = ((32, 1), (48, 2), (96, 3), (128, 2))
 
 
-@register_architecture
+@register_architecture()
 def nano() -> Any:
     """Builds the network: two stems, four separable stages, statistics pooled at every stage, a small head.
 
@@ -34,6 +35,4 @@ def nano() -> Any:
             x = layers.SeparableConv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
             x = layers.ReLU()(layers.BatchNormalization()(x))
         pooled.append(PooledStatistics()(x))
-    x = layers.BatchNormalization()(layers.Concatenate()(pooled))
-    x = layers.Dropout(0.1)(layers.Dense(64, activation="relu")(x))
-    return keras.Model(inputs, layers.Dense(1, activation="sigmoid")(x), name="nano")
+    return build_scorer("nano", inputs, pooled, units=64, dropout=0.1)

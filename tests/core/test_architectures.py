@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from metrifier_core.architectures import MetrifierSettings, create_network, list_architectures
+from metrifier_core.architectures import create_network, list_architectures
 from metrifier_core.export import export_network
+from metrifier_core.training import MetrifierSettings
 
 SHAPES = [(32, 32), (64, 64), (224, 224), (48, 100), (300, 33)]
 

@@ -1,0 +1,35 @@
+"""What every metrifier ends in: pooled features to a score."""
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["EMBEDDING", "SCORE_LOGIT", "build_scorer"]
+
+EMBEDDING = "embedding"
+"""Name of the layer that the score, and in training the label workers' heads, are read from."""
+SCORE_LOGIT = "score_logit"
+"""Name of the layer whose output is the score before its sigmoid."""
+
+
+def build_scorer(name: str, inputs: Any, pooled: Sequence[Any], *, units: int, dropout: float) -> Any:
+    """Ends a network.
+
+    Args:
+        name: Of the network.
+        inputs: Keras tensor (N, H, W, 3) uint8.
+        pooled: Keras tensors (N, C).
+        units: Width of the hidden layer.
+        dropout: Share of its outputs that training leaves out.
+
+    Returns:
+        A Keras model from images to (N, 1) scores in [0, 1].
+    """
+    import keras
+    from keras import layers
+
+    x = layers.BatchNormalization()(layers.Concatenate()(pooled))
+    x = layers.Dense(units, activation="relu")(x)
+    x = layers.Dropout(dropout, name=EMBEDDING)(x)
+    # In float32 whatever the network computes in: a score has more digits than 16 bits hold.
+    logit = layers.Dense(1, name=SCORE_LOGIT, dtype="float32")(x)
+    return keras.Model(inputs, layers.Activation("sigmoid", name="score", dtype="float32")(logit), name=name)

@@ -1,0 +1,115 @@
+"""Weights of pretrained classifiers: a kernel and a bias a layer, batch normalisation folded in."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrifier_core.architectures.mobilenet import TRUNK
+from metrifier_core.workers import ApplicationSpec, ExportedSpec, find_weights
+from metrifier_core.workers.keras_applications import build_application
+
+__all__ = ["Kernel", "assign_kernels", "read_kernels"]
+
+
+class Kernel(NamedTuple):
+    """The weights of one layer.
+
+    Attributes:
+        weights: (height, width, inputs, filters), depthwise (height, width, channels, 1), dense (inputs, outputs);
+            float32.
+        bias: A number a filter, channel or output; float32.
+    """
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def _fold(kernel: Kernel, normalisation: Any, *, depthwise: bool) -> Kernel:
+    """Multiplies a batch normalisation into the convolution before it."""
+    gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in normalisation.get_weights())
+    factor = gamma / np.sqrt(variance + normalisation.epsilon)
+    weights = kernel.weights * (factor[:, None] if depthwise else factor)
+    return Kernel(weights.astype(np.float32), (beta + (kernel.bias - mean) * factor).astype(np.float32))
+
+
+def _of_keras(model: Any) -> list[Kernel]:
+    """Reads a `keras.applications` classifier, whose layers stand in the order of computation."""
+    from keras import layers
+
+    kernels: list[Kernel] = []
+    depthwise = False
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            kernels[-1] = _fold(kernels[-1], layer, depthwise=depthwise)
+        elif layer.weights:
+            depthwise = isinstance(layer, layers.DepthwiseConv2D)
+            weights, *bias = layer.get_weights()
+            outputs = weights.shape[-2] if depthwise else weights.shape[-1]
+            kernels.append(Kernel(weights, bias[0] if bias else np.zeros(outputs, np.float32)))
+    return kernels
+
+
+def _of_onnx(path: Path) -> Iterator[Kernel]:
+    """Reads the convolutions of an ONNX graph, whose nodes stand in the order of computation."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(path, load_external_data=False).graph
+    constants = {tensor.name: np.asarray(numpy_helper.to_array(tensor), np.float32) for tensor in graph.initializer}
+    for node in graph.node:
+        # Weights may be stored with 16 bits and widened by the graph itself.
+        if node.op_type == "Cast" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
+        elif node.op_type == "Conv":
+            weights, bias = (constants[name] for name in node.input[1:])
+            groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+            yield Kernel(np.transpose(weights, (2, 3, 0, 1) if groups > 1 else (2, 3, 1, 0)), bias)
+
+
+def read_kernels(spec: ApplicationSpec | ExportedSpec) -> list[Kernel]:
+    """Reads the weights of a pretrained classifier.
+
+    Args:
+        spec: An entry as a catalogue of workers has it: of `keras.applications`, or an ONNX file whose batch
+            normalisation is folded already.
+
+    Returns:
+        The kernels in the order of computation.
+
+    Raises:
+        ValueError: They cannot be had, or are not those that the entry describes.
+    """
+    path = find_weights("backbone", spec)
+    if isinstance(spec, ApplicationSpec):
+        return _of_keras(build_application(spec, path))
+    if path is None or spec.format != "onnx":
+        raise ValueError(f"backbone: a file of the format {spec.format} cannot be read as one: expected onnx")
+    try:
+        return list(_of_onnx(path))
+    except Exception as error:
+        raise ValueError(f"backbone: {path} is no graph of convolutions with their weights: {error}") from error
+
+
+def assign_kernels(network: Any, kernels: Sequence[Kernel]) -> None:
+    """Puts weights into the layers of a network that are named after `TRUNK`.
+
+    Raises:
+        ValueError: They are of another network.
+    """
+    layers = {layer.name: layer for layer in network.layers if layer.name.startswith(TRUNK)}
+    if len(layers) != len(kernels):
+        raise ValueError(f"backbone: has {len(kernels)} layers with weights, the architecture {len(layers)}")
+    for index, kernel in enumerate(kernels):
+        layer = layers[f"{TRUNK}{index}"]
+        expected = tuple(layer.kernel.shape)
+        # A dense layer may stand in the file as a convolution of one pixel.
+        given = kernel.weights.reshape(expected) if kernel.weights.size == math.prod(expected) else kernel.weights
+        if given.shape != expected or kernel.bias.shape != tuple(layer.bias.shape):
+            raise ValueError(
+                f"backbone: layer {index} has weights of {kernel.weights.shape}, the architecture of {expected}"
+            )
+        layer.set_weights([given, kernel.bias])

@@ -1,0 +1,246 @@
+"""The training of a network: epochs of batches, a checkpoint every few, and the weights of the best epoch."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metrifier_core.architectures import assign_kernels, create_network, read_kernels
+from metrifier_core.architectures.head import EMBEDDING, SCORE_LOGIT
+from metrifier_core.architectures.mobilenet import TRUNK
+from metrifier_core.architectures.pretrained import Kernel
+from metrifier_core.dataset import QualityDataset
+from metrifier_core.progress import progress, say
+from metrifier_core.training.batches import Batch, training_batches
+from metrifier_core.training.checkpoint import Arrays, Checkpoint, Position, read_checkpoint, write_checkpoint
+from metrifier_core.training.scoring import score_split
+from metrifier_core.training.settings import MetrifierSettings
+
+__all__ = ["FittedNetwork", "fit_network"]
+
+_CHECKPOINT = "checkpoint.safetensors"
+_BATCHES_A_CHECKPOINT = 100
+_WARM_UP = 100  # batches in which the learning rate rises, at most a tenth of all
+_WEIGHT_DECAY = 1e-4
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """What came out of a training.
+
+    Attributes:
+        network: A Keras model from images to scores, with the weights of the best epoch, in float32.
+        curves: A mapping an epoch: epoch, loss, validation_loss, validation_spearman.
+        best_epoch: From 1.
+        validation_spearman: Of that epoch.
+    """
+
+    network: Any
+    curves: list[dict[str, float]]
+    best_epoch: int
+    validation_spearman: float
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Epochs that share an optimizer and its schedule."""
+
+    first: int
+    last: int
+    frozen: bool
+    learning_rate: float
+
+
+def _phases(settings: MetrifierSettings) -> list[_Phase]:
+    if settings.backbone is None:
+        return [_Phase(1, settings.epochs, frozen=False, learning_rate=settings.learning_rate)]
+    frozen, total = settings.frozen_epochs, settings.frozen_epochs + settings.epochs
+    phases = [
+        _Phase(1, frozen, frozen=True, learning_rate=settings.learning_rate),
+        _Phase(frozen + 1, total, frozen=False, learning_rate=settings.backbone_learning_rate),
+    ]
+    return [phase for phase in phases if phase.first <= phase.last]
+
+
+def _distribution() -> AbstractContextManager[Any]:
+    """Where variables are made: on every GPU, if there are several."""
+    import tensorflow as tf
+
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy().scope()  # type: ignore[no-any-return]
+    return nullcontext()
+
+
+class _Training:
+    """A network with what its training needs beside it."""
+
+    def __init__(
+        self, settings: MetrifierSettings, dataset: QualityDataset, seed: int, kernels: Sequence[Kernel]
+    ) -> None:
+        import keras
+
+        self.settings = settings
+        self.dataset = dataset
+        self.seed = seed
+        self.position = Position()
+        self.best: Arrays = []
+        self.batch_size = min(settings.batch_size, dataset.count("train"))
+        self.batches = dataset.count("train") // self.batch_size
+        if settings.mixed_precision:
+            keras.config.set_dtype_policy("mixed_float16")
+        self.network = _build(settings, kernels)
+        heads = keras.layers.Dense(dataset.workers, dtype="float32")(self.network.get_layer(EMBEDDING).output)
+        logits = keras.layers.Concatenate(dtype="float32")([self.network.get_layer(SCORE_LOGIT).output, heads])
+        self.learner = keras.Model(self.network.inputs, logits)
+
+    def begin(self, phase: _Phase) -> None:
+        """Makes the optimizer of a phase."""
+        import keras
+
+        from metrifier_core.training.objective import MetrifierLoss
+
+        for layer in self.network.layers:
+            if layer.name.startswith(TRUNK):
+                layer.trainable = not phase.frozen
+        steps = (phase.last - phase.first + 1) * self.batches
+        warm_up = min(_WARM_UP, steps // 10)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            phase.learning_rate / 10, steps - warm_up, warmup_target=phase.learning_rate, warmup_steps=warm_up
+        )
+        loss = MetrifierLoss(self.settings.ranking_weight, self.settings.worker_weight)
+        self.learner.compile(keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY), loss)
+        self.learner.optimizer.build(self.learner.trainable_variables)
+
+    def batches_of_epoch(self) -> Iterator[Batch]:
+        """Makes what is left of the epoch's batches."""
+        return training_batches(
+            self.dataset,
+            size=self.batch_size,
+            crop=self.settings.crop,
+            flip=self.settings.flip,
+            rng=np.random.default_rng([self.seed, self.position.epoch]),
+            skip=self.position.batches,
+        )
+
+    def learn(self, batches: Iterator[Batch], count: int) -> None:
+        """Takes a step a batch."""
+        import tensorflow as tf
+
+        crop, workers = self.settings.crop, self.dataset.workers
+        signature = (
+            tf.TensorSpec((self.batch_size, crop, crop, 3), tf.uint8),
+            tf.TensorSpec((self.batch_size, 2 + workers), tf.float32),
+        )
+        shown = tf.data.Dataset.from_generator(lambda: islice(batches, count), output_signature=signature)
+        history = self.learner.fit(shown.prefetch(2), steps_per_epoch=count, shuffle=False, verbose=0)
+        self.position.batches += count
+        self.position.loss += history.history["loss"][0] * count
+
+    def end_epoch(self) -> None:
+        """Validates, and notes what was found."""
+        position = self.position
+        scored = score_split(
+            self.network, self.dataset, "validation", crop=self.settings.crop, batch_size=self.batch_size
+        )
+        loss, spearman = position.loss / self.batches, scored.spearman
+        found = {"loss": loss, "validation_loss": scored.cross_entropy, "validation_spearman": spearman}
+        position.curves.append({"epoch": position.epoch, **found})
+        say(
+            f"train epoch {position.epoch}: loss {loss:.4f}, validation loss {scored.cross_entropy:.4f}, "
+            f"Spearman {spearman:.4f}"
+        )
+        if spearman > position.best_spearman:
+            position.best_epoch, position.best_spearman = position.epoch, spearman
+            self.best = self.network.get_weights()
+        position.epoch, position.batches, position.loss = position.epoch + 1, 0, 0.0
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint."""
+        network = [variable.numpy() for variable in self.learner.variables]
+        optimizer = [variable.numpy() for variable in self.learner.optimizer.variables]
+        write_checkpoint(path, Checkpoint(self.position, network, optimizer, self.best))
+
+    def restore(self, checkpoint: Checkpoint, phase: _Phase) -> None:
+        """Goes on from a checkpoint."""
+        self.position, self.best = checkpoint.position, checkpoint.best
+        for variable, array in zip(self.learner.variables, checkpoint.network, strict=True):
+            variable.assign(array)
+        # At the beginning of a phase the optimizer of the one before is of no more use.
+        if self.position.epoch > phase.first or self.position.batches:
+            for variable, array in zip(self.learner.optimizer.variables, checkpoint.optimizer, strict=True):
+                variable.assign(array)
+
+
+def _build(settings: MetrifierSettings, kernels: Sequence[Kernel]) -> Any:
+    if not kernels:
+        return create_network(settings.architecture)
+    network = create_network(settings.architecture, len(kernels[-1].bias))
+    assign_kernels(network, kernels)
+    return network
+
+
+def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int, folder: Path) -> FittedNetwork:
+    """Trains a network until validation Spearman stops rising.
+
+    Args:
+        dataset: Versions and their quality, of the splits train and validation.
+        settings: The network and its training.
+        seed: Decides the order of versions and their views; Keras' own seed must be set.
+        folder: For a checkpoint; a training that was killed goes on from the one that lies there.
+
+    Returns:
+        The network with the weights of its best epoch.
+
+    Raises:
+        ValueError: Training diverged, or the backbone's weights cannot be used.
+    """
+    import keras
+
+    kernels = read_kernels(settings.backbone) if settings.backbone else []
+    checkpoint_file = folder / _CHECKPOINT
+    checkpoint = read_checkpoint(checkpoint_file)
+    with _distribution():
+        training = _Training(settings, dataset, seed, kernels)
+        begun = checkpoint.position.epoch if checkpoint else 1
+        for phase in _phases(settings):
+            if phase.last < begun:
+                continue
+            training.begin(phase)
+            if checkpoint:
+                training.restore(checkpoint, phase)
+                say(f"train epoch {training.position.epoch}: goes on after {training.position.batches} batches")
+                checkpoint = None
+            _run(training, phase, checkpoint_file)
+            if _is_over(training):
+                break
+    position = training.position
+    if not position.best_epoch:
+        raise ValueError("training diverged: no epoch has a validation Spearman; lower metrifier.learning_rate")
+    keras.config.set_dtype_policy("float32")
+    network = _build(settings, kernels)
+    network.set_weights(training.best)
+    checkpoint_file.unlink(missing_ok=True)
+    return FittedNetwork(network, position.curves, position.best_epoch, position.best_spearman)
+
+
+def _is_over(training: _Training) -> bool:
+    """Whether too many epochs have gone by without a better one."""
+    done = training.position.epoch - 1
+    return bool(training.position.best_epoch) and done - training.position.best_epoch >= training.settings.patience
+
+
+def _run(training: _Training, phase: _Phase, checkpoint_file: Path) -> None:
+    """Trains the epochs of a phase that are left."""
+    position = training.position
+    while position.epoch <= phase.last and not _is_over(training):
+        left = training.batches - position.batches
+        batches = iter(progress(training.batches_of_epoch(), f"train epoch {position.epoch}", total=left, unit="batch"))
+        while position.batches < training.batches:
+            training.learn(batches, min(_BATCHES_A_CHECKPOINT, training.batches - position.batches))
+            training.save(checkpoint_file)
+        training.end_epoch()
+        training.save(checkpoint_file)

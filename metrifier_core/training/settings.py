@@ -1,0 +1,56 @@
+"""How a metrifier is trained."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from metrifier_core.architectures import find_architecture
+from metrifier_core.settings import Settings
+from metrifier_core.workers import ApplicationSpec, ExportedSpec
+
+__all__ = ["MetrifierSettings"]
+
+Backbone = Annotated[ApplicationSpec | ExportedSpec, Field(discriminator="format")]
+
+
+class MetrifierSettings(Settings):
+    """The network of a run and its training; every choice is made on validation data."""
+
+    architecture: str = "nano"
+    backbone: Backbone | None = Field(
+        None,
+        description="the pretrained classifier that a multitap begins with, as a catalogue of workers has it: of "
+        "keras_applications or onnx; the weights that Keras publishes where left out",
+    )
+    crop: int = Field(224, ge=32, le=1024, description="pixels a side of what the network is shown")
+    batch_size: int = Field(64, ge=2, le=4096)
+    frozen_epochs: int = Field(4, ge=0, le=1000, description="epochs in which a backbone stays as it is, at first")
+    epochs: int = Field(20, ge=1, le=1000, description="epochs in which all weights learn; after the frozen ones")
+    patience: int = Field(5, ge=1, description="epochs without a better validation Spearman before training ends")
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    backbone_learning_rate: float = Field(
+        2e-4, gt=0, le=1, description="instead, once a backbone learns with the rest of the network"
+    )
+    ranking_weight: float = Field(0.5, ge=0, le=100, description="of the loss of pairs in the wrong order")
+    worker_weight: float = Field(0.2, ge=0, le=100, description="of the loss of a head for each label worker")
+    flip: bool = Field(True, description="mirror half of the training views; not where left and right matter")
+    mixed_precision: bool = Field(False, description="compute in 16 bits where a GPU is faster so")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        find_architecture(name)
+        return name
+
+    @model_validator(mode="after")
+    def _choose_backbone(self) -> Self:
+        default = find_architecture(self.architecture).backbone
+        if default is None and self.backbone is not None:
+            raise ValueError(f"backbone: {self.architecture} is trained from scratch and has none")
+        if isinstance(self.backbone, ExportedSpec):
+            shown = {*self.backbone.mean, *self.backbone.std, round(self.backbone.scale * 127.5, 3)}
+            if self.backbone.channels != "RGB" or shown != {1.0}:
+                raise ValueError("backbone: wants other pixels than a multitap shows it, x / 127.5 - 1 in RGB")
+        if self.backbone is None:
+            object.__setattr__(self, "backbone", default)
+        return self

@@ -104,13 +104,13 @@ def _name_ends(axes: Axes, ends: Mapping[str, float], theme: Theme) -> None:
         axes.annotate(
             shortened(name),
             xy=(1, end / top),
-            xytext=(1.05, height),
+            xytext=(1.09, height),
             xycoords="axes fraction",
             fontsize=8,
             color=theme.muted,
             va="center",
             parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": theme.baseline, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-", "color": theme.baseline, "linewidth": 0.7, "relpos": (0, 0.5)},
         )
 
 

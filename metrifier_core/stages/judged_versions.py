@@ -30,7 +30,7 @@ from metrifier_core.statistics import (
     structural_similarity,
 )
 
-__all__ = ["JudgedVersions", "judge_versions"]
+__all__ = ["JudgedVersions", "draw_evenly", "judge_versions"]
 
 _MOST_FITTED = 5000  # training versions that the trees learn from
 
@@ -142,10 +142,8 @@ def _with_references(rows: Iterator[Row]) -> Iterator[tuple[Row, RgbImage | None
 
 
 def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
-    """Fits the trees to training versions drawn at random, one from each of equal stretches of the split."""
-    count = dataset.count("train")
-    edges = np.linspace(0, count, min(count, _MOST_FITTED) + 1).astype(np.int64)
-    chosen = set(np.random.default_rng(seed).integers(edges[:-1], edges[1:]).tolist())
+    """Fits the trees to a sample of the training versions."""
+    chosen = set(draw_evenly(dataset.count("train"), _MOST_FITTED, np.random.default_rng(seed)).tolist())
 
     def features(row: Row) -> tuple[NDArray[np.float64], float]:
         return brisque_features(decode_version(row["image"]["bytes"])), row["quality"]
@@ -153,6 +151,21 @@ def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
     sample = (row for index, row in enumerate(dataset.iterate("train")) if index in chosen)
     found = list(progress(parallel_map(features, sample), "fit trees", total=len(chosen), unit="version"))
     return BrisqueTrees(np.array([own for own, _ in found]), np.array([quality for _, quality in found]), seed)
+
+
+def draw_evenly(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draws places at random, one from each of equal stretches.
+
+    Args:
+        count: How many places there are.
+        most: How many to draw; all where there are no more.
+        rng: Source of the draws.
+
+    Returns:
+        (min(count, most),) different places from 0 to count - 1, rising.
+    """
+    edges = np.linspace(0, count, min(count, most) + 1).astype(np.int64)
+    return rng.integers(edges[:-1], edges[1:])
 
 
 def _severity_oracle(quality: Path, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.images import encode_png
 from metrifier_core.records import IMAGES, LOSSES, QUALITY, open_writer
-from metrifier_core.stages.judged_versions import JudgedVersions, judge_versions
+from metrifier_core.stages.judged_versions import JudgedVersions, draw_evenly, judge_versions
 from metrifier_core.statistics import (
     BASELINES,
     BrisqueTrees,
@@ -103,6 +105,16 @@ def test_the_trees_learn_from_all_training_versions_where_these_are_few(judged: 
     trees = BrisqueTrees(features, np.array([1 - severity / 6 for _, severity in training]), seed=0)
     asked = np.array([brisque_features(make_image(row["image_id"], row["severity"])) for row in judged.rows])
     np.testing.assert_array_equal(judged.baselines["brisque_trees"], trees.predict(asked))
+
+
+@given(st.integers(1, 3000), st.integers(1, 400), st.integers(0, 2**32 - 1))
+def test_a_sample_is_even_and_without_repetition(count: int, most: int, seed: int) -> None:
+    drawn = draw_evenly(count, most, np.random.default_rng(seed))
+    assert len(drawn) == min(count, most)
+    assert (np.diff(drawn) > 0).all()
+    assert 0 <= drawn[0] <= drawn[-1] < count
+    stretch = count / len(drawn)
+    assert (np.abs(drawn - np.arange(len(drawn)) * stretch) <= stretch).all()
 
 
 def test_answers_are_those_of_the_losses(judged: JudgedVersions) -> None:

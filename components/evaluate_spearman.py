@@ -53,7 +53,7 @@ def evaluate_spearman(
         losses: A table a shard.
         quality: ImageNet_Quality.
         model: The trained metrifier.
-        metrics: Correlations with intervals and ceilings.
+        metrics: Correlations, AUROC, AUGRC and errors with intervals, beside ceiling and baselines.
         report: All of it to look at.
         evaluated: The predictions behind it.
     """

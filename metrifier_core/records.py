@@ -91,10 +91,18 @@ PREDICTIONS = pa.schema(
         pa.field("quality", pa.float64(), nullable=False),
         pa.field("held_out", pa.float64(), nullable=False),
         pa.field("laplacian_variance", pa.float64(), nullable=False),
+        pa.field("jpeg_size", pa.float64(), nullable=False),
+        pa.field("brisque_trees", pa.float64(), nullable=False),
+        pa.field("psnr", pa.float64()),
+        pa.field("ssim", pa.float64()),
         pa.field("severity_oracle", pa.float64(), nullable=False),
+        pa.field("label_confidence", pa.float64(), nullable=False),
     ]
 )
-"""The test versions as the metrifier, the workers and the baselines judge them."""
+"""The test versions as the metrifier, the workers and the baselines judge them.
+
+`held_out` is the held-out workers' mean TCP; `psnr` and `ssim` are null where a source image has no pristine version.
+"""
 
 REJECTED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 """Images that could not be used, and why."""

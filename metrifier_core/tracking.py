@@ -214,14 +214,15 @@ def log_fan_out(
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Names the metrics that runs are compared by."""
-    return {
-        f"{worker}_{level}_{value}": estimate[value]
-        for worker, levels in metrics["workers"].items()
-        for level, estimate in levels.items()
-        for value in ("rho", "low", "high", "ceiling", "share")
-        if estimate[value] is not None
-    }
+    """Names the metrics that runs are compared by: correlations and AUROC a worker, and the calibration error."""
+    named: dict[str, float | None] = {"calibration_error": metrics["calibration"]["error"]["value"]}
+    for worker, found in metrics["workers"].items():
+        named[f"{worker}_auroc"] = found["auroc"]["value"]
+        for level, estimate in found.items():
+            if "rho" in estimate:
+                values = ("rho", "low", "high", "ceiling", "share")
+                named |= {f"{worker}_{level}_{value}": estimate[value] for value in values}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from metrifier_core.config import ConfigError, load_config
-from pipelines.results import metrics_table
+from pipelines.results import baselines_table, metrics_table
 from pipelines.runner import RunError, run_locally
 from pipelines.server import without_credentials
 
@@ -49,7 +49,8 @@ def main(
     except RunError as error:
         typer.echo(f"failed: {error}\nRun the same command again to go on from here.", err=True)
         raise typer.Exit(1) from None
-    console.print(metrics_table(json.loads((folder / "metrics.json").read_text())))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    console.print(metrics_table(metrics), baselines_table(metrics))
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
     typer.echo(f"Report:          {shown}/report.html")

@@ -9,7 +9,15 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-__all__ = ["metrics_table", "publish"]
+__all__ = ["baselines_table", "metrics_table", "publish"]
+
+_SHOWN = {
+    "global": "global",
+    "within_image": "within image",
+    "within_condition": "within condition",
+    "auroc": "AUROC",
+    "augrc": "AUGRC",
+}
 
 
 def _link(target: Path, name: Path) -> None:
@@ -56,13 +64,14 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
                 _link(path, shards / path.name)
 
 
-def _row(name: str, level: str, found: Mapping[str, float | None]) -> list[str]:
-    def number(key: str, form: str) -> str:
-        value = found.get(key)
-        return "" if value is None else format(value, form)
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "" if value is None else format(value, form)
 
-    interval = f"{number('low', '.3f')} to {number('high', '.3f')}" if found["low"] is not None else ""
-    return [name, level, number("rho", ".3f"), interval, number("ceiling", ".3f"), number("share", ".0%")]
+
+def _row(name: str, level: str, found: Mapping[str, float | None]) -> list[str]:
+    interval = "" if found["low"] is None else f"{_number(found['low'])} to {_number(found['high'])}"
+    value = found["rho"] if "rho" in found else found["value"]
+    return [name, level, _number(value), interval, _number(found["ceiling"]), _number(found.get("share"), ".0%")]
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
@@ -72,17 +81,36 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
         metrics: What stands in `metrics.json`.
 
     Returns:
-        A table for a terminal: the metrifier against each held-out worker, then the baselines.
+        A table for a terminal: the metrifier against each held-out worker and their mean.
     """
     title = f"Spearman on {metrics['rows']:,} test versions of {metrics['sources']:,} source images"
     table = Table(title=title, box=SIMPLE)
     for heading in ("held-out worker", "level"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("rho", "95 % interval", "ceiling", "share"):
+    for heading in ("value", "95 % interval", "ceiling", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
-    named = [*metrics["workers"].items()]
-    named += [(f"baseline: {name.replace('_', ' ')}", levels) for name, levels in metrics["baselines"].items()]
-    for name, levels in named:
-        for index, (level, found) in enumerate(levels.items()):
-            table.add_row(*_row("" if index else name, level.replace("_", " "), found))
+    for name, found in metrics["workers"].items():
+        for index, (key, level) in enumerate(_SHOWN.items()):
+            table.add_row(*_row("" if index else name, level, found[key]))
+    return table
+
+
+def baselines_table(metrics: Mapping[str, Any]) -> Table:
+    """Lays out what the metrifier has to beat.
+
+    Args:
+        metrics: What stands in `metrics.json`.
+
+    Returns:
+        A table for a terminal: every predictor against the held-out workers' mean; the intervals are in the report.
+    """
+    table = Table(title="Beside the ceiling and the baselines, mean over held-out workers", box=SIMPLE)
+    table.add_column("predictor", no_wrap=True)
+    for heading in _SHOWN.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    named = {"ceiling": metrics["ceiling"], "metrifier": metrics["workers"], **metrics["baselines"]}
+    for name, by_target in named.items():
+        found = by_target["mean"]
+        values = [found[key]["rho"] if "rho" in found[key] else found[key]["value"] for key in _SHOWN]
+        table.add_row(name.replace("_", " "), *map(_number, values))
     return table

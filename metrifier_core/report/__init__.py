@@ -1,10 +1,9 @@
 """The report of a run: figures, and one self-contained HTML file that shows them."""
 
+from metrifier_core.report.decision_figures import error_against_discard, reliability_diagram
+from metrifier_core.report.drawing import DARK, LIGHT, Theme
 from metrifier_core.report.figures import (
-    DARK,
-    LIGHT,
     Example,
-    Theme,
     correlation_bars,
     examples_sheet,
     predicted_against_true,
@@ -20,9 +19,11 @@ __all__ = [
     "ReportData",
     "Theme",
     "correlation_bars",
+    "error_against_discard",
     "examples_sheet",
     "predicted_against_true",
     "quality_by_severity",
+    "reliability_diagram",
     "render_report",
     "training_curves",
     "verdict",

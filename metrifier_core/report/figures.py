@@ -2,67 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from math import ceil
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from metrifier_core.images import decode_image
+from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, shortened, styled
+
+__all__ = [
+    "AREAS",
+    "DASH",
+    "LEVELS",
+    "Example",
+    "best_first",
+    "correlation_bars",
+    "examples_sheet",
+    "mean_first",
+    "predicted_against_true",
+    "quality_by_severity",
+    "training_curves",
+]
 
 LEVELS = {"global": "Global", "within_image": "Within image", "within_condition": "Within condition"}
+AREAS = {"auroc": "AUROC", "augrc": "AUGRC"}
 DASH = "\N{EN DASH}"  # stands for what is undefined
-WIDTH = 5.2  # inches: narrow enough that ten-point text can be read on a phone
-DOTS_PER_INCH = 200
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a page and its figures, as CSS hexadecimal strings.
-
-    `metrifier` and `truth` are from the palette of Okabe and Ito (2008, "Color Universal Design"), which
-    people of every colour vision can tell apart; `density` runs from few to many.
-    """
-
-    paper: str
-    ink: str
-    muted: str
-    line: str
-    metrifier: str
-    truth: str
-    baseline: str
-    density: tuple[str, str]
-
-
-LIGHT = Theme(
-    paper="#ffffff",
-    ink="#1b1f23",
-    muted="#57606a",
-    line="#d8dee4",
-    metrifier="#0072b2",
-    truth="#d55e00",
-    baseline="#9aa3ad",
-    density=("#cfe3f2", "#062f58"),
-)
-DARK = Theme(
-    paper="#15191d",
-    ink="#e8eaed",
-    muted="#a3adb8",
-    line="#353c44",
-    metrifier="#56b4e9",
-    truth="#e69f00",
-    baseline="#7d8792",
-    density=("#1d4263", "#d9efff"),
-)
 
 
 @dataclass(frozen=True)
@@ -84,9 +54,10 @@ def mean_first(workers: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(workers.items(), key=lambda item: item[0] != "mean"))
 
 
-def best_first(baselines: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the baselines' results by falling global correlation, the undefined last."""
-    return dict(sorted(baselines.items(), key=lambda item: (-_number(item[1]["global"]["rho"], -2), item[0])))
+def best_first(baselines: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """Return the baselines' results on one target by falling global correlation, the undefined last."""
+    of_target = {name: by_target[target] for name, by_target in baselines.items()}
+    return dict(sorted(of_target.items(), key=lambda item: (-_number(item[1]["global"]["rho"], -2), item[0])))
 
 
 def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
@@ -101,8 +72,8 @@ def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT) -> bytes
         of the prediction.
     """
     predicted, held_out = (predictions[name].to_numpy() for name in ("predicted", "held_out"))
-    figure = _figure(4.6, theme)
-    axes = _styled(figure.subplots(), theme)
+    figure = new_figure(4.6, theme)
+    axes = styled(figure.subplots(), theme)
     hexagons = axes.hexbin(
         predicted,
         held_out,
@@ -122,36 +93,36 @@ def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT) -> bytes
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("predicted quality", color=theme.ink)
     axes.set_ylabel("mean TCP of the held-out workers", color=theme.ink)
-    _legend(figure, axes.get_lines(), theme)
+    legend_above(figure, axes.get_lines(), theme)
     bar = figure.colorbar(hexagons, ax=axes, shrink=0.8, aspect=30, format="{x:,.0f}")
     bar.ax.minorticks_off()
     bar.ax.tick_params(colors=theme.muted, labelsize=9)
     bar.outline.set_visible(False)
     bar.set_label("versions", color=theme.ink)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def correlation_bars(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
     """Draw the rank correlations of the metrifier and of the baselines, a panel a level.
 
     Args:
-        metrics: `workers` and `baselines`, each name -> level -> `rho`, `low`, `high` and, for workers,
-            `ceiling`, all in [-1, 1] or None where undefined.
+        metrics: as `ReportData.metrics`; of the baselines the correlations with the first target are drawn.
         theme: colours to draw in.
 
     Returns:
         A PNG: a bar a worker and a baseline, its 95 % interval as a line, the worker's ceiling as a tick;
         what is undefined has an en dash.
     """
-    workers, baselines = mean_first(metrics["workers"]), best_first(metrics["baselines"])
+    workers = mean_first(metrics["workers"])
+    baselines = best_first(metrics["baselines"], next(iter(workers)))
     rows = [*workers.values(), *baselines.values()]
     positions = np.concatenate([np.arange(len(workers)), len(workers) + 0.5 + np.arange(len(baselines))])
     colours = [theme.metrifier] * len(workers) + [theme.baseline] * len(baselines)
-    figure = _figure(1.2 + 0.27 * len(rows), theme)
+    figure = new_figure(1.2 + 0.27 * len(rows), theme)
     panels = figure.subplots(1, len(LEVELS), sharex=True, sharey=True)
     lowest = 0.0
     for axes, (level, title) in zip(panels, LEVELS.items(), strict=True):
-        _styled(axes, theme).grid(axis="y", visible=False)
+        styled(axes, theme).grid(axis="y", visible=False)
         rho, low, high, ceiling = (_column(rows, level, key) for key in ("rho", "low", "high", "ceiling"))
         axes.barh(positions, rho, color=colours, height=0.72)
         axes.hlines(positions, low, high, color=theme.ink, linewidth=1.3)
@@ -163,7 +134,7 @@ def correlation_bars(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
         lowest = np.nanmin([lowest, *rho, *low])
     axes.set(xlim=(lowest * 1.05, 1), xticks=[0, 0.5, 1], ylim=(positions[-1] + 0.6, -0.6))
     axes.xaxis.set_major_formatter("{x:g}")
-    names = [_shortened(name) for name in (*workers, *baselines)]
+    names = [shortened(name) for name in (*workers, *baselines)]
     panels[0].set_yticks(positions, labels=names, color=theme.ink, parse_math=False)
     figure.supxlabel("Spearman's rank correlation", fontsize=10, color=theme.ink)
     keys = [
@@ -172,8 +143,8 @@ def correlation_bars(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
         Line2D([], [], color=theme.ink, linewidth=1.3, label="95 % interval"),
         Line2D([], [], color=theme.truth, marker="|", linestyle="", markersize=9, mew=2.2, label="ceiling"),
     ]
-    _legend(figure, keys, theme)
-    return _png(figure)
+    legend_above(figure, keys, theme)
+    return png_bytes(figure)
 
 
 def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
@@ -191,14 +162,14 @@ def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
     curves = _curves(predictions)
     columns = 3
     height = ceil(len(curves) / columns)
-    figure = _figure(0.9 + 1.12 * height, theme)
+    figure = new_figure(0.9 + 1.12 * height, theme)
     panels = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for axes, (distortion, (severity, quality, predicted)) in zip(panels, curves.items(), strict=False):
-        _styled(axes, theme)
+        styled(axes, theme)
         axes.fill_between(severity, quality, predicted, color=theme.truth, alpha=0.22, linewidth=0)
         axes.plot(severity, quality, "-", color=theme.truth, label="quality (label workers)")
         axes.plot(severity, predicted, "--", color=theme.metrifier, label="predicted")
-        axes.set_title(_shortened(distortion), fontsize=9, color=theme.ink, pad=3, parse_math=False)
+        axes.set_title(shortened(distortion), fontsize=9, color=theme.ink, pad=3, parse_math=False)
     axes.set(ylim=(0, 1), yticks=[0, 0.5, 1], xticks=sorted({int(s) for c in curves.values() for s in c[0]}))
     axes.yaxis.set_major_formatter("{x:g}")
     for axes in panels[max(0, len(curves) - columns) :]:
@@ -207,8 +178,8 @@ def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
         axes.set_axis_off()
     figure.supxlabel("severity (0 is pristine)", fontsize=10, color=theme.ink)
     figure.supylabel("mean over versions", fontsize=10, color=theme.ink)
-    _legend(figure, panels[0].get_lines(), theme)
-    return _png(figure)
+    legend_above(figure, panels[0].get_lines(), theme)
+    return png_bytes(figure)
 
 
 def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGHT) -> bytes:
@@ -225,13 +196,13 @@ def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGH
         np.array([row[key] for row in training], dtype=np.float64)
         for key in ("epoch", "loss", "validation_loss", "validation_spearman")
     )
-    figure = _figure(4.2, theme)
+    figure = new_figure(4.2, theme)
     above, below = figure.subplots(2, 1, sharex=True)
     for axes, label in ((above, "loss"), (below, "Spearman")):
-        _styled(axes, theme).set_ylabel(label, color=theme.ink)
+        styled(axes, theme).set_ylabel(label, color=theme.ink)
     above.plot(epoch, loss, color=theme.metrifier, marker=".", label="training")
     above.plot(epoch, validation_loss, color=theme.truth, marker=".", linestyle="--", label="validation")
-    _legend(figure, above.get_lines(), theme)
+    legend_above(figure, above.get_lines(), theme)
     below.plot(epoch, spearman, color=theme.truth, marker=".", linestyle="--")
     if not np.isnan(spearman).all():
         best = int(np.nanargmax(spearman))
@@ -241,7 +212,7 @@ def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGH
         )
     below.xaxis.get_major_locator().set_params(integer=True)
     below.set_xlabel("epoch", color=theme.ink)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme = LIGHT) -> bytes:
@@ -260,7 +231,7 @@ def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme =
         ImageError: an example is no readable image.
     """
     height = ceil(len(examples) / columns)
-    figure = _figure(1.72 * height, theme, width=1.15 * columns)
+    figure = new_figure(1.72 * height, theme, width=1.15 * columns)
     panels = figure.subplots(height, columns, squeeze=False).flatten()
     for axes in panels:
         axes.set_frame_on(False)
@@ -269,42 +240,9 @@ def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme =
         # "auto" shows the pixels of what is enlarged threefold or more, and smooths the rest.
         axes.imshow(decode_image(example.png), interpolation="auto")
         condition = f"{example.distortion} {example.severity}" if example.severity else example.distortion
-        axes.set_title(_shortened(condition), fontsize=8, color=theme.muted, pad=3, parse_math=False)
+        axes.set_title(shortened(condition), fontsize=8, color=theme.muted, pad=3, parse_math=False)
         axes.set_xlabel(f"predicted {example.predicted:.2f}\ntrue {example.quality:.2f}", fontsize=9, color=theme.ink)
-    return _png(figure)
-
-
-def _figure(height: float, theme: Theme, width: float = WIDTH) -> Figure:
-    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor=theme.paper)
-
-
-def _styled(axes: Axes, theme: Theme) -> Axes:
-    axes.set_facecolor(theme.paper)
-    axes.spines[:].set_visible(False)
-    axes.grid(color=theme.line, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.muted, labelsize=9, length=0)
-    return axes
-
-
-def _legend(figure: Figure, handles: Sequence[Artist], theme: Theme) -> None:
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=len(handles),
-        fontsize=9,
-        frameon=False,
-        handlelength=1.6,
-        columnspacing=1.2,
-        labelcolor=theme.ink,
-    )
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    # Matplotlib would sign the file with its version, which is no part of the picture.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png_bytes(figure)
 
 
 def _number(value: float | None, otherwise: float = np.nan) -> float:
@@ -313,10 +251,6 @@ def _number(value: float | None, otherwise: float = np.nan) -> float:
 
 def _column(rows: Sequence[Mapping[str, Any]], level: str, key: str) -> NDArray[np.float64]:
     return np.array([_number(row[level].get(key)) for row in rows], dtype=np.float64)
-
-
-def _shortened(name: str, length: int = 22) -> str:
-    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def _mean_by_tenth(

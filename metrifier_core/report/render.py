@@ -13,13 +13,13 @@ from markupsafe import Markup
 from PIL import Image
 from ruamel.yaml import YAML
 
+from metrifier_core.report.decision_figures import error_against_discard, reliability_diagram
+from metrifier_core.report.drawing import DARK, LIGHT, Theme
 from metrifier_core.report.figures import (
-    DARK,
+    AREAS,
     DASH,
     LEVELS,
-    LIGHT,
     Example,
-    Theme,
     best_first,
     correlation_bars,
     mean_first,
@@ -27,8 +27,17 @@ from metrifier_core.report.figures import (
     quality_by_severity,
     training_curves,
 )
+from metrifier_core.statistics import BASELINES
+
+__all__ = ["ReportData", "render_report", "verdict"]
 
 SMALL_IMAGE = 100  # pixels: an image with shorter sides is enlarged pixel by pixel
+KNOWLEDGE = {
+    "metrifier": "sees the image alone",
+    "ceiling": "asks the label workers, knows the right class",
+    **BASELINES,
+}
+_FIFTH = 0.2
 
 
 @dataclass(frozen=True)
@@ -37,11 +46,9 @@ class ReportData:
 
     Attributes:
         name: of the run.
-        metrics: `rows`, `sources`, `workers` (name or `mean` -> level -> `rho`, `low`, `high`, `ceiling`,
-            `share`), `baselines` (name -> level -> `rho`, `low`, `high`) and `unseen_distortions` (`rows`,
-            `sources` and `workers` again, or None). Levels are `global`, `within_image` and
-            `within_condition`; a value that is undefined is None. `agreement` has the names of all `workers`, a
-            matrix `spearman` and a list `ceilings` in their order.
+        metrics: what `evaluate_predictors` returns, on distortions of the training; `unseen_distortions`, the same
+            on others, or None; and `agreement`, which has the names of all `workers`, a matrix `spearman` and a list
+            `ceilings` in their order. A value that is undefined is None.
         predictions: a row a test version: `image_id` (string), `label` (int64), `distortion` (string),
             `severity` (int32, 0 is pristine), and in [0, 1] as float64 `predicted`, `quality` (the label
             workers' mean TCP) and `held_out` (the held-out workers' mean TCP).
@@ -96,6 +103,8 @@ def render_report(data: ReportData) -> str:
         verdict=verdict(data.metrics),
         pictures=_pictures(data),
         levels=LEVELS,
+        areas=AREAS,
+        knowledge=KNOWLEDGE,
         light=LIGHT,
         dark=DARK,
         small_image=SMALL_IMAGE,
@@ -126,9 +135,12 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     sentences = [f"{opening}."]
     if result["low"] is not None and result["low"] <= 0:
         sentences.append("That is not shown to be better than chance.")
-    for name, levels in list(best_first(metrics["baselines"]).items())[:1]:
+    sentences += _discard_sentence(metrics)
+    target = next(iter(mean_first(metrics["workers"])))
+    for name, levels in list(best_first(metrics["baselines"], target).items())[:1]:
         if levels["global"]["rho"] is not None:
-            sentences.append(f"The best baseline, {name}, reaches {_decimal(levels['global']['rho'])}.")
+            known = f" ({KNOWLEDGE[name]})" if name in KNOWLEDGE else ""
+            sentences.append(f"The best baseline, {name}{known}, reaches {_decimal(levels['global']['rho'])}.")
     if metrics["unseen_distortions"]:
         unseen = _headline(metrics["unseen_distortions"]["workers"])["rho"]
         if unseen is not None:
@@ -136,11 +148,25 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
+def _discard_sentence(metrics: Mapping[str, Any]) -> list[str]:
+    """Say what a user who discards the worst-scored images gains."""
+    result = next(iter(mean_first(metrics["workers"]).values()))
+    error = dict(zip(metrics["discarded"], result["discard"]["metrifier"]["error"], strict=True))
+    before, after = error[0.0], error[_FIFTH]
+    if before is None or after is None:
+        return []
+    kept = "Without the fifth of the versions that it scores lowest, the held-out workers' error rate is"
+    return [f"{kept} {_percent(after)} instead of {_percent(before)}."]
+
+
 def _pictures(data: ReportData) -> dict[str, tuple[bytes, bytes]]:
     """Return each figure's name -> its PNG for a light and for a dark page."""
+    target = next(iter(mean_first(data.metrics["workers"])))
     draw: dict[str, Callable[[Theme], bytes]] = {
         "predicted_against_true": lambda theme: predicted_against_true(data.predictions, theme),
         "correlation_bars": lambda theme: correlation_bars(data.metrics, theme),
+        "error_against_discard": lambda theme: error_against_discard(data.metrics, target, theme),
+        "reliability_diagram": lambda theme: reliability_diagram(data.metrics["calibration"], theme),
         "quality_by_severity": lambda theme: quality_by_severity(data.predictions, theme),
     }
     if data.training:
@@ -164,9 +190,9 @@ def _percent(value: float | None) -> str:
     return DASH if value is None else f"{_decimal(100 * value, 0)} %"
 
 
-def _interval(result: Mapping[str, float | None]) -> str:
+def _interval(result: Mapping[str, float | None], digits: int = 2) -> str:
     low, high = result["low"], result["high"]
-    return DASH if low is None or high is None else f"{_decimal(low)} to {_decimal(high)}"
+    return DASH if low is None or high is None else f"{_decimal(low, digits)} to {_decimal(high, digits)}"
 
 
 def _plain(value: object) -> str:

@@ -2,17 +2,39 @@
 
 from metrifier_core.statistics.accuracy import Accuracy, top_accuracy
 from metrifier_core.statistics.agreement import Agreement, worker_agreement
-from metrifier_core.statistics.baselines import laplacian_variance, severity_oracle
-from metrifier_core.statistics.spearman import LEVELS, Estimate, rank_correlations
+from metrifier_core.statistics.baselines import jpeg_size, laplacian_variance, severity_oracle
+from metrifier_core.statistics.bootstrap import Estimate
+from metrifier_core.statistics.brisque import brisque_features
+from metrifier_core.statistics.brisque_trees import BrisqueTrees
+from metrifier_core.statistics.calibration import Calibration, calibration
+from metrifier_core.statistics.evaluation import BASELINES, CEILING, METRIFIER, evaluate_predictors
+from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
+from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
+from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
 __all__ = [
+    "BASELINES",
+    "CEILING",
+    "DISCARDED",
     "LEVELS",
+    "MEAN",
+    "METRIFIER",
     "Accuracy",
     "Agreement",
+    "BrisqueTrees",
+    "Calibration",
     "Estimate",
+    "FailureDetection",
+    "brisque_features",
+    "calibration",
+    "evaluate_predictors",
+    "failure_detection",
+    "jpeg_size",
     "laplacian_variance",
+    "peak_signal_to_noise",
     "rank_correlations",
     "severity_oracle",
+    "structural_similarity",
     "top_accuracy",
     "worker_agreement",
 ]

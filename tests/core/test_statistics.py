@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -6,9 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.stats import spearmanr
 
-from metrifier_core.statistics import LEVELS, Estimate, laplacian_variance, rank_correlations, severity_oracle
+from metrifier_core.statistics import (
+    LEVELS,
+    Estimate,
+    jpeg_size,
+    laplacian_variance,
+    rank_correlations,
+    severity_oracle,
+)
 
 UNDEFINED = Estimate(None, None, None)
 seeds = st.integers(0, 2**32 - 1)
@@ -36,7 +45,11 @@ def make_table(seed: int, *, images: int = 7, conditions: int = 5, values: int =
 
 
 def correlate(table: Table, seed: int = 0, replicates: int = 20) -> dict[str, dict[str, Estimate]]:
-    return rank_correlations(*table, replicates=replicates, rng=np.random.default_rng(seed))
+    targets = {"target": table.target}
+    rng = np.random.default_rng(seed)
+    return rank_correlations(table.scores, targets, table.image_id, table.condition, replicates=replicates, rng=rng)[
+        "target"
+    ]
 
 
 def naive_rho(score: NDArray[np.float64], target: NDArray[np.float64], versions: int) -> float:
@@ -64,7 +77,7 @@ def test_global_is_scipys_spearman() -> None:
     target, score = rng.random(200), rng.random(200).round(1)
     table = Table({"score": score}, target, np.arange(200).astype(str), np.full(200, "same"))
     estimates = correlate(table)["score"]
-    assert estimates["global"].rho == pytest.approx(spearmanr(score, target).statistic, abs=1e-12)
+    assert estimates["global"].value == pytest.approx(spearmanr(score, target).statistic, abs=1e-12)
     assert estimates["within_condition"] == estimates["global"], "one condition is the whole table"
     assert estimates["within_image"] == UNDEFINED, "no image has three versions"
 
@@ -85,7 +98,7 @@ def test_the_weighted_bootstrap_is_the_naive_one(seed: int) -> None:
             if np.isnan(rho):
                 assert estimate == UNDEFINED
                 continue
-            assert estimate.rho == pytest.approx(rho, abs=1e-12)
+            assert estimate.value == pytest.approx(rho, abs=1e-12)
             interval = np.quantile(defined, [0.025, 0.975]) if defined else (None, None)
             assert (estimate.low, estimate.high) == pytest.approx(tuple(interval), abs=1e-12)
 
@@ -107,10 +120,10 @@ def test_a_negated_score_has_the_opposite_sign(seed: int) -> None:
     for name in table.scores:
         for level in LEVELS:
             estimate, opposite = estimates[name][level], negated[name][level]
-            if estimate.rho is None:
+            if estimate.value is None:
                 assert opposite == UNDEFINED
                 continue
-            assert opposite.rho == -estimate.rho
+            assert opposite.value == -estimate.value
             if estimate.low is not None and estimate.high is not None:
                 assert (opposite.low, opposite.high) == pytest.approx((-estimate.high, -estimate.low))
 
@@ -122,7 +135,7 @@ def test_the_target_ranks_itself_perfectly(seed: int) -> None:
     estimates = correlate(table._replace(scores={"target": table.target}))["target"]
     assert estimates["global"] == Estimate(1.0, 1.0, 1.0)
     for level in ("within_image", "within_condition"):
-        assert estimates[level].rho in {1.0, None}
+        assert estimates[level].value in {1.0, None}
 
 
 @given(seeds)
@@ -146,18 +159,33 @@ def test_a_score_is_judged_alike_alone_and_among_others() -> None:
     assert correlate(table._replace(scores={})) == {}
 
 
+def test_a_target_is_judged_alike_alone_and_among_others() -> None:
+    table = make_table(2)
+    targets = {"first": table.target, "flat": np.ones(len(table.target)), "second": table.scores["related"]}
+
+    def judge(chosen: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, dict[str, Estimate]]]:
+        rng = np.random.default_rng(3)
+        return rank_correlations(table.scores, chosen, table.image_id, table.condition, replicates=20, rng=rng)
+
+    together = judge(targets)
+    assert list(together) == ["first", "flat", "second"]
+    for name, target in targets.items():
+        assert judge({name: target}) == {name: together[name]}
+    assert together["flat"]["related"]["global"] == UNDEFINED
+
+
 def test_integer_names_and_infinite_scores_are_taken() -> None:
     image_id, condition = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
     target = np.tile([0.9, 0.5, 0.1], 4)
     psnr = np.tile([np.inf, 30.0, 12.0], 4)
     estimates = rank_correlations(
         {"psnr": psnr},
-        target,
+        {"target": target},
         image_id,
         condition,
         replicates=5,
         rng=np.random.default_rng(0),
-    )["psnr"]
+    )["target"]["psnr"]
     assert estimates["global"] == estimates["within_image"] == Estimate(1.0, 1.0, 1.0)
     assert estimates["within_condition"] == UNDEFINED, "the target is constant at every condition"
 
@@ -168,7 +196,7 @@ def test_images_and_conditions_that_say_nothing_are_left_out() -> None:
     score = np.array([1, 2, 3, 3, 2, 1, 1, 2, 1, 2, 3], dtype=np.float64)
     condition = np.arange(11).astype(str)
     estimates = correlate(Table({"score": score, "constant": np.zeros(11)}, target, image_id, condition))
-    assert estimates["score"]["within_image"].rho == pytest.approx(0.0), "mean of +1 and -1"
+    assert estimates["score"]["within_image"].value == pytest.approx(0.0), "mean of +1 and -1"
     assert estimates["constant"]["within_image"] == Estimate(0.0, 0.0, 0.0)
     assert estimates["score"]["within_condition"] == UNDEFINED
 
@@ -224,10 +252,10 @@ def test_intervals_cover_the_truth_only_if_images_are_drawn_whole() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"target": np.array([0.1, np.nan, 0.2, 0.3])}, "target holds NaN"),
+        ({"targets": {"worker": np.array([0.1, np.nan, 0.2, 0.3])}}, "target 'worker' holds NaN"),
         ({"scores": {"sharp": np.array([0.1, np.nan, 0.2, 0.3])}}, "score 'sharp' holds NaN"),
         ({"scores": {"sharp": np.zeros(3)}}, r"score 'sharp' needs .* \(4,\), not \(3,\)"),
-        ({"target": np.zeros((4, 1))}, "target needs one value a version"),
+        ({"targets": {"worker": np.zeros((4, 1))}}, "target 'worker' needs one value a version"),
         ({"image_id": np.zeros(5)}, "image_id needs one value a version"),
         ({"condition": np.zeros(5)}, "condition needs one value a version"),
         ({"replicates": 0}, "at least 1 replicate, not 0"),
@@ -235,8 +263,8 @@ def test_intervals_cover_the_truth_only_if_images_are_drawn_whole() -> None:
 )
 def test_bad_input_is_refused_with_a_reason(change: dict[str, Any], message: str) -> None:
     good: dict[str, Any] = {
-        "scores": {},
-        "target": np.zeros(4),
+        "scores": {"flat": np.zeros(4)},
+        "targets": {"worker": np.zeros(4)},
         "image_id": np.zeros(4),
         "condition": np.zeros(4),
         "replicates": 1,
@@ -264,9 +292,20 @@ def test_the_variance_of_the_laplacian_of_a_single_bright_pixel() -> None:
         np.zeros((9, 9, 3)),
     ],
 )
-def test_the_laplacian_takes_colour_images_only(image: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match="uint8 array"):
-        laplacian_variance(image)
+def test_baselines_take_colour_images_only(image: NDArray[np.uint8]) -> None:
+    for baseline in (laplacian_variance, jpeg_size):
+        with pytest.raises(ValueError, match="uint8 array"):
+            baseline(image)
+
+
+def test_the_jpeg_size_is_that_of_pillow() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    smooth = np.repeat(np.linspace(0, 255, 40).astype(np.uint8), 90).reshape(40, 30, 3)
+    for pixels in (image, smooth):
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, "jpeg", quality=90, subsampling="4:2:0")
+        assert jpeg_size(pixels) == pytest.approx(buffer.tell() / 1200, rel=0.05)
+    assert jpeg_size(image) > jpeg_size(smooth)
 
 
 def test_the_severity_oracle_falls_back_from_condition_to_severity_to_all() -> None:
@@ -287,10 +326,10 @@ def test_the_severity_oracle_knows_the_condition_and_nothing_of_the_image() -> N
     test = image_id >= 20
     oracle = severity_oracle(distortion, severity, quality, fit=~test)[test]
     estimates = rank_correlations(
-        {"oracle": oracle}, quality[test], image_id[test], condition[test], replicates=50, rng=rng
-    )["oracle"]
+        {"oracle": oracle}, {"quality": quality[test]}, image_id[test], condition[test], replicates=50, rng=rng
+    )["quality"]["oracle"]
     assert estimates["within_condition"] == Estimate(0.0, 0.0, 0.0)
-    assert estimates["within_image"].rho == pytest.approx(1.0, abs=0.05)
+    assert estimates["within_image"].value == pytest.approx(1.0, abs=0.05)
     assert estimates["global"].low is not None
     assert estimates["global"].low > 0.5
 

@@ -222,7 +222,14 @@ class Products:
         from metrifier_core.tracking import register_model
 
         estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": None, "share": None}
-        metrics = {"workers": {"mean": {"global": estimate}}, "rows": 60, "sources": 12}
+        area = {"value": 0.875, "low": 0.8, "high": 0.9, "ceiling": 0.95}
+        found = {"global": estimate, "auroc": area, "augrc": area, "discard": {"metrifier": {"error": [0.5]}}}
+        metrics = {
+            "workers": {"mean": found},
+            "calibration": {"error": {"value": 0.03125, "low": 0.02, "high": 0.04}, "bins": []},
+            "rows": 60,
+            "sources": 12,
+        }
         dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
         return register_model(run, model_name, config, metrics, dataset, self.model, self.report, self.predictions)
 
@@ -273,6 +280,8 @@ def test_a_version_carries_its_headline_and_how_to_call_it(client: Any, register
         "mean_global_rho": "0.400000",
         "mean_global_low": "0.100000",
         "mean_global_high": "0.900000",
+        "mean_auroc": "0.875000",
+        "calibration_error": "0.031250",
     }
     info = mlflow.models.get_model_info("models:/metrifier/2")
     (images,), (quality,) = info.signature.inputs.inputs, info.signature.outputs.inputs
@@ -291,6 +300,8 @@ def test_the_pipelines_run_carries_what_runs_are_compared_by(client: Any, regist
         "mean_global_rho": 0.5,
         "mean_global_low": 0.1,
         "mean_global_high": 0.9,
+        "mean_auroc": 0.875,
+        "calibration_error": 0.03125,
         "rows": 60,
         "sources": 12,
     }

@@ -17,6 +17,15 @@ from tests.end_to_end.runs import CHECKOUT, command, environment, lasting_files,
 
 pytestmark = pytest.mark.end_to_end
 
+BASELINES = (
+    "laplacian_variance",
+    "jpeg_size",
+    "brisque_trees",
+    "psnr",
+    "ssim",
+    "severity_oracle",
+    "label_confidence",
+)
 LEVELS = ("global", "within_image", "within_condition")
 
 
@@ -31,7 +40,7 @@ def undisturbed(tmp_path_factory):
 
 def test_it_says_where_the_results_are(undisturbed):
     _, printed = undisturbed
-    for expected in ("Spearman on", "quick_inception", "report.html", "mlflow ui", "metrifier score"):
+    for expected in ("Spearman on", "quick_inception", "brisque trees", "report.html", "mlflow ui", "metrifier score"):
         assert expected in printed
 
 
@@ -41,13 +50,20 @@ def test_metrics_have_interval_ceiling_and_share_for_each_worker_and_the_mean(un
     assert set(metrics["workers"]) == {"quick_inception", "mean"}
     for judged in (metrics, metrics["unseen_distortions"]):
         assert judged["rows"] > judged["sources"] > 0
-        for levels in judged["workers"].values():
+        for found in judged["workers"].values():
             for level in LEVELS:
-                assert set(levels[level]) == {"rho", "low", "high", "ceiling", "share"}
+                assert set(found[level]) == {"rho", "low", "high", "ceiling", "share"}
+            for area in ("auroc", "augrc"):
+                assert set(found[area]) == {"value", "low", "high", "ceiling"}
+                assert found[area]["low"] <= found[area]["value"] <= found[area]["high"]
+            assert set(found["discard"]) == {"metrifier", "ceiling", *BASELINES}
+        assert set(judged["baselines"]) == set(BASELINES)
+        for found in (judged["ceiling"], *judged["baselines"].values()):
+            assert set(found) == set(judged["workers"])
+        assert sum(own["count"] for own in judged["calibration"]["bins"]) == judged["rows"]
     estimate = metrics["workers"]["mean"]["global"]
     assert estimate["low"] <= estimate["rho"] <= estimate["high"]
     assert estimate["share"] == pytest.approx(estimate["rho"] / estimate["ceiling"])
-    assert {"laplacian_variance", "severity_oracle"} == set(metrics["baselines"])
 
 
 def test_metrics_are_those_of_the_predictions_joined_with_the_losses(undisturbed):

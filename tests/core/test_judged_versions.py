@@ -57,7 +57,8 @@ def write_tables(folder: Path, order: list[int], *, missing: str = "") -> None:
             writer.write({**row, "image": {"bytes": data, "path": ""}})
     with open_writer(folder / "quality.parquet", QUALITY, "quality") as writer:
         for row in rows:
-            writer.write({**row, "quality": 1 - row["severity"] / 6})
+            quality = 1 - row["severity"] / 6
+            writer.write({**row, "quality": quality, "worker_tcp": [quality]})
     with open_writer(folder / "losses-00000-of-00001.parquet", LOSSES, "losses") as writer:
         for name, role in WORKERS.items():
             for row in rows:

@@ -12,6 +12,7 @@ __all__ = ["central_view", "random_view", "views"]
 
 _MOST_CROPS_A_SIDE = 3
 _GLOBAL_VIEW_SHARE = 0.25
+_SEEN_SHARE = 0.875  # of a side: classifiers' own crops leave out as much at the edges, so one crop is enough for it
 
 
 def _pad(image: RgbImage, size: int) -> RgbImage:
@@ -41,8 +42,13 @@ def _crop(image: RgbImage, size: int, down: float, right: float) -> RgbImage:
     return image[top : top + size, left : left + size]
 
 
+def _is_larger(side: int, size: int) -> bool:
+    """Whether one crop shows less of a side than a classifier would see."""
+    return side * _SEEN_SHARE > size
+
+
 def _places(side: int, size: int) -> NDArray[np.float64]:
-    count = min(_MOST_CROPS_A_SIDE, math.ceil(side / size))
+    count = min(_MOST_CROPS_A_SIDE, math.ceil(side / size)) if _is_larger(side, size) else 1
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
@@ -59,7 +65,7 @@ def views(image: RgbImage, size: int) -> NDArray[np.uint8]:
     padded = _pad(image, size)
     height, width = padded.shape[:2]
     made = [_crop(padded, size, down, right) for down in _places(height, size) for right in _places(width, size)]
-    if min(height, width) > size:
+    if _is_larger(min(height, width), size):
         made.append(_global_view(padded, size))
     return np.stack(made)
 
@@ -82,7 +88,7 @@ def random_view(image: RgbImage, size: int, draws: NDArray[np.float64], *, flip:
         (size, size, 3) uint8 RGB.
     """
     padded = _pad(image, size)
-    if draws[0] < _GLOBAL_VIEW_SHARE and min(padded.shape[:2]) > size:
+    if draws[0] < _GLOBAL_VIEW_SHARE and _is_larger(min(padded.shape[:2]), size):
         view = _global_view(padded, size)
     else:
         view = _crop(padded, size, draws[1], draws[2])

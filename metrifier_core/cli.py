@@ -60,8 +60,15 @@ def _walk(paths: list[Path]) -> list[Path]:
 def score(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files, and folders of them.")],
     model: Annotated[
-        str, typer.Option(help="The model folder of a run, or an MLflow URI such as models:/metrifier@champion.")
+        str,
+        typer.Option(
+            help="The model folder of a run, a file of it, or an MLflow URI such as models:/metrifier@champion."
+        ),
     ],
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="tflite, onnx, keras or tflite_int8; the fastest float32 one installed where left out."),
+    ] = None,
     output: Annotated[str, typer.Option(help="CSV file with the columns path, quality, error; - prints it.")] = "-",
 ) -> None:
     """Score images, best 1, worst 0.
@@ -77,7 +84,7 @@ def score(
     from metrifier_core.progress import progress
 
     try:
-        loaded = Metrifier.load(model)
+        loaded = Metrifier.load(model, runtime)
     except (ValueError, ImportError) as error:
         typer.echo(f"--model {model}: {error}", err=True)
         raise typer.Exit(2) from None

@@ -144,7 +144,7 @@ def train_metrifier(
         seed: The config's seed.
         versions: What `distort` wrote, a folder a shard.
         quality: What `merge_dataset` wrote.
-        output: Folder for `metrifier.keras`, `metrifier.onnx`, `metrifier.json` and `training.json`.
+        output: Folder for the network's files, `metrifier.json` and `training.json`.
 
     Returns:
         epochs, best_epoch, validation_spearman and parameters.
@@ -161,10 +161,10 @@ def train_metrifier(
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
     curves, best = _fit(network, dataset, settings, seed)
 
-    from metrifier_core.export import export_network
+    from metrifier_core.export import export_network, representative_views
 
     output.mkdir(parents=True, exist_ok=True)
-    files = export_network(network, output)
+    files = export_network(network, output, representative_views(dataset, settings.crop))
     card = MetrifierCard(
         architecture=settings.architecture,
         crop=settings.crop,
@@ -174,6 +174,7 @@ def train_metrifier(
         best_epoch=best.epoch,
         validation_spearman=best.spearman,
         sha256={file.name: file_sha256(file) for file in files},
+        exports={file.name: check for file, check in files.items()},
     )
     (output / "training.json").write_text(json.dumps(curves, indent=2) + "\n")
     (output / MODEL_CARD).write_text(card.model_dump_json(indent=2) + "\n")

@@ -97,7 +97,6 @@ def render_model_card(
     )
     environment.globals |= {"decimal": _decimal, "percent": _percent, "interval": _interval}
     counted = f" ({metrics['rows']:,} of {metrics['sources']:,} source images)" if metrics.get("sources") else ""
-    held_out = config.get("distortions", {}).get("held_out", [])
     return environment.get_template("model_card.md.jinja").render(
         name=name,
         card=card,
@@ -106,6 +105,6 @@ def render_model_card(
         workers=list(_workers(config.get("workers", {}))),
         results=list(_results(metrics)),
         counted=counted,
-        unseen=", ".join([*held_out, "anything that is not named above"]),
+        unseen=", ".join(config.get("distortions", {}).get("held_out", [])),
         data_licence=config.get("source", {}).get("licence") or _NOT_STATED,
     )

@@ -69,6 +69,7 @@ def render(**changes: Any) -> str:
         "- distortions: jpeg, contrast",
         "- held out for the test: fog",
         "- severities: 1, 2.5",
+        "- It knows images and damage such as it was trained on; fog it never saw in training.",
         "- seed: 12",
         r"| `a` | label | ResNet | a zoo \| the large one | MIT |",
         "| `small` | label | miniature vgg | trained in this run | as the images' |",
@@ -91,6 +92,7 @@ def test_what_is_undefined_has_no_row_and_what_is_not_known_is_not_said() -> Non
     bare = render(config={"source": {"kind": "digits"}}, dataset={}, metrics={})
     assert "The images' licence: not stated." in bare
     assert "It was not judged." in bare
+    assert "such as it was trained on.\n" in bare
     assert "seed" not in bare
     assert "None" not in bare
     assert "- versions" not in bare

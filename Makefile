@@ -6,12 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 BENCHMARK_VENV := build/benchmark-venv
+LATENCY_VENV := build/latency-venv
+LATENCY ?=
 TORCH_VENV := build/torch-venv
 TORCH_VERSION := 2.13.0
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit test-alexnet compile ui bench-distortions lock clean
+.PHONY: help install run realdata test lint types unit test-alexnet compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,16 @@ $(BENCHMARK_VENV)/.installed: benchmarks/requirements.txt setup.cfg | $(BIN)/uv
 
 bench-distortions: $(BENCHMARK_VENV)/.installed ## Time the distortions beside imagecorruptions and albumentations
 	$(BENCHMARK_VENV)/bin/python benchmarks/distortions.py
+
+# BRISQUE is for this comparison alone.
+$(LATENCY_VENV)/.installed: benchmarks/latency.txt setup.cfg | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LATENCY_VENV)
+	$(BIN)/uv pip sync --quiet --python $(LATENCY_VENV)/bin/python --require-hashes benchmarks/latency.txt
+	$(BIN)/uv pip install --quiet --python $(LATENCY_VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench-latency: $(LATENCY_VENV)/.installed ## Time the networks in every runtime beside ResNet50 and BRISQUE
+	$(LATENCY_VENV)/bin/python benchmarks/latency.py $(LATENCY)
 
 lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

@@ -1,12 +1,14 @@
-"""How much of the bare network's speed is left to `Metrifier.evaluate_many`.
+"""How much of the bare network's speed is left to `Metrifier.evaluate_many` and to `metrifier score`.
 
     python benchmarks/scoring.py --model runs/digits/model --output build/scoring.json
+    python benchmarks/scoring.py --model runs/digits/model --runtime onnx
 
 All rows are measured in one process on the same JPEG files, so that their ratios hold on a noisy machine.
 """
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -17,6 +19,7 @@ import cv2
 import numpy as np
 
 from metrifier_core import Metrifier
+from metrifier_core.cli import write_scores
 from metrifier_core.images import read_image
 from metrifier_core.parallel import parallel_map
 from metrifier_core.views import views
@@ -37,6 +40,12 @@ def _write_photos(folder: Path, count: int, rng: np.random.Generator) -> list[Pa
     return paths
 
 
+def _write_table(metrifier: Metrifier, paths: list[Path], table: Path) -> None:
+    """Does what `metrifier score` does once its model is loaded."""
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        write_scores(metrifier, paths, stream)
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -49,9 +58,10 @@ def main() -> None:
     parser.add_argument("--model", default="runs/digits/model")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("build/scoring.json"))
+    parser.add_argument("--runtime", help="the default one where left out")
     arguments = parser.parse_args()
 
-    metrifier = Metrifier.load(arguments.model)
+    metrifier = Metrifier.load(arguments.model, arguments.runtime)
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_photos(Path(folder), arguments.images, np.random.default_rng(0))
         pixels = [read_image(path) for path in paths]
@@ -60,17 +70,27 @@ def main() -> None:
             "decode": lambda: list(parallel_map(read_image, paths)),
             "bare network": lambda: list(parallel_map(metrifier.score_views, shown)),
             "evaluate_many": lambda: list(metrifier.evaluate_many(paths)),
+            "metrifier score": lambda: _write_table(metrifier, paths, Path(folder) / "scores.csv"),
         }
         for work in works.values():
             work()
         # In turns, so that a slow moment of the machine strikes every row.
         taken = [{name: _seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
     rows = {name: statistics.median(times[name] for times in taken) for name in works}
-    share = statistics.median((times["decode"] + times["bare network"]) / times["evaluate_many"] for times in taken)
+    shares = {
+        name: statistics.median((times["decode"] + times["bare network"]) / times[name] for times in taken)
+        for name in ("evaluate_many", "metrifier score")
+    }
     for name, seconds in rows.items():
         print(f"{name:15} {arguments.images / seconds:8.0f} images/s")
-    print(f"evaluate_many reaches {share:.2f} of decode and bare network one after the other")
-    result = {"images_per_second": {name: arguments.images / seconds for name, seconds in rows.items()}, "share": share}
+    for name, share in shares.items():
+        print(f"{name} reaches {share:.2f} of decode and bare network one after the other, on {metrifier.runtime}")
+    result = {
+        "runtime": metrifier.runtime,
+        "cores": os.cpu_count(),
+        "images_per_second": {name: arguments.images / seconds for name, seconds in rows.items()},
+        "shares": shares,
+    }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
 
 from components.image import DEFAULT_IMAGE
 
@@ -20,6 +20,7 @@ def register_metrifier(
     report: Input[HTML],
     evaluated: Input[Artifact],
     registered: Output[Artifact],
+    model_card: Output[Markdown],
 ) -> None:
     """Registers the metrifier as a new version of the model in MLflow.
 
@@ -34,6 +35,7 @@ def register_metrifier(
         report: Its report.
         evaluated: The predictions behind it.
         registered: Name, version and whether it is the champion, as JSON.
+        model_card: What is to be known about the model.
     """
     import json
     from pathlib import Path
@@ -50,6 +52,7 @@ def register_metrifier(
         Path(metrics.path),
         Path(report.path),
         Path(evaluated.path),
+        Path(model_card.path),
     )
     registered.metadata.update(summary)
     Path(registered.path).write_text(json.dumps(summary, indent=2) + "\n")

@@ -1,6 +1,5 @@
 """The metrifier as users hold it: one image in, its machine-perceived quality out."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,38 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.images import ImageError, RgbImage, check_image, read_image
+from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.parallel import parallel_map
-from metrifier_core.settings import Settings
+from metrifier_core.runtimes import RUNTIME_FILES, choose_runtime, load_runtime, runtime_of_file
 from metrifier_core.views import views
 
 __all__ = ["MODEL_CARD", "Metrifier", "MetrifierCard", "Score"]
 
-MODEL_CARD = "metrifier.json"
 _SCHEMES = ("models:/", "runs:/")
-
-
-class MetrifierCard(Settings):
-    """What stands beside a metrifier's weights.
-
-    Attributes:
-        architecture: Name of its network.
-        crop: Pixels a side of its views.
-        package_version: Version that trained it.
-        fingerprint: Identity of what it was made from.
-        parameters: Number of weights.
-        best_epoch: The epoch whose weights were kept, from 1.
-        validation_spearman: Of those weights.
-        sha256: Of each file, by name.
-    """
-
-    architecture: str
-    crop: int
-    package_version: str
-    fingerprint: str
-    parameters: int
-    best_epoch: int
-    validation_spearman: float
-    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -63,47 +38,50 @@ class Metrifier:
         0.83
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Opens a trained metrifier; `load` also takes MLflow's names.
+    def __init__(self, folder: Path, runtime: str | None = None) -> None:
+        """Opens a trained metrifier; `load` also takes its single files and MLflow's names.
 
         Args:
             folder: The `model` folder of a run.
+            runtime: See `load`.
 
         Raises:
-            ValueError: The folder does not hold a metrifier.
+            ValueError: The folder does not hold a metrifier, or the runtime cannot be had.
         """
-        import onnxruntime
-
         card_file = folder / MODEL_CARD
         if not card_file.is_file():
             raise ValueError(f"{folder} does not hold a metrifier: there is no {MODEL_CARD} (expected RUN/model)")
         self.card = MetrifierCard.model_validate_json(card_file.read_text())
-        weights_file = folder / "metrifier.onnx"
-        weights = weights_file.read_bytes() if weights_file.is_file() else b""
-        if hashlib.sha256(weights).hexdigest() != self.card.sha256.get(weights_file.name):
-            raise ValueError(f"{weights_file} is missing or is not the file that {MODEL_CARD} describes")
-        options = onnxruntime.SessionOptions()
-        # An image a thread beats all threads on one small image.
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
+        self.runtime = runtime or choose_runtime(folder, self.card.sha256)
+        self._network = load_runtime(self.runtime, folder, self.card.sha256)
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str]) -> Self:
-        """Loads a metrifier.
+    def load(cls, model: str | os.PathLike[str], runtime: str | None = None) -> Self:
+        """Loads a metrifier; its files are checked against its card first.
 
         Args:
-            model: The `model` folder of a run, or an MLflow model URI such as `models:/metrifier@champion`.
+            model: The `model` folder of a run, a single file of it whose card lies beside it, or an MLflow model URI
+                such as `models:/metrifier@champion`.
+            runtime: What scores: "tflite", "onnx" and "keras" are one float32 network, "tflite_int8" is smaller, faster
+                and not the same. Where None, the one that a single file is for, else the fastest in float32 that is
+                installed.
 
         Raises:
-            ValueError: There is no such model.
+            ValueError: There is no such model or runtime, a file is not the one that the card describes, or the
+                runtime's package is not installed; the message says which.
         """
         name = os.fspath(model)
         if name.startswith(_SCHEMES):
             from metrifier_core.tracking import download_model
 
-            return cls(download_model(name))
-        return cls(Path(name))
+            return cls(download_model(name), runtime)
+        path = Path(name)
+        if path.name not in RUNTIME_FILES.values() and not path.is_file():
+            return cls(path, runtime)
+        needed = runtime_of_file(path)
+        if runtime not in (None, needed):
+            raise ValueError(f"{path} is for the runtime '{needed}', not for '{runtime}'")
+        return cls(path.parent, needed)
 
     def __call__(self, image: RgbImage | str | os.PathLike[str]) -> float:
         """Scores one image; the same as `evaluate`."""
@@ -133,8 +111,7 @@ class Metrifier:
         Returns:
             The mean of their scores, in [0, 1].
         """
-        (scores,) = self._session.run(None, {self._input: shown})
-        return float(np.clip(np.mean(scores, dtype=np.float64), 0, 1))
+        return float(np.clip(np.mean(self._network.run(shown)), 0, 1))
 
     def evaluate_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Score]:
         """Scores image files on all cores; a bad one gets its error, and the others their scores.

@@ -46,6 +46,7 @@ _STAGE_TAG = "metrifier.stage"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _CHAMPION_METRIC = "mean_global_rho"
 _LONGEST_VALUE = 6000  # of a parameter, in characters
+_LONGEST_DESCRIPTION = 5000  # of a model version, in characters
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
 
@@ -245,6 +246,7 @@ def register_model(
     model: Path,
     report: Path,
     predictions: Path,
+    model_card: Path,
 ) -> dict[str, Any]:
     """Registers a version of the model and completes the pipeline's run.
 
@@ -257,6 +259,7 @@ def register_model(
         model: Folder of the trained metrifier.
         report: The report as HTML.
         predictions: Table of the predictions behind it.
+        model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
 
     Returns:
         model_name, version, champion (whether the new version is the best so far), experiment_id and run_id.
@@ -279,13 +282,15 @@ def register_model(
         logged = mlflow.pyfunc.log_model(
             name="metrifier",
             python_model=_MODEL_CODE,
-            artifacts={"metrifier": str(model)},
+            artifacts={"metrifier": str(model), "model_card": str(model_card)},
             code_paths=[str(Path(__file__).parent)],
             signature=ModelSignature(Schema([images]), Schema([scores])),
             input_example=np.full((1, crop, crop, 3), 128, np.uint8),
             pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
         )
     registered = mlflow.register_model(logged.model_uri, model_name)
+    description = model_card.read_text(encoding="utf-8")[:_LONGEST_DESCRIPTION]
+    client.update_model_version(model_name, registered.version, description)
     for key, value in headline.items():
         client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
     client.set_registered_model_alias(model_name, _CHALLENGER, registered.version)

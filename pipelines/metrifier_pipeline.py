@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, PipelineTask
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, PipelineTask
 
 import components
 from components.image import DEFAULT_IMAGE
@@ -38,6 +38,7 @@ class RunArtifacts(NamedTuple):
     report: HTML
     evaluated: Artifact
     registered: Artifact
+    model_card: Markdown
 
 
 def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) -> Any:
@@ -198,6 +199,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             report=judged.outputs["report"],
             evaluated=judged.outputs["evaluated"],
             registered=registered.outputs["registered"],
+            model_card=registered.outputs["model_card"],
         )
 
     return metrifier_pipeline

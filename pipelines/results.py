@@ -53,6 +53,7 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
         (Path(outputs["metrics"].path), "metrics.json"),
         (Path(outputs["report"].path), "report.html"),
         (Path(outputs["registered"].path), "registered.json"),
+        (Path(outputs["model_card"].path), "model_card.md"),
     ):
         _copy(source, folder / name)
     for table in ("versions", "losses"):

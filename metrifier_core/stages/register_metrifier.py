@@ -2,11 +2,14 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from metrifier_core.config import TrackingSettings
+from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
+from metrifier_core.model_card import render_model_card
 from metrifier_core.stages.running import Summary, stage
 from metrifier_core.tracking import PipelineRun, register_model
 
@@ -22,6 +25,7 @@ def register_metrifier(
     metrics: Path,
     report: Path,
     evaluation: Path,
+    model_card: Path,
 ) -> Summary:
     """Registers a trained metrifier and completes the pipeline's run in MLflow.
 
@@ -33,6 +37,7 @@ def register_metrifier(
         metrics: The metrics as JSON.
         report: The report as HTML.
         evaluation: What `evaluate_spearman` wrote beside them.
+        model_card: File for the model card as Markdown.
 
     Returns:
         model_name, version, champion (whether it is the best so far), experiment_id and run_id.
@@ -46,6 +51,14 @@ def register_metrifier(
     found = json.loads(metrics.read_text())
     config = json.loads((evaluation / "config.json").read_text())
     dataset = json.loads((quality / "dataset.json").read_text())
-    return register_model(
-        run, settings.model_name, config, found, dataset, model, report, evaluation / "predictions.parquet"
-    )
+    card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
+    sizes = {file.name: file.stat().st_size for file in model.iterdir()}
+    text = render_model_card(settings.model_name, card, sizes, config, dataset, found)
+    model_card.parent.mkdir(parents=True, exist_ok=True)
+    model_card.write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        # An artifact of the pipeline has no ending; MLflow shows a file by it.
+        named = Path(folder) / "model_card.md"
+        named.write_text(text, encoding="utf-8")
+        predictions = evaluation / "predictions.parquet"
+        return register_model(run, settings.model_name, config, found, dataset, model, report, predictions, named)

@@ -32,7 +32,7 @@ def train_metrifier(
         seed: The config's seed.
         versions: What `distort` wrote, a folder a shard.
         quality: What `merge_dataset` wrote.
-        output: Folder for `metrifier.keras`, `metrifier.onnx`, `metrifier.json` and `training.json`.
+        output: Folder for the network's files, `metrifier.json` and `training.json`.
 
     Returns:
         epochs, best_epoch, validation_spearman and parameters.
@@ -55,9 +55,9 @@ def train_metrifier(
         calibrate_network(fitted.network, platt)
         say(f"calibrated on {len(calibration.quality)} versions: {platt.slope:.3f} x logit {platt.intercept:+.3f}")
 
-        from metrifier_core.export import export_network
+        from metrifier_core.export import export_network, representative_views
 
-        files = export_network(fitted.network, folder)
+        files = export_network(fitted.network, folder, representative_views(dataset, settings.crop))
         card = MetrifierCard(
             architecture=settings.architecture,
             crop=settings.crop,
@@ -67,6 +67,7 @@ def train_metrifier(
             best_epoch=fitted.best_epoch,
             validation_spearman=fitted.validation_spearman,
             sha256={file.name: file_sha256(file) for file in files},
+            exports={file.name: check for file, check in files.items()},
         )
         (folder / "training.json").write_text(json.dumps(fitted.curves, indent=2) + "\n")
         (folder / MODEL_CARD).write_text(card.model_dump_json(indent=2) + "\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import pyarrow.parquet as pq
 import pytest
-from kfp.dsl import HTML, Artifact, Dataset, Metrics, Model
+from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
 
 import components
 from metrifier_core.config import load_config
@@ -84,7 +84,7 @@ def made(tmp_path_factory):
             report=report,
             evaluated=evaluated,
         )
-        registered = artifact(Artifact, "registered")
+        registered, model_card = artifact(Artifact, "registered"), artifact(Markdown, "model_card")
         components.register_metrifier.python_func(
             **of_run,
             tracking=config["tracking"],
@@ -94,6 +94,7 @@ def made(tmp_path_factory):
             report=report,
             evaluated=evaluated,
             registered=registered,
+            model_card=model_card,
         )
         yield {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}
 
@@ -163,7 +164,8 @@ def test_merge_dataset_keeps_one_row_a_version(made):
 def test_train_metrifier_writes_the_model_its_card_and_its_curves(made):
     folder = Path(made["model"].path)
     files = sorted(path.name for path in folder.iterdir())
-    assert files == ["metrifier.json", "metrifier.keras", "metrifier.onnx", "training.json"]
+    exports = ["metrifier.keras", "metrifier.onnx", "metrifier.tflite", "metrifier_int8.tflite"]
+    assert files == sorted(["metrifier.json", "training.json", *exports])
     assert made["model"].metadata["parameters"] < 150_000
 
 
@@ -177,3 +179,11 @@ def test_evaluate_spearman_fills_metrics_and_report(made):
 def test_register_metrifier_makes_the_first_version_the_champion(made):
     registered = json.loads(Path(made["registered"].path).read_text())
     assert (registered["model_name"], registered["version"], registered["champion"]) == ("metrifier", "1", True)
+
+
+def test_register_metrifier_writes_the_model_card(made):
+    text = Path(made["model_card"].path).read_text(encoding="utf-8")
+    assert text.startswith("# metrifier\n")
+    for name in ("metrifier.tflite", "metrifier_int8.tflite", "metrifier.onnx", "metrifier.keras"):
+        assert f"| `{name}` |" in text
+    assert "not known" not in text, "every export was compared"

@@ -43,7 +43,7 @@ def nano(keras: Any) -> Any:
 @pytest.fixture(scope="module")
 def exported(nano: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    assert [path.name for path in export_network(nano, folder)] == ["metrifier.keras", "metrifier.onnx"]
+    export_network(nano, folder, make_batch(64, 64, 8))
     return folder
 
 
@@ -145,9 +145,7 @@ def test_onnx_scores_as_keras(nano: Any, exported: Path, height: int, width: int
     np.testing.assert_allclose(scores, nano(batch).numpy(), atol=1e-5)
 
 
-def test_the_same_weights_are_the_same_keras_file(nano: Any, exported: Path, tmp_path: Path) -> None:
-    again, _ = export_network(nano, tmp_path)
-    assert again.read_bytes() == (exported / "metrifier.keras").read_bytes()
-    with zipfile.ZipFile(again) as archive:
+def test_a_keras_file_has_no_date(exported: Path) -> None:
+    with zipfile.ZipFile(exported / "metrifier.keras") as archive:
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert set(json.loads(archive.read("metadata.json"))) == {"keras_version"}

@@ -146,6 +146,18 @@ def test_a_wrong_model_is_one_sentence(photo: Path, tmp_path: Path) -> None:
     assert not table.exists()
 
 
+def test_a_runtime_is_taken_by_its_name(model: Path, photo: Path) -> None:
+    chosen, default = (run("score", photo, "--model", model, *more) for more in (("--runtime", "onnx"), ()))
+    assert chosen.exit_code == 0
+    assert chosen.stdout == default.stdout
+    alone = run("score", photo, "--model", model / "metrifier.onnx")
+    assert alone.stdout == default.stdout
+
+    unknown = run("score", photo, "--model", model, "--runtime", "onxx")
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert unknown.stderr == f"--model {model}: unknown runtime 'onxx', did you mean 'onnx'?\n"
+
+
 def test_no_model_at_all_is_said(photo: Path) -> None:
     result = run("score", photo)
     assert result.exit_code == 2

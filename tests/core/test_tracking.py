@@ -217,6 +217,7 @@ class Products:
     model: Path
     report: Path
     predictions: Path
+    model_card: Path
 
     def register(self, run: Any, model_name: str, rho: float | None, config: Mapping[str, Any] = CONFIG) -> Any:
         from metrifier_core.tracking import register_model
@@ -231,7 +232,8 @@ class Products:
             "sources": 12,
         }
         dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
-        return register_model(run, model_name, config, metrics, dataset, self.model, self.report, self.predictions)
+        files = (self.model, self.report, self.predictions, self.model_card)
+        return register_model(run, model_name, config, metrics, dataset, *files)
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +242,9 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> Products:
     report, predictions = folder / "report.html", folder / "predictions.parquet"
     report.write_text("<title>na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve</title>", encoding="utf-8")
     predictions.write_bytes(b"predictions")
-    return Products(write_brightness_metrifier(folder / "model"), report, predictions)
+    model_card = folder / "model_card.md"
+    model_card.write_text("# brightness\n" + 600 * "ten chars.", encoding="utf-8")
+    return Products(write_brightness_metrifier(folder / "model"), report, predictions, model_card)
 
 
 @dataclass(frozen=True)
@@ -289,6 +293,29 @@ def test_a_version_carries_its_headline_and_how_to_call_it(client: Any, register
     assert (quality.type, quality.shape) == (np.dtype(np.float64), (-1,))
     example = mlflow.models.Model.load("models:/metrifier/2").load_input_example()
     assert np.asarray(example).shape == (1, 32, 32, 3)
+
+
+def test_the_model_card_goes_with_the_model_and_describes_its_version(
+    client: Any, registered: Registered, products: Products
+) -> None:
+    import mlflow
+
+    text = products.model_card.read_text(encoding="utf-8")
+    version = client.get_model_version("metrifier", registered.results[0]["version"])
+    assert version.description == text[:5000]
+    folder = Path(mlflow.artifacts.download_artifacts("models:/metrifier/1"))
+    (found,) = folder.rglob("model_card.md")
+    assert found.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_registered_model_holds_the_whole_folder(products: Products) -> None:
+    from metrifier_core.tracking import download_model
+
+    found = download_model("models:/metrifier/1")
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == {
+        path.name: path.read_bytes() for path in products.model.iterdir()
+    }
 
 
 def test_the_pipelines_run_carries_what_runs_are_compared_by(client: Any, registered: Registered) -> None:

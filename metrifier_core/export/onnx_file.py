@@ -1,41 +1,12 @@
-"""A trained network on disk: Keras to go on with, ONNX to score with. The same weights give the same bytes."""
+"""A network as ONNX, for onnxruntime; the same weights give the same bytes."""
 
 import hashlib
-import json
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["export_network", "export_onnx"]
-
-_NO_DATE = (1980, 1, 1, 0, 0, 0)
-
-
-def _renumber(config: Any, numbers: dict[int, int]) -> Any:
-    """Replaces the memory addresses by which a config names shared objects with numbers in order of appearance."""
-    if isinstance(config, list):
-        return [_renumber(value, numbers) for value in config]
-    if isinstance(config, dict):
-        return {
-            key: numbers.setdefault(value, len(numbers)) if key == "shared_object_id" else _renumber(value, numbers)
-            for key, value in config.items()
-        }
-    return config
-
-
-def _undate(path: Path) -> None:
-    """Rewrites a .keras archive without the times and memory addresses in it: its checksum speaks of its content."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in sorted(archive.namelist())}
-    metadata = json.loads(members["metadata.json"])
-    del metadata["date_saved"]
-    members["metadata.json"] = json.dumps(metadata).encode()
-    members["config.json"] = json.dumps(_renumber(json.loads(members["config.json"]), {})).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name, _NO_DATE), data)
+__all__ = ["export_onnx"]
 
 
 def _digest(message: Any, without: Sequence[str], *parts: bytes) -> bytes:
@@ -99,20 +70,3 @@ def export_onnx(network: Any, path: Path) -> None:
         warnings.simplefilter("ignore", FutureWarning)
         network.export(path, format="onnx", verbose=False)
     _name_by_content(path)
-
-
-def export_network(network: Any, folder: Path) -> list[Path]:
-    """Writes a network as `metrifier.keras` and `metrifier.onnx`.
-
-    Args:
-        network: A built Keras model.
-        folder: Where the files go.
-
-    Returns:
-        The files.
-    """
-    keras_file, onnx_file = folder / "metrifier.keras", folder / "metrifier.onnx"
-    network.save(keras_file)
-    _undate(keras_file)
-    export_onnx(network, onnx_file)
-    return [keras_file, onnx_file]

@@ -1,0 +1,7 @@
+"""A trained network on disk: Keras to go on with, ONNX and TFLite to score with."""
+
+from metrifier_core.export.network import export_network
+from metrifier_core.export.onnx_file import export_onnx
+from metrifier_core.export.representative import representative_views
+
+__all__ = ["export_network", "export_onnx", "representative_views"]

@@ -76,8 +76,8 @@ class RunConfig(Settings):
         for name in self.workers.held_out:
             if backbone is not None and self.workers.catalogue[name].family == backbone.family:
                 raise ValueError(
-                    f"metrifier.backbone: is of the family '{backbone.family}', as '{name}' in workers.held_out: "
-                    "a worker that the metrifier begins with cannot judge it"
+                    f"metrifier.backbone: is of the family '{backbone.family}', as '{name}' in workers.held_out, "
+                    "and cannot judge it"
                 )
         return self
 

@@ -111,6 +111,8 @@ def _describe(mistake: ErrorDetails) -> str:
         del place[1:2]
     elif place[:2] == ["workers", "catalogue"]:
         del place[3:4]
+    elif place[:2] == ["metrifier", "backbone"]:
+        del place[2:3]
     match mistake["type"]:
         case "value_error":
             message = str(context["error"])

@@ -11,15 +11,15 @@ SCORE_LOGIT = "score_logit"
 """Name of the layer whose output is the score before its sigmoid."""
 
 
-def build_scorer(name: str, inputs: Any, pooled: Sequence[Any], *, units: int, dropout: float) -> Any:
+def build_scorer(network: str, inputs: Any, pooled: Sequence[Any], *, units: Sequence[int], dropout: float) -> Any:
     """Ends a network.
 
     Args:
-        name: Of the network.
+        network: Its name.
         inputs: Keras tensor (N, H, W, 3) uint8.
         pooled: Keras tensors (N, C).
-        units: Width of the hidden layer.
-        dropout: Share of its outputs that training leaves out.
+        units: Widths of the hidden layers.
+        dropout: Share of their outputs that training leaves out.
 
     Returns:
         A Keras model from images to (N, 1) scores in [0, 1].
@@ -28,8 +28,9 @@ def build_scorer(name: str, inputs: Any, pooled: Sequence[Any], *, units: int, d
     from keras import layers
 
     x = layers.BatchNormalization()(layers.Concatenate()(pooled))
-    x = layers.Dense(units, activation="relu")(x)
-    x = layers.Dropout(dropout, name=EMBEDDING)(x)
+    for index, width in enumerate(units, 1):
+        name = EMBEDDING if index == len(units) else None
+        x = layers.Dropout(dropout, name=name)(layers.Dense(width, activation="relu")(x))
     # In float32 whatever the network computes in: a score has more digits than 16 bits hold.
     logit = layers.Dense(1, name=SCORE_LOGIT, dtype="float32")(x)
-    return keras.Model(inputs, layers.Activation("sigmoid", name="score", dtype="float32")(logit), name=name)
+    return keras.Model(inputs, layers.Activation("sigmoid", name="score", dtype="float32")(logit), name=network)

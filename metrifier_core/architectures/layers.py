@@ -44,4 +44,4 @@ class SortedProbabilities(keras.layers.Layer):
         """Sorts and cuts off."""
         ops = keras.ops
         logarithms = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-        return ops.top_k(logarithms, _KEPT)[0]
+        return ops.top_k(logarithms, min(_KEPT, logits.shape[-1]))[0]

@@ -15,7 +15,7 @@ _SMALL = ApplicationSpec(format="keras_applications", family="MobileNetV1", appl
 _LARGE = ApplicationSpec(format="keras_applications", family="MobileNetV2", application="MobileNetV2")
 
 
-def _build(name: str, trunk: Callable[[Any], TappedTrunk], units: int) -> Any:
+def _build(name: str, trunk: Callable[[Any], TappedTrunk]) -> Any:
     import keras
     from keras import layers
 
@@ -24,7 +24,7 @@ def _build(name: str, trunk: Callable[[Any], TappedTrunk], units: int) -> Any:
     inputs = keras.Input((None, None, 3), dtype="uint8")
     tapped = trunk(layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
     pooled = [PooledStatistics()(tap) for tap in tapped.taps]
-    return build_scorer(name, inputs, [*pooled, SortedProbabilities()(tapped.logits)], units=units, dropout=0.3)
+    return build_scorer(name, inputs, [*pooled, SortedProbabilities()(tapped.logits)], units=[256, 256], dropout=0.5)
 
 
 @register_architecture(_SMALL)
@@ -37,10 +37,10 @@ def multitap_small(classes: int) -> Any:
     Returns:
         A Keras model from (N, H, W, 3) uint8 RGB, at least 32 pixels a side, to (N, 1) scores in [0, 1].
     """
-    return _build("multitap_small", lambda pixels: mobilenet_v1(pixels, _ALPHA, classes), 128)
+    return _build("multitap_small", lambda pixels: mobilenet_v1(pixels, _ALPHA, classes))
 
 
 @register_architecture(_LARGE)
 def multitap_large(classes: int) -> Any:
     """Builds the network on MobileNetV2 of width 1; see `multitap_small`."""
-    return _build("multitap_large", lambda pixels: mobilenet_v2(pixels, classes), 256)
+    return _build("multitap_large", lambda pixels: mobilenet_v2(pixels, classes))

@@ -22,17 +22,22 @@ def nano() -> Any:
 
     from metrifier_core.architectures.layers import PooledStatistics, ZeroSum
 
+    def normalise(features: Any) -> Any:
+        return layers.ReLU()(layers.BatchNormalization()(features))
+
     inputs = keras.Input((None, None, 3), dtype="uint8")
     pixels = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    # Noise and blur live in the high frequencies: some of the first filters may see nothing else.
-    texture = layers.Conv2D(8, 5, strides=2, padding="same", use_bias=False, kernel_constraint=ZeroSum())(pixels)
-    content = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(pixels)
-    x = layers.ReLU()(layers.BatchNormalization()(layers.Concatenate()([texture, content])))
-    pooled = [PooledStatistics()(x)]
-    for filters, depth in _STAGES:
+    # Noise and blur live in the high frequencies: some of the first filters may see nothing else. They look at
+    # every fourth pixel's neighbourhood: statistics need no more, and the largest maps take most of the time.
+    texture = layers.Conv2D(8, 5, strides=4, padding="same", use_bias=False, kernel_constraint=ZeroSum())(pixels)
+    texture = normalise(texture)
+    x = normalise(layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(pixels))
+    pooled = [PooledStatistics()(texture), PooledStatistics()(x)]
+    for stage, (filters, depth) in enumerate(_STAGES):
         for block in range(depth):
             strides = 2 if block == 0 else 1
-            x = layers.SeparableConv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
-            x = layers.ReLU()(layers.BatchNormalization()(x))
+            x = normalise(layers.SeparableConv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x))
         pooled.append(PooledStatistics()(x))
-    return build_scorer("nano", inputs, pooled, units=64, dropout=0.1)
+        if stage == 0:
+            x = layers.Concatenate()([x, texture])
+    return build_scorer("nano", inputs, pooled, units=[64], dropout=0.1)

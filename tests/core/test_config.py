@@ -135,6 +135,29 @@ UNKNOWN_KEYS = [
     ("evaluation={digits: 3}", "evaluation.digits: unknown key, allowed: bootstrap_replicates"),
 ]
 
+_ENTRY = "format: keras_applications, application: MobileNetV2"
+BACKBONE = [
+    (
+        f"metrifier={{architecture: multitap_large, backbone: {{{_ENTRY}}}}}",
+        "metrifier.backbone.family: is missing",
+    ),
+    (
+        "metrifier={architecture: multitap_large, backbone: {format: tflit}}",
+        "metrifier.backbone.format: unknown format 'tflit', did you mean 'tflite'?",
+    ),
+    (
+        f"metrifier.backbone={{{_ENTRY}, family: a}}",
+        "metrifier: backbone: nano is trained from scratch and has none",
+    ),
+    (
+        f"metrifier={{architecture: multitap_large, backbone: {{{_ENTRY}, family: miniature inception}}}}",
+        (
+            "metrifier.backbone: is of the family 'miniature inception', as 'miniature_inception' in workers.held_out, "
+            "and cannot judge it"
+        ),
+    ),
+]
+
 UNKNOWN_NAMES = [
     ("source.kind=digit", "source.kind: unknown kind 'digit', did you mean 'digits'?"),
     ("source.kind=web", "source.kind: unknown kind 'web', allowed: digits, folder, manifest"),
@@ -230,7 +253,7 @@ NO_ASSIGNMENT = [
 
 
 @pytest.mark.parametrize(
-    ("override", "message"), [*UNKNOWN_KEYS, *UNKNOWN_NAMES, *TWICE, *MISSING, *WRONG_VALUES, *NO_ASSIGNMENT]
+    ("override", "message"), [*UNKNOWN_KEYS, *BACKBONE, *UNKNOWN_NAMES, *TWICE, *MISSING, *WRONG_VALUES, *NO_ASSIGNMENT]
 )
 def test_a_mistake_is_refused_in_one_line(override: str, message: str) -> None:
     assert refusal(override) == message

@@ -27,7 +27,7 @@ def tiny() -> Any:
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
     x = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
-    return build_scorer("tiny", inputs, [PooledStatistics()(x)], units=8, dropout=0.3)
+    return build_scorer("tiny", inputs, [PooledStatistics()(x)], units=[8], dropout=0.3)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -94,7 +94,7 @@ def test_no_source_image_straddles_splits_and_held_out_distortions_stay_in_test(
     for row in rows:
         assert splits.setdefault(row["image_id"], row["split"]) == row["split"]
     assert {row["split"] for row in rows if row["distortion"] == "pixelate"} == {"test"}
-    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    assert {row["split"] for row in rows} == {"calibration", "train", "validation", "test"}
 
 
 def test_held_out_workers_saw_test_versions_alone_and_quality_is_the_mean_of_the_label_workers(undisturbed):

@@ -139,7 +139,8 @@ def test_distort_makes_every_version_of_the_sources_that_are_learned_from(made):
     for row in rows:
         counts[row["image_id"], row["split"]] = counts.get((row["image_id"], row["split"]), 0) + 1
     # One pristine and five sampled versions; test images get three of the held-out type as well.
-    assert {(split, count) for (_, split), count in counts.items()} == {("train", 6), ("validation", 6), ("test", 9)}
+    expected = {("calibration", 6), ("train", 6), ("validation", 6), ("test", 9)}
+    assert {(split, count) for (_, split), count in counts.items()} == expected
 
 
 def test_worker_evaluate_and_join_losses_keep_every_workers_losses(made):

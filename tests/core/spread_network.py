@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.architectures import create_network
+from metrifier_core.architectures.head import SCORE_LOGIT
 from metrifier_core.determinism import start_training
 
 
@@ -15,7 +16,7 @@ def make_spread_network(views: NDArray[np.uint8]) -> Any:
     network = create_network("nano")
     scores = np.asarray(network(views), np.float64)
     logits = np.log(scores / (1 - scores))
-    head = network.layers[-1]
+    head = network.get_layer(SCORE_LOGIT)
     kernel, bias = head.get_weights()
     head.set_weights([kernel / logits.std(), (bias - logits.mean()) / logits.std()])
     return network

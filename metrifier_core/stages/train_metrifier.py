@@ -15,7 +15,7 @@ from metrifier_core.records import fingerprint, read_fingerprint
 from metrifier_core.stages.running import Summary, partial_folder, stage, tables
 from metrifier_core.training import MetrifierSettings
 from metrifier_core.training.calibration import calibrate_network, fit_platt
-from metrifier_core.training.fitting import fit_network
+from metrifier_core.training.fitting import CHECKPOINT, fit_network
 from metrifier_core.training.scoring import score_split
 
 __all__ = ["train_metrifier"]
@@ -71,6 +71,7 @@ def train_metrifier(
         )
         (folder / "training.json").write_text(json.dumps(fitted.curves, indent=2) + "\n")
         (folder / MODEL_CARD).write_text(card.model_dump_json(indent=2) + "\n")
+        (folder / CHECKPOINT).unlink()
     return {
         "epochs": len(fitted.curves),
         "best_epoch": fitted.best_epoch,

@@ -20,9 +20,10 @@ from metrifier_core.training.checkpoint import Arrays, Checkpoint, Position, rea
 from metrifier_core.training.scoring import score_split
 from metrifier_core.training.settings import MetrifierSettings
 
-__all__ = ["FittedNetwork", "fit_network"]
+__all__ = ["CHECKPOINT", "FittedNetwork", "fit_network"]
 
-_CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+"""The file from which a killed training goes on."""
 _BATCHES_A_CHECKPOINT = 100
 _WARM_UP = 100  # batches in which the learning rate rises, at most a tenth of all
 _WEIGHT_DECAY = 1e-4
@@ -190,7 +191,8 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
         dataset: Versions and their quality, of the splits train and validation.
         settings: The network and its training.
         seed: Decides the order of versions and their views; Keras' own seed must be set.
-        folder: For a checkpoint; a training that was killed goes on from the one that lies there.
+        folder: For a checkpoint; a training that was killed goes on from the one that lies there. It stays there: what
+            comes after the training may be killed, too.
 
     Returns:
         The network with the weights of its best epoch.
@@ -201,7 +203,7 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
     import keras
 
     kernels = read_kernels(settings.backbone) if settings.backbone else []
-    checkpoint_file = folder / _CHECKPOINT
+    checkpoint_file = folder / CHECKPOINT
     checkpoint = read_checkpoint(checkpoint_file)
     with _distribution():
         training = _Training(settings, dataset, seed, kernels)
@@ -217,13 +219,15 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
             _run(training, phase, checkpoint_file)
             if _is_over(training):
                 break
+        if checkpoint:
+            # Killed when all epochs were through.
+            training.position, training.best = checkpoint.position, checkpoint.best
     position = training.position
     if not position.best_epoch:
         raise ValueError("training diverged: no epoch has a validation Spearman; lower metrifier.learning_rate")
     keras.config.set_dtype_policy("float32")
     network = _build(settings, kernels)
     network.set_weights(training.best)
-    checkpoint_file.unlink(missing_ok=True)
     return FittedNetwork(network, position.curves, position.best_epoch, position.best_spearman)
 
 

@@ -1,8 +1,10 @@
 """The stages as Kubeflow components: thin bodies over `metrifier_core.stages`, a file each."""
 
+from components.compare_families import compare_families
 from components.distort import distort
 from components.download import download
 from components.evaluate_spearman import evaluate_spearman
+from components.hold_out_family import hold_out_family
 from components.join_losses import join_losses
 from components.merge_dataset import merge_dataset
 from components.prepare_workers import prepare_workers
@@ -11,9 +13,11 @@ from components.train_metrifier import train_metrifier
 from components.worker_evaluate import worker_evaluate
 
 __all__ = [
+    "compare_families",
     "distort",
     "download",
     "evaluate_spearman",
+    "hold_out_family",
     "join_losses",
     "merge_dataset",
     "prepare_workers",

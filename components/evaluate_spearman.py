@@ -31,6 +31,7 @@ def evaluate_spearman(
     metrics: Output[Metrics],
     report: Output[HTML],
     evaluated: Output[Artifact],
+    held_out_family: str = "",
 ) -> None:
     """Judges the metrifier on the test versions by workers that had no part in the labels.
 
@@ -56,6 +57,7 @@ def evaluate_spearman(
         metrics: Correlations, AUROC, AUGRC and errors with intervals, beside ceiling and baselines.
         report: All of it to look at.
         evaluated: The predictions behind it.
+        held_out_family: Names the fold, where every family is held out once.
     """
     from pathlib import Path
 
@@ -88,4 +90,5 @@ def evaluate_spearman(
     )
     for key, value in summary.items():
         metrics.log_metric(key, value)
-    log_stage(PipelineRun(name, run_id, experiment), "evaluate_spearman", evaluation, summary)
+    log_stage(PipelineRun(name, run_id, experiment, held_out_family), "evaluate_spearman", evaluation, summary)
+    evaluated.metadata.update({"metrics": metrics.uri, "report": report.uri, "model": model.uri})

@@ -19,6 +19,7 @@ def merge_dataset(
     prepared: Input[Model],
     losses: Input[List[Dataset]],  # noqa: UP006
     quality: Output[Dataset],
+    held_out_family: str = "",
 ) -> None:
     """Merges the label workers' losses into the quality of every version.
 
@@ -32,6 +33,7 @@ def merge_dataset(
         prepared: The workers.
         losses: A table a shard.
         quality: ImageNet_Quality and its card.
+        held_out_family: Names the fold, where every family is held out once.
     """
     from pathlib import Path
 
@@ -43,7 +45,7 @@ def merge_dataset(
     quality.metadata.update(summary)
     quality.metadata["losses"] = [shard.uri for shard in losses]
     quality.metadata["versions"] = [shard.metadata["versions"] for shard in losses]
-    run = PipelineRun(name, run_id, experiment)
+    run = PipelineRun(name, run_id, experiment, held_out_family)
     evaluations = [task for shard in losses for task in shard.metadata["worker_evaluate"]]
     log_fan_out(run, "distort", distortions, [shard.metadata["distort"] for shard in losses])
     log_fan_out(run, "worker_evaluate", {}, evaluations)

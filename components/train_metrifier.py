@@ -18,6 +18,7 @@ def train_metrifier(
     versions: Input[List[Dataset]],  # noqa: UP006
     quality: Input[Dataset],
     model: Output[Model],
+    held_out_family: str = "",
 ) -> None:
     """Trains the metrifier on the training versions, stopping by the validation versions.
 
@@ -30,6 +31,7 @@ def train_metrifier(
         versions: A table a shard.
         quality: ImageNet_Quality.
         model: The network as Keras and ONNX, its card and its curves.
+        held_out_family: Names the fold, where every family is held out once.
     """
     import json
     from pathlib import Path
@@ -41,4 +43,4 @@ def train_metrifier(
     summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
     model.metadata.update(summary)
     curves = json.loads((output / "training.json").read_text())
-    log_stage(PipelineRun(name, run_id, experiment), "train_metrifier", metrifier, summary, curves)
+    log_stage(PipelineRun(name, run_id, experiment, held_out_family), "train_metrifier", metrifier, summary, curves)

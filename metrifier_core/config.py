@@ -27,6 +27,9 @@ class EvaluationSettings(Settings):
     """How a metrifier is judged."""
 
     bootstrap_replicates: int = Field(1000, ge=10, le=100_000)
+    leave_one_family_out: bool = Field(
+        False, description="train and judge once for every family of workers, held out while the others make the label"
+    )
 
 
 class TrackingSettings(Settings):
@@ -71,7 +74,24 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_judges(self) -> "RunConfig":
+        if not self.evaluation.leave_one_family_out:
+            if not self.workers.held_out:
+                raise ValueError(
+                    "workers.held_out: name a worker that judges, or set evaluation.leave_one_family_out=true"
+                )
+        elif not self.workers.families[1:] or not self.held_out_families:
+            families = ", ".join(self.workers.families)
+            raise ValueError(
+                "evaluation.leave_one_family_out: needs workers of two families, one of them not metrifier.backbone's; "
+                f"there are {families}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_backbone(self) -> "RunConfig":
+        if self.evaluation.leave_one_family_out:
+            return self
         backbone = self.metrifier.backbone
         for name in self.workers.held_out:
             if backbone is not None and self.workers.catalogue[name].family == backbone.family:
@@ -81,9 +101,21 @@ class RunConfig(Settings):
                 )
         return self
 
+    @property
+    def held_out_families(self) -> list[str]:
+        """The families that are left out one after the other; a backbone cannot judge its own, nor be judged by it."""
+        if not self.evaluation.leave_one_family_out:
+            return []
+        backbone = self.metrifier.backbone
+        return [family for family in self.workers.families if backbone is None or family != backbone.family]
+
     def pipeline_arguments(self) -> dict[str, Any]:
         """Gives the pipeline's parameters: a section a stage, so that a stage is redone only if its own changes."""
         arguments = self.model_dump(mode="json", exclude_none=True)
+        if self.evaluation.leave_one_family_out:
+            # Every worker sees every version, since each makes the label of some fold.
+            arguments["workers"] = self.workers.holding_out(None).model_dump(mode="json", exclude_none=True)
+            del arguments["tracking"]
         # The pipeline cannot look into a section, so what its graph needs is handed to it by name.
         arguments["worker_groups"] = self.workers.groups
         arguments["experiment"] = self.tracking.experiment

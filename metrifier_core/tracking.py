@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ except ImportError as error:
 __all__ = [
     "PipelineRun",
     "PythonModel",
+    "complete_run",
     "download_model",
     "log_fan_out",
     "log_stage",
@@ -43,6 +44,7 @@ __all__ = [
 _ENGINE_RUN_VARIABLE = "MLFLOW_RUN_ID"  # set where the pipeline engine has made a run for the task itself
 _PIPELINE_RUN_TAG = "kfp.pipeline_run_id"
 _STAGE_TAG = "metrifier.stage"
+_FAMILY_TAG = "metrifier.held_out_family"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _CHAMPION_METRIC = "mean_global_rho"
 _LONGEST_VALUE = 6000  # of a parameter, in characters
@@ -59,11 +61,13 @@ class PipelineRun:
         name: What it is called in the UI.
         engine_id: Identity that the pipeline engine gave it.
         experiment: The MLflow experiment.
+        held_out_family: Names the fold that the stage belongs to, where every family of workers is held out once.
     """
 
     name: str
     engine_id: str
     experiment: str
+    held_out_family: str = ""
 
     @property
     def id(self) -> str:
@@ -118,7 +122,10 @@ def _stage_run(client: MlflowClient, run: PipelineRun, stage: str, started_at: f
     if given:
         return client.get_run(given)
     parent = _parent(client, run)
-    tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, MLFLOW_RUN_NAME: stage, _STAGE_TAG: stage}
+    shown = f"{stage} without {run.held_out_family}" if run.held_out_family else stage
+    tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, MLFLOW_RUN_NAME: shown, _STAGE_TAG: stage}
+    if run.held_out_family:
+        tags[_FAMILY_TAG] = run.held_out_family
     return client.create_run(parent.info.experiment_id, start_time=int(started_at * 1000), tags=tags)
 
 
@@ -187,6 +194,17 @@ def log_stage(
             client.set_terminated(own.info.run_id, end_time=int(summary["finished_at"] * 1000))
 
 
+def _is_logged(run: PipelineRun, stage: str) -> bool:
+    """Says whether a stage has a nested run already."""
+    found: Sequence[Run] = []
+    with _never_in_the_way(stage):
+        client = MlflowClient()
+        parent = _parent(client, run)
+        own = f"tags.`{_STAGE_TAG}` = '{stage}' and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'"
+        found = client.search_runs([parent.info.experiment_id], own, max_results=1)
+    return bool(found)
+
+
 def log_fan_out(
     run: PipelineRun, stage: str, parameters: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -200,6 +218,11 @@ def log_fan_out(
     """
     if os.environ.get(_ENGINE_RUN_VARIABLE):
         return  # the engine has a run for each of these tasks
+    if run.held_out_family:
+        # All folds begin with the same shards.
+        run = replace(run, held_out_family="")
+        if _is_logged(run, stage):
+            return
     log_stage(
         run,
         stage,
@@ -235,6 +258,27 @@ def _active(client: MlflowClient, run: Run) -> Iterator[None]:
     if given:
         os.environ[_ENGINE_RUN_VARIABLE] = given  # MLflow takes it away when a run starts
         client.update_run(run.info.run_id, status="RUNNING")
+
+
+def complete_run(
+    run: PipelineRun, config: Mapping[str, Any], summary: Mapping[str, Any], documents: Mapping[str, Path]
+) -> None:
+    """Completes the run of a pipeline that registers nothing.
+
+    Args:
+        run: The pipeline's run.
+        config: The whole config.
+        summary: The headline: numbers become metrics.
+        documents: Text files to keep with the run, by the name to show.
+    """
+    with _never_in_the_way(run.name):
+        client = MlflowClient()
+        parent = _parent(client, run)
+        times = ("started_at", "finished_at")
+        _log(client, parent, config, {key: value for key, value in summary.items() if key not in times}, ())
+        with _active(client, parent):
+            for name, path in documents.items():
+                mlflow.log_text(path.read_text(encoding="utf-8"), name)
 
 
 def register_model(

@@ -8,7 +8,7 @@ from kfp.compiler import Compiler
 
 from components.image import DEFAULT_IMAGE
 from metrifier_core.config import ConfigError, RunConfig, load_config
-from pipelines.metrifier_pipeline import build_pipeline
+from pipelines.graph import build_graph
 from pipelines.server import tracking_server, without_credentials
 
 __all__ = ["app", "compile_pipeline"]
@@ -23,7 +23,7 @@ def compile_pipeline(config: RunConfig, image: str, output: Path) -> None:
         output: The YAML file.
     """
     server = tracking_server(config.tracking)
-    pipeline = build_pipeline(image, server and without_credentials(server))
+    pipeline = build_graph(config, image, server and without_credentials(server))
     output.parent.mkdir(parents=True, exist_ok=True)
     Compiler().compile(pipeline, str(output), pipeline_parameters=config.pipeline_arguments())
 

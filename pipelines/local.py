@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from metrifier_core.config import ConfigError, load_config
-from pipelines.results import baselines_table, metrics_table
+from pipelines.results import baselines_table, families_tables, metrics_table
 from pipelines.runner import RunError, run_locally
 from pipelines.server import without_credentials
 
@@ -38,30 +38,45 @@ def main(
       python -m pipelines.local configs/digits.yaml
 
       python -m pipelines.local configs/digits.yaml name=quick metrifier.epochs=2 source.max_sources=400
+
+      python -m pipelines.local configs/digits.yaml name=families evaluation.leave_one_family_out=true
     """
     # Cut figures help nobody: a narrower terminal wraps the table.
     console = Console(width=max(_TABLE_WIDTH, Console().width))
     try:
-        folder = run_locally(load_config(config, overrides or []), runs, fresh=fresh)
+        loaded = load_config(config, overrides or [])
+        folder = run_locally(loaded, runs, fresh=fresh)
     except ConfigError as error:
         typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None
     except RunError as error:
         typer.echo(f"failed: {error}\nRun the same command again to go on from here.", err=True)
         raise typer.Exit(1) from None
-    metrics = json.loads((folder / "metrics.json").read_text())
-    console.print(metrics_table(metrics), baselines_table(metrics))
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
+    if loaded.held_out_families:
+        console.print(*families_tables(json.loads((folder / "families.json").read_text())))
+        typer.echo(f"Comparison:      {shown}/families.md")
+        typer.echo(f"Reports:         {shown}/families/*/report.html")
+        _show_server(server, folder, shown)
+        return
+    metrics = json.loads((folder / "metrics.json").read_text())
+    console.print(metrics_table(metrics), baselines_table(metrics))
     typer.echo(f"Report:          {shown}/report.html")
     registered = json.loads((folder / "registered.json").read_text())
     standing = "the champion" if registered["champion"] else "a challenger"
     typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-    if server.startswith("sqlite:"):
-        typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {server.replace(str(folder), shown)}")
-        server = "http://127.0.0.1:5000"
-    typer.echo(f"  its runs:      {server}/#/experiments/{registered['experiment_id']}/runs")
+    ui = _show_server(server, folder, shown)
+    typer.echo(f"  its runs:      {ui}/#/experiments/{registered['experiment_id']}/runs")
     typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
+
+
+def _show_server(server: str, folder: Path, shown: str) -> str:
+    """Says how the runs are looked at, and gives the address of the pages."""
+    if not server.startswith("sqlite:"):
+        return server
+    typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {server.replace(str(folder), shown)}")
+    return "http://127.0.0.1:5000"
 
 
 if __name__ == "__main__":

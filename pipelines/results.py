@@ -9,7 +9,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-__all__ = ["baselines_table", "metrics_table", "publish"]
+__all__ = ["baselines_table", "families_tables", "metrics_table", "publish", "publish_families"]
 
 _SHOWN = {
     "global": "global",
@@ -65,6 +65,29 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
                 _link(path, shards / path.name)
 
 
+def publish_families(outputs: Mapping[str, Any], folder: Path) -> None:
+    """Gives what the folds of a run made the names that people look for.
+
+    Args:
+        outputs: The pipeline's artifacts.
+        folder: The run's folder; each family has one of its own in `families`.
+    """
+    _copy(Path(outputs["metrics"].path), folder / "families.json")
+    _copy(Path(outputs["table"].path), folder / "families.md")
+    for family, files in outputs["metrics"].metadata["folds"].items():
+        own = folder / "families" / family
+        own.mkdir(parents=True, exist_ok=True)
+        _link(Path(files["model"]), own / "model")
+        evaluated = Path(files["evaluated"])
+        for source, name in (
+            (Path(files["metrics"]), "metrics.json"),
+            (Path(files["report"]), "report.html"),
+            (evaluated / "predictions.parquet", "predictions.parquet"),
+            (evaluated / "examples.png", "examples.png"),
+        ):
+            _copy(source, own / name)
+
+
 def _number(value: float | None, form: str = ".3f") -> str:
     return "" if value is None else format(value, form)
 
@@ -115,3 +138,30 @@ def baselines_table(metrics: Mapping[str, Any]) -> Table:
         values = [found[key]["rho"] if "rho" in found[key] else found[key]["value"] for key in _SHOWN]
         table.add_row(name.replace("_", " "), *map(_number, values))
     return table
+
+
+def families_tables(found: Mapping[str, Any]) -> list[Table]:
+    """Lays out what a metrifier reaches on every family of workers that was held out.
+
+    Args:
+        found: What stands in `families.json`.
+
+    Returns:
+        Two tables for a terminal: the metrifier on each family, and the means over the families of all predictors; the
+        intervals are in `families.md`.
+    """
+    own = {family: fold["seen"]["predictors"]["metrifier"] for family, fold in found["families"].items()}
+    means = found["mean"]["seen"]["predictors"]
+    titles = ("The metrifier, by the family that was held out", "Mean over the families")
+    tables = []
+    for title, heading, rows in zip(titles, ("family", "predictor"), (own, means), strict=True):
+        table = Table(title=title, box=SIMPLE)
+        table.add_column(heading, no_wrap=True)
+        for figure in (*_SHOWN.values(), "share"):
+            table.add_column(figure, justify="right", no_wrap=True)
+        for name, by_figure in rows.items():
+            values = [_number(by_figure[key]["value"]) for key in _SHOWN]
+            share = _number(by_figure["global"].get("share"), ".0%")
+            table.add_row(name if heading == "family" else name.replace("_", " "), *values, share)
+        tables.append(table)
+    return tables

@@ -20,7 +20,7 @@ from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.progress import LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
-from pipelines.results import publish
+from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server, without_credentials
 
 __all__ = ["RunError", "check_inputs", "run_locally"]
@@ -122,7 +122,7 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
     listing = check_inputs(config)
     from kfp import local
 
-    from pipelines.metrifier_pipeline import build_pipeline
+    from pipelines.graph import build_graph
 
     folder = (runs / config.name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,13 +145,18 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
             with contextlib.redirect_stdout(lines), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
                 # Tasks are told apart by their image and arguments: what else they depend on is in its tag.
-                pipeline = build_pipeline(f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}")
+                image = f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}"
+                pipeline = build_graph(config, image)
                 arguments = config.pipeline_arguments()
                 # Registration alone has the server among its arguments: it is repeated on another one.
-                arguments["tracking"] = {**arguments["tracking"], "uri": without_credentials(server)}
+                if "tracking" in arguments:
+                    arguments["tracking"] = {**arguments["tracking"], "uri": without_credentials(server)}
                 outputs = pipeline(**arguments).outputs
         except RuntimeError as error:
             reason = "; ".join(lines.failures) or str(error)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}") from error
-        publish(outputs, folder)
+        if config.held_out_families:
+            publish_families(outputs, folder)
+        else:
+            publish(outputs, folder)
     return folder

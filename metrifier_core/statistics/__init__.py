@@ -9,6 +9,7 @@ from metrifier_core.statistics.brisque_trees import BrisqueTrees
 from metrifier_core.statistics.calibration import Calibration, calibration
 from metrifier_core.statistics.evaluation import BASELINES, CEILING, METRIFIER, evaluate_predictors
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
+from metrifier_core.statistics.families import FIGURES, average_folds, summarize_fold
 from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
@@ -16,6 +17,7 @@ __all__ = [
     "BASELINES",
     "CEILING",
     "DISCARDED",
+    "FIGURES",
     "LEVELS",
     "MEAN",
     "METRIFIER",
@@ -25,6 +27,7 @@ __all__ = [
     "Calibration",
     "Estimate",
     "FailureDetection",
+    "average_folds",
     "brisque_features",
     "calibration",
     "evaluate_predictors",
@@ -35,6 +38,7 @@ __all__ = [
     "rank_correlations",
     "severity_oracle",
     "structural_similarity",
+    "summarize_fold",
     "top_accuracy",
     "worker_agreement",
 ]

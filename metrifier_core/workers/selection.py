@@ -22,7 +22,7 @@ class WorkerSettings(Settings):
         {}, description="entries by name, or the path of a YAML file that holds them; known ones need none"
     )
     label: list[str] = Field(min_length=1)
-    held_out: list[str] = Field(min_length=1)
+    held_out: list[str] = Field([], description="none where families are left out one after the other")
     together: int | None = Field(
         None, ge=1, description="workers a task, which decodes every version once for them; all where left out"
     )
@@ -61,6 +61,28 @@ class WorkerSettings(Settings):
                 raise ValueError(f"'{name}' in held_out is of the family '{family}', as '{families[family]}' in label")
         object.__setattr__(self, "catalogue", used)
         return self
+
+    def holding_out(self, family: str | None) -> Self:
+        """Shares the same workers out anew: one family is held out, all others make the label.
+
+        Args:
+            family: Its name; None holds nothing out.
+
+        Raises:
+            ValueError: No worker is of that family, or all are.
+        """
+        held_out = [name for name in self.names if self.catalogue[name].family == family]
+        if family is not None and not held_out:
+            raise ValueError(f"workers: none is of the family '{family}', but of {', '.join(self.families)}")
+        label = [name for name in self.names if name not in held_out]
+        if not label:
+            raise ValueError(f"workers: all are of the family '{family}', none is left to make the label")
+        return self.model_validate({**self.model_dump(mode="json"), "label": label, "held_out": held_out})
+
+    @property
+    def families(self) -> list[str]:
+        """The families of all workers, by name."""
+        return sorted({self.catalogue[name].family for name in self.names})
 
     @property
     def names(self) -> list[str]:

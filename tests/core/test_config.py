@@ -132,7 +132,7 @@ UNKNOWN_KEYS = [
         "workers.catalogue={onnx: {format: miniature, family: a, architecture: vgg, epoch: 3}}",
         "workers.catalogue.onnx.epoch: unknown key, did you mean 'epochs'?",
     ),
-    ("evaluation={digits: 3}", "evaluation.digits: unknown key, allowed: bootstrap_replicates"),
+    ("evaluation={digits: 3}", "evaluation.digits: unknown key, allowed: bootstrap_replicates, leave_one_family_out"),
 ]
 
 _ENTRY = "format: keras_applications, application: MobileNetV2"
@@ -210,7 +210,10 @@ TWICE = [
 MISSING = [
     ("source={side: 32}", "source.kind: is missing"),
     ("source={kind: folder}", "source.root: is missing"),
-    ("workers={label: [miniature_vgg]}", "workers.held_out: is missing"),
+    (
+        "workers={label: [miniature_vgg]}",
+        "workers.held_out: name a worker that judges, or set evaluation.leave_one_family_out=true",
+    ),
     ("workers.catalogue={own: {family: a}}", "workers.catalogue.own.format: is missing"),
     ("workers.catalogue=", "workers.catalogue: should be a section with keys of its own"),
     ("workers.catalogue=nowhere.yaml", f"workers.catalogue: there is no file {Path('configs/nowhere.yaml').resolve()}"),
@@ -294,7 +297,7 @@ def test_a_wrong_value_is_shown(override: str, key: str, reason: str, got: str) 
     assert message.endswith(f" (got {got})")
 
 
-@pytest.mark.parametrize("key", ["splits", "distortions.types", "workers.label", "workers.held_out"])
+@pytest.mark.parametrize("key", ["splits", "distortions.types", "workers.label"])
 def test_an_empty_list_is_refused(key: str) -> None:
     assert refusal(f"{key}=[]").startswith(f"{key}: List should have at least 1 item")
 

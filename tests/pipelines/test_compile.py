@@ -64,6 +64,26 @@ def test_shards_and_workers_fan_out_and_are_collected(compiled):
     assert {"distort", "join-losses"} <= set(shard)
 
 
+def test_every_family_held_out_has_a_branch_of_its_own(tmp_path):
+    output = tmp_path / "families.yaml"
+    folds = "evaluation.leave_one_family_out=true"
+    assert CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output), folds]).exit_code == 0
+    document = yaml.safe_load(output.read_text())
+    tasks = document["root"]["dag"]["tasks"]
+    families = load_config(CONFIG, [folds]).held_out_families
+    for component in ("hold-out-family", "merge-dataset", "train-metrifier", "evaluate-spearman", "compare-families"):
+        assert sum(task["componentRef"]["name"].startswith(f"comp-{component}") for task in tasks.values()) == len(
+            families
+        )
+    held_out = [task for name, task in tasks.items() if name.startswith("hold-out-family")]
+    values = [task["inputs"]["parameters"]["family"]["runtimeValue"]["constant"] for task in held_out]
+    assert sorted(values) == families
+    assert sum("parameterIterator" in task for task in tasks.values()) == 1, "the shards are judged once for all"
+    assert "register-metrifier" not in tasks
+    sections = load_component_from_file(str(output)).component_spec.inputs
+    assert set(sections) == set(load_config(CONFIG, [folds]).pipeline_arguments())
+
+
 def test_its_defaults_are_the_config(compiled):
     inputs = yaml.safe_load(compiled.read_text())["root"]["inputDefinitions"]["parameters"]
     values = {name: definition["defaultValue"] for name, definition in inputs.items()}

@@ -1,0 +1,111 @@
+"""The graph that trains and judges once for every family of workers, held out while the others make the label."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Markdown, Metrics
+
+import components
+from components.image import DEFAULT_IMAGE
+from pipelines.fold import train_and_judge
+from pipelines.shards import bind_tasks, build_shard_pipeline, judge_shards
+
+__all__ = ["build_families_pipeline"]
+
+
+class FamiliesArtifacts(NamedTuple):
+    """What comes out of a run; `metrics` names in its metadata what each family's fold left."""
+
+    metrics: Metrics
+    table: Markdown
+
+
+def build_families_pipeline(
+    families: Sequence[str], image: str = DEFAULT_IMAGE, tracking_uri: str | None = None
+) -> Any:
+    """Builds the pipeline.
+
+    Args:
+        families: What is held out, one after the other. They are part of the graph: a loop of KFP's cannot hold the
+            collected shards of another.
+        image: The container image that every component runs in.
+        tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
+
+    Returns:
+        A KFP pipeline with the parameters of the usual one but `tracking`: no fold is registered.
+    """
+    run = bind_tasks(image, tracking_uri)
+    evaluate_shard = build_shard_pipeline(run)
+
+    @dsl.pipeline(
+        name="metrifier-families", description="Trains and judges a metrifier for every family of workers held out."
+    )
+    def families_pipeline(
+        name: str,
+        seed: int,
+        shards: int,
+        source: dict[str, Any],
+        splits: list[Any],
+        distortions: dict[str, Any],
+        workers: dict[str, Any],
+        worker_groups: list[list[str]],
+        merge: dict[str, Any],
+        metrifier: dict[str, Any],
+        evaluation: dict[str, Any],
+        experiment: str,
+    ) -> FamiliesArtifacts:
+        """Trains and judges a metrifier for every family of workers held out.
+
+        Args:
+            name: Names the run.
+            seed: Decides splits' order, versions, workers that are trained here, and the training.
+            shards: How many branches the source images are spread over.
+            source: Where the images come from: kind, and what that kind needs.
+            splits: How source images are shared out, a rule a pattern of identities.
+            distortions: Types, held-out types, severities and versions a source image.
+            workers: All workers as label workers, and their catalogue.
+            worker_groups: The names of all workers of `workers`, a list for those that share a task, since the graph
+                cannot look into it; change both together.
+            merge: How the label workers' probabilities become one number.
+            metrifier: Architecture and training.
+            evaluation: How the metrifier is judged.
+            experiment: MLflow experiment.
+        """
+        of_run = {"name": name, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "experiment": experiment}
+        shared: dict[str, Any] = {
+            "seed": seed,
+            "shards": shards,
+            "source": source,
+            "splits": splits,
+            "distortions": distortions,
+        }
+        judged_shards = judge_shards(
+            run, evaluate_shard, of_run, **shared, workers=workers, worker_groups=worker_groups
+        )
+        sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+        compared: dict[str, Any] = {}
+        for family in families:
+            held_out = run(components.hold_out_family, workers=workers, family=family, prepared=judged_shards.prepared)
+            fold = train_and_judge(
+                run,
+                {**of_run, "held_out_family": family},
+                judged_shards,
+                {**sections, "workers": held_out.outputs["Output"]},
+                held_out.outputs["roles"],
+            )
+            # One after the other: only a loop's artifacts can be collected.
+            compared = run(
+                components.compare_families,
+                **of_run,
+                **sections,
+                workers=workers,
+                families=list(families),
+                family=family,
+                judged=fold.judged.outputs["metrics"],
+                evaluated=fold.judged.outputs["evaluated"],
+                **({"earlier": compared["metrics"]} if compared else {}),
+            ).outputs
+        return FamiliesArtifacts(metrics=compared["metrics"], table=compared["table"])
+
+    return families_pipeline

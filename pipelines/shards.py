@@ -1,0 +1,145 @@
+"""The part of the graph that fans out: versions of every shard, judged by every worker."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, PipelineTask
+
+import components
+
+__all__ = ["JudgedShards", "Run", "bind_tasks", "build_shard_pipeline", "judge_shards"]
+
+Run = Callable[..., PipelineTask]
+"""Makes a task of a component and its inputs; what holds for every task is set already."""
+
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # the ONNX converter simplifies a graph in the order of a set
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "GLOG_minloglevel": "2",
+}
+
+
+class _ShardTables(NamedTuple):
+    """What comes out of one shard."""
+
+    versions: Dataset
+    losses: Dataset
+
+
+class JudgedShards(NamedTuple):
+    """What training and evaluation begin with.
+
+    Attributes:
+        images: The source images.
+        prepared: The workers.
+        collect: Collects a table, `versions` or `losses`, over the shards; the compiler changes what it gets, so every
+            consumer needs its own.
+    """
+
+    images: Any
+    prepared: Any
+    collect: Callable[[str], dsl.Collected]
+
+
+def bind_tasks(image: str, tracking_uri: str | None) -> Run:
+    """Gives what makes the tasks of a pipeline.
+
+    Args:
+        image: The container image that every component runs in.
+        tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
+    """
+
+    def run(component: Callable[..., PipelineTask], /, **inputs: Any) -> PipelineTask:
+        task = component(**inputs)
+        task.set_container_image(image)
+        for variable, value in _ENVIRONMENT.items():
+            task.set_env_variable(variable, value)
+        if tracking_uri is not None:
+            task.set_env_variable("MLFLOW_TRACKING_URI", tracking_uri)
+        return task
+
+    return run
+
+
+def build_shard_pipeline(run: Run) -> Any:
+    """Builds the part of the graph that every shard goes through; it cannot be built inside of another pipeline.
+
+    Args:
+        run: Makes a task.
+
+    Returns:
+        A KFP pipeline from a shard's name to its tables.
+    """
+
+    @dsl.pipeline(name="evaluate-shard", description="One shard: its versions, and the losses of all workers on them.")
+    def evaluate_shard(
+        shard: str,
+        seed: int,
+        distortions: dict[str, Any],
+        worker_groups: list[list[str]],
+        images: Input[Dataset],
+        prepared: Input[Model],
+    ) -> _ShardTables:
+        distorted = run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
+        versions = distorted.outputs["versions"]
+        with dsl.ParallelFor(worker_groups, name="workers") as together:
+            evaluated = run(
+                components.worker_evaluate, workers=together, shard=shard, prepared=prepared, versions=versions
+            )
+            # The stage has a thread a core already; each runs its own image.
+            evaluated.set_env_variable("TF_NUM_INTRAOP_THREADS", "1")
+        joined = run(
+            components.join_losses,
+            shard=shard,
+            versions=versions,
+            parts=dsl.Collected(evaluated.outputs["losses"]),
+        )
+        return _ShardTables(versions=versions, losses=joined.outputs["losses"])
+
+    return evaluate_shard
+
+
+def judge_shards(
+    run: Run,
+    evaluate_shard: Any,
+    of_run: Mapping[str, Any],
+    *,
+    seed: int,
+    shards: int,
+    source: dict[str, Any],
+    splits: list[Any],
+    distortions: dict[str, Any],
+    workers: dict[str, Any],
+    worker_groups: list[list[str]],
+) -> JudgedShards:
+    """Adds the tasks up to the losses to the pipeline that is being built.
+
+    Args:
+        run: Makes a task.
+        evaluate_shard: What `build_shard_pipeline` built.
+        of_run: What names the run to those components that log.
+        seed: The run's seed.
+        shards: How many branches the source images are spread over.
+        source: Where the images come from.
+        splits: How source images are shared out.
+        distortions: Types, severities and how many of them.
+        workers: Label workers, held-out workers and their catalogue.
+        worker_groups: The names of all workers, a list for those that share a task.
+
+    Returns:
+        The tasks' artifacts.
+    """
+    downloaded = run(components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards)
+    images = downloaded.outputs["images"]
+    prepared = run(components.prepare_workers, **of_run, workers=workers, seed=seed, images=images).outputs["prepared"]
+    with dsl.ParallelFor(downloaded.outputs["Output"], name="shards") as shard:
+        evaluated_shard = evaluate_shard(
+            shard=shard,
+            seed=seed,
+            distortions=distortions,
+            worker_groups=worker_groups,
+            images=images,
+            prepared=prepared,
+        )
+    return JudgedShards(images, prepared, lambda table: dsl.Collected(evaluated_shard.outputs[table]))

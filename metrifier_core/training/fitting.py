@@ -217,8 +217,6 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
                 say(f"train epoch {training.position.epoch}: goes on after {training.position.batches} batches")
                 checkpoint = None
             _run(training, phase, checkpoint_file)
-            if _is_over(training):
-                break
         if checkpoint:
             # Killed when all epochs were through.
             training.position, training.best = checkpoint.position, checkpoint.best
@@ -231,16 +229,16 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
     return FittedNetwork(network, position.curves, position.best_epoch, position.best_spearman)
 
 
-def _is_over(training: _Training) -> bool:
-    """Whether too many epochs have gone by without a better one."""
-    done = training.position.epoch - 1
-    return bool(training.position.best_epoch) and done - training.position.best_epoch >= training.settings.patience
+def _is_over(training: _Training, phase: _Phase) -> bool:
+    """Whether too many epochs have gone by without a better one; a frozen backbone's are not counted."""
+    best, done = training.position.best_epoch, training.position.epoch - 1
+    return bool(best) and not phase.frozen and done - max(best, phase.first - 1) >= training.settings.patience
 
 
 def _run(training: _Training, phase: _Phase, checkpoint_file: Path) -> None:
     """Trains the epochs of a phase that are left."""
     position = training.position
-    while position.epoch <= phase.last and not _is_over(training):
+    while position.epoch <= phase.last and not _is_over(training, phase):
         left = training.batches - position.batches
         batches = iter(progress(training.batches_of_epoch(), f"train epoch {position.epoch}", total=left, unit="batch"))
         while position.batches < training.batches:

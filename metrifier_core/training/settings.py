@@ -26,10 +26,14 @@ class MetrifierSettings(Settings):
     batch_size: int = Field(64, ge=2, le=4096)
     frozen_epochs: int = Field(4, ge=0, le=1000, description="epochs in which a backbone stays as it is, at first")
     epochs: int = Field(20, ge=1, le=1000, description="epochs in which all weights learn; after the frozen ones")
-    patience: int = Field(5, ge=1, description="epochs without a better validation Spearman before training ends")
+    patience: int = Field(
+        5,
+        ge=1,
+        description="epochs without a better validation Spearman before training ends; frozen ones do not count",
+    )
     learning_rate: float = Field(2e-3, gt=0, le=1)
     backbone_learning_rate: float = Field(
-        2e-4, gt=0, le=1, description="instead, once a backbone learns with the rest of the network"
+        2e-5, gt=0, le=1, description="instead, once a backbone learns with the rest of the network"
     )
     ranking_weight: float = Field(0.5, ge=0, le=100, description="of the loss of pairs in the wrong order")
     worker_weight: float = Field(0.2, ge=0, le=100, description="of the loss of a head for each label worker")

@@ -8,25 +8,34 @@ import numpy as np
 import pytest
 
 from metrifier_core.architectures import registry
+from metrifier_core.architectures.pretrained import Kernel
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.determinism import start_training
 from metrifier_core.training import MetrifierSettings, fitting
 from metrifier_core.training.batches import Batch, training_batches
 from metrifier_core.training.fitting import FittedNetwork, fit_network
+from metrifier_core.workers import ApplicationSpec
 from tests.core.training_sets import open_training_set
 
 SETTINGS = {"architecture": "tiny", "crop": 32, "batch_size": 12, "epochs": 4, "learning_rate": 0.01}
 
 
+TAPPED = {"architecture": "tiny_tapped", "frozen_epochs": 2, "epochs": 2, "backbone_learning_rate": 0.01}
+BACKBONE = ApplicationSpec(format="keras_applications", family="MobileNetV1", application="MobileNet", alpha=0.25)
+TRUNK = [np.random.default_rng(5).normal(0, 0.2, (3, 3, 3, 4)).astype(np.float32), np.zeros(4, np.float32)]
+KERNELS = [Kernel(*TRUNK)]
+
+
 def tiny() -> Any:
-    """A network that is built in no time."""
+    """A network that is built in no time, with a trunk of one layer."""
     import keras
 
     from metrifier_core.architectures.head import build_scorer
     from metrifier_core.architectures.layers import PooledStatistics
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
-    x = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
+    trunk = keras.layers.Conv2D(4, 3, activation="relu", name="trunk_1")
+    x = trunk(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
     return build_scorer("tiny", inputs, [PooledStatistics()(x)], units=[8], dropout=0.3)
 
 
@@ -36,6 +45,11 @@ def _tiny() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_BATCHES_A_CHECKPOINT", 4)
         patch.setitem(registry._REGISTRY, "tiny", registry.Architecture("tiny", tiny))
+        patch.setitem(
+            registry._REGISTRY, "tiny_tapped", registry.Architecture("tiny_tapped", lambda _: tiny(), BACKBONE)
+        )
+        patch.setattr(fitting, "read_kernels", lambda _: KERNELS)
+        patch.setattr(fitting, "assign_kernels", lambda network, _: network.get_layer("trunk_1").set_weights(TRUNK))
         yield
 
 
@@ -54,6 +68,11 @@ def train(dataset: QualityDataset, folder: Path, **changes: Any) -> FittedNetwor
 def whole(dataset: QualityDataset, tmp_path_factory: pytest.TempPathFactory) -> FittedNetwork:
     folder = tmp_path_factory.mktemp("whole")
     return train(dataset, folder)
+
+
+@pytest.fixture(scope="module")
+def whole_tapped(dataset: QualityDataset, tmp_path_factory: pytest.TempPathFactory) -> FittedNetwork:
+    return train(dataset, tmp_path_factory.mktemp("tapped"), **TAPPED)
 
 
 def test_it_learns_what_can_be_seen(whole: FittedNetwork) -> None:
@@ -84,15 +103,42 @@ def test_patience_ends_it(dataset: QualityDataset, tmp_path: Path) -> None:
     assert len(fitted.curves) == fitted.best_epoch + 1 < 9
 
 
+def test_a_frozen_backbone_keeps_its_weights_and_then_learns(dataset: QualityDataset, tmp_path: Path) -> None:
+    frozen = train(dataset, tmp_path / "frozen", **{**TAPPED, "epochs": 1, "backbone_learning_rate": 1e-12})
+    np.testing.assert_allclose(frozen.network.get_layer("trunk_1").get_weights()[0], TRUNK[0], atol=1e-6)
+    assert frozen.curves[1]["loss"] < frozen.curves[0]["loss"], "the head learns"
+    learned = train(dataset, tmp_path / "learned", **TAPPED)
+    assert learned.best_epoch > TAPPED["frozen_epochs"]
+    assert np.abs(learned.network.get_layer("trunk_1").get_weights()[0] - TRUNK[0]).max() > 0.01
+
+
+def test_frozen_epochs_do_not_try_patience(dataset: QualityDataset, tmp_path: Path) -> None:
+    nothing = {"learning_rate": 1e-9, "backbone_learning_rate": 1e-9, "patience": 1}
+    fitted = train(dataset, tmp_path, **{**TAPPED, **nothing, "frozen_epochs": 4, "epochs": 9})
+    assert fitted.best_epoch + 1 <= len(fitted.curves) < 13
+    assert len(fitted.curves) >= 5, "all the frozen ones, and one to see whether the backbone helps"
+
+
 class Killed(BaseException):
     """Stands in for a kill: nothing that comes after it runs."""
 
 
-@pytest.mark.parametrize("steps", [1, 7, 9, 35])
+@pytest.mark.parametrize("steps", [1, 7, 9, 19, 35])
+@pytest.mark.parametrize("tapped", [False, True])
 def test_a_killed_training_ends_as_one_that_was_not(
-    whole: FittedNetwork, dataset: QualityDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+    request: pytest.FixtureRequest,
+    dataset: QualityDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tapped: bool,
+    steps: int,
 ) -> None:
-    """Nine batches an epoch and a checkpoint every four: before one, between two, at an epoch's end, near the end."""
+    """Nine batches an epoch and a checkpoint every four: before one, between two, at an epoch's end, near the end.
+
+    Of the four epochs of the tapped one, the first two are frozen.
+    """
+    whole: FittedNetwork = request.getfixturevalue("whole_tapped" if tapped else "whole")
+    changes = TAPPED if tapped else {}
     left = steps
 
     def some(*given: Any, **settings: Any) -> Iterator[Batch]:
@@ -106,9 +152,9 @@ def test_a_killed_training_ends_as_one_that_was_not(
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "training_batches", some)
         with pytest.raises(BaseException, match="Killed"):
-            train(dataset, tmp_path)
+            train(dataset, tmp_path, **changes)
     assert (tmp_path / "checkpoint.safetensors").is_file() == (steps >= 4)
-    resumed = train(dataset, tmp_path)
+    resumed = train(dataset, tmp_path, **changes)
     assert resumed.curves == whole.curves
     for own, other in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
         np.testing.assert_array_equal(own, other)

@@ -1,6 +1,6 @@
 """The training of a network: epochs of batches, a checkpoint every few, and the weights of the best epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -116,30 +116,45 @@ class _Training:
         self.learner.compile(keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY), loss)
         self.learner.optimizer.build(self.learner.trainable_variables)
 
-    def batches_of_epoch(self) -> Iterator[Batch]:
-        """Makes what is left of the epoch's batches."""
-        return training_batches(
-            self.dataset,
-            size=self.batch_size,
-            crop=self.settings.crop,
-            flip=self.settings.flip,
-            rng=np.random.default_rng([self.seed, self.position.epoch]),
-            skip=self.position.batches,
-        )
-
-    def learn(self, batches: Iterator[Batch], count: int) -> None:
-        """Takes a step a batch."""
+    def learn_epoch(self, checkpoint: Path) -> None:
+        """Takes a step a batch to the end of the epoch, with a checkpoint every few."""
+        import keras
         import tensorflow as tf
+
+        position, begun, left = self.position, self.position.batches, self.batches - self.position.batches
+        bar = iter(progress(range(left), f"train epoch {position.epoch}", total=left, unit="batch"))
+
+        # Begun anew it gives the same: where several devices share a batch, Keras looks at the first one beforehand.
+        def batches() -> Iterator[Batch]:
+            drawn = training_batches(
+                self.dataset,
+                size=self.batch_size,
+                crop=self.settings.crop,
+                flip=self.settings.flip,
+                rng=np.random.default_rng([self.seed, position.epoch]),
+                skip=begun,
+            )
+            return islice(drawn, left)
+
+        def end_batch(step: int, logs: Mapping[str, float]) -> None:
+            next(bar)
+            taken = begun + step + 1 - position.batches
+            if taken == _BATCHES_A_CHECKPOINT or step + 1 == left:
+                position.batches += taken
+                position.loss += float(logs["loss"]) * taken
+                # The mean starts anew, so that the sum is that of a training which begins here.
+                self.learner.reset_metrics()
+                self.save(checkpoint)
 
         crop, workers = self.settings.crop, self.dataset.workers
         signature = (
             tf.TensorSpec((self.batch_size, crop, crop, 3), tf.uint8),
             tf.TensorSpec((self.batch_size, 2 + workers), tf.float32),
         )
-        shown = tf.data.Dataset.from_generator(lambda: islice(batches, count), output_signature=signature)
-        history = self.learner.fit(shown.prefetch(2), steps_per_epoch=count, shuffle=False, verbose=0)
-        self.position.batches += count
-        self.position.loss += history.history["loss"][0] * count
+        shown = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+        noting = keras.callbacks.LambdaCallback(on_train_batch_end=end_batch)
+        self.learner.fit(shown, steps_per_epoch=left, shuffle=False, verbose=0, callbacks=[noting])
+        next(bar, None)
 
     def end_epoch(self) -> None:
         """Validates, and notes what was found."""
@@ -239,10 +254,7 @@ def _run(training: _Training, phase: _Phase, checkpoint_file: Path) -> None:
     """Trains the epochs of a phase that are left."""
     position = training.position
     while position.epoch <= phase.last and not _is_over(training, phase):
-        left = training.batches - position.batches
-        batches = iter(progress(training.batches_of_epoch(), f"train epoch {position.epoch}", total=left, unit="batch"))
-        while position.batches < training.batches:
-            training.learn(batches, min(_BATCHES_A_CHECKPOINT, training.batches - position.batches))
-            training.save(checkpoint_file)
+        if position.batches < training.batches:
+            training.learn_epoch(checkpoint_file)
         training.end_epoch()
         training.save(checkpoint_file)

@@ -63,6 +63,11 @@ def score_split(network: Any, dataset: QualityDataset, split: str, *, crop: int,
     def view(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
         return central_view(decode_version(row["image"]["bytes"]), crop), row["quality"]
 
+    import tensorflow as tf
+
+    # Not Keras' own `predict_on_batch`: where several devices share a batch, it shows the whole of it to each.
+    shown = tf.TensorSpec((None, crop, crop, 3), tf.uint8)
+    predict = tf.function(lambda pixels: network(pixels, training=False), input_signature=[shown], autograph=False)
     scores: list[NDArray[np.float64]] = []
     quality: list[float] = []
     views = progress(
@@ -70,7 +75,7 @@ def score_split(network: Any, dataset: QualityDataset, split: str, *, crop: int,
     )
     for batch in batched(views, batch_size):
         pixels = np.stack([pixels for pixels, _ in batch])
-        scores.append(np.asarray(network.predict_on_batch(pixels), np.float64)[:, 0])
+        scores.append(predict(pixels).numpy().astype(np.float64)[:, 0])
         quality += [value for _, value in batch]
     if not quality:
         raise ValueError(f"no usable image for the split '{split}'")

@@ -1,5 +1,9 @@
 """Training: it learns, it stops, it keeps its best epoch, and one that was killed ends as one that was not."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,3 +187,25 @@ def test_training_that_comes_to_nothing_is_refused(
     monkeypatch.setattr(fitting, "score_split", diverged)
     with pytest.raises(ValueError, match=r"^training diverged.*metrifier\.learning_rate"):
         train(dataset, tmp_path, epochs=1)
+
+
+def test_several_devices_share_a_batch(tmp_path: Path) -> None:
+    """In a process of its own, since the devices of one are fixed when TensorFlow starts."""
+    script = Path(__file__).with_name("two_devices.py")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "killed after 2 checkpoints" in done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    first, second = found["curves"]
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    assert second["loss"] < first["loss"]
+    assert second["validation_spearman"] > 0.8
+
+
+def test_sixteen_bits_learn_as_well_and_end_in_thirty_two(dataset: QualityDataset, tmp_path: Path) -> None:
+    fitted = train(dataset, tmp_path, mixed_precision=True)
+    assert fitted.validation_spearman > 0.8
+    assert {layer.compute_dtype for layer in fitted.network.layers} == {"float32"}
+    assert {variable.dtype for variable in fitted.network.weights} == {"float32"}

@@ -1,12 +1,12 @@
 """How a metrifier is trained."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from metrifier_core.architectures import find_architecture
-from metrifier_core.settings import Settings
-from metrifier_core.workers import ApplicationSpec, ExportedSpec
+from metrifier_core.settings import Settings, closest, config_path
+from metrifier_core.workers import ApplicationSpec, ExportedSpec, read_entries
 
 __all__ = ["MetrifierSettings"]
 
@@ -20,7 +20,7 @@ class MetrifierSettings(Settings):
     backbone: Backbone | None = Field(
         None,
         description="the pretrained classifier that a multitap begins with, as a catalogue of workers has it: of "
-        "keras_applications or onnx; the weights that Keras publishes where left out",
+        "keras_applications or onnx, or FILE#NAME of such a catalogue; the weights that Keras publishes where left out",
     )
     crop: int = Field(224, ge=32, le=1024, description="pixels a side of what the network is shown")
     batch_size: int = Field(64, ge=2, le=4096)
@@ -45,6 +45,19 @@ class MetrifierSettings(Settings):
     def _known(cls, name: str) -> str:
         find_architecture(name)
         return name
+
+    @field_validator("backbone", mode="before")
+    @classmethod
+    def _look_up(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        file, _, name = value.rpartition("#")
+        if not file:
+            raise ValueError(f"'{value}' is neither an entry nor FILE#NAME of a catalogue of workers")
+        entries = read_entries(config_path(file, info))
+        if name not in entries:
+            raise ValueError(f"{file} holds no '{name}', {closest(name, list(entries))}")
+        return entries[name]
 
     @model_validator(mode="after")
     def _choose_backbone(self) -> Self:

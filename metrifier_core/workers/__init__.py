@@ -10,6 +10,7 @@ from metrifier_core.workers.catalogue import (
     WorkerSpec,
     find_spec,
     read_catalogue,
+    read_entries,
 )
 from metrifier_core.workers.creation import create_worker, open_worker
 from metrifier_core.workers.interface import ModelInterface
@@ -37,4 +38,5 @@ __all__ = [
     "open_worker",
     "read_cards",
     "read_catalogue",
+    "read_entries",
 ]

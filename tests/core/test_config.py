@@ -146,6 +146,17 @@ BACKBONE = [
         "metrifier.backbone.format: unknown format 'tflit', did you mean 'tflite'?",
     ),
     (
+        "metrifier={architecture: multitap_large, backbone: mobilenet}",
+        "metrifier.backbone: 'mobilenet' is neither an entry nor FILE#NAME of a catalogue of workers",
+    ),
+    (
+        "metrifier={architecture: multitap_large, backbone: ../tests/realdata/workers.yaml#mobilenet_v2}",
+        (
+            "metrifier.backbone: ../tests/realdata/workers.yaml holds no 'mobilenet_v2', did you mean "
+            "'mobilenet_v2_quant'?"
+        ),
+    ),
+    (
         f"metrifier.backbone={{{_ENTRY}, family: a}}",
         "metrifier: backbone: nano is trained from scratch and has none",
     ),

@@ -25,7 +25,7 @@ class MetrifierSettings(Settings):
     crop: int = Field(224, ge=32, le=1024, description="pixels a side of what the network is shown")
     batch_size: int = Field(64, ge=2, le=4096)
     frozen_epochs: int = Field(4, ge=0, le=1000, description="epochs in which a backbone stays as it is, at first")
-    epochs: int = Field(20, ge=1, le=1000, description="epochs in which all weights learn; after the frozen ones")
+    epochs: int = Field(20, ge=0, le=1000, description="epochs in which all weights learn; after the frozen ones")
     patience: int = Field(
         5,
         ge=1,
@@ -70,4 +70,6 @@ class MetrifierSettings(Settings):
                 raise ValueError("backbone: wants other pixels than a multitap shows it, x / 127.5 - 1 in RGB")
         if self.backbone is None:
             object.__setattr__(self, "backbone", default)
+        if self.epochs == 0 and (default is None or self.frozen_epochs == 0):
+            raise ValueError("epochs: without any, nothing learns")
         return self

@@ -145,6 +145,11 @@ BACKBONE = [
         "metrifier={architecture: multitap_large, backbone: {format: tflit}}",
         "metrifier.backbone.format: unknown format 'tflit', did you mean 'tflite'?",
     ),
+    ("metrifier.epochs=0", "metrifier: epochs: without any, nothing learns"),
+    (
+        "metrifier={architecture: multitap_large, frozen_epochs: 0, epochs: 0}",
+        "metrifier: epochs: without any, nothing learns",
+    ),
     (
         "metrifier={architecture: multitap_large, backbone: mobilenet}",
         "metrifier.backbone: 'mobilenet' is neither an entry nor FILE#NAME of a catalogue of workers",
@@ -314,7 +319,7 @@ def test_an_empty_list_is_refused(key: str) -> None:
 
 
 def test_every_mistake_is_named() -> None:
-    mistakes = ["sead=1", "seed=low", "metrifier.epoch=1", "metrifier.epochs=0", "distortions.types=[jpg]"]
+    mistakes = ["sead=1", "seed=low", "metrifier.epoch=1", "metrifier.epochs=-1", "distortions.types=[jpg]"]
     lines = refusal(*mistakes).splitlines()
     assert {line.partition(":")[0] for line in lines} == {mistake.partition("=")[0] for mistake in mistakes}
     assert len(lines) == len(mistakes)

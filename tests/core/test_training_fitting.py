@@ -108,8 +108,8 @@ def test_patience_ends_it(dataset: QualityDataset, tmp_path: Path) -> None:
 
 
 def test_a_frozen_backbone_keeps_its_weights_and_then_learns(dataset: QualityDataset, tmp_path: Path) -> None:
-    frozen = train(dataset, tmp_path / "frozen", **{**TAPPED, "epochs": 1, "backbone_learning_rate": 1e-12})
-    np.testing.assert_allclose(frozen.network.get_layer("trunk_1").get_weights()[0], TRUNK[0], atol=1e-6)
+    frozen = train(dataset, tmp_path / "frozen", **{**TAPPED, "epochs": 0})
+    np.testing.assert_array_equal(frozen.network.get_layer("trunk_1").get_weights()[0], TRUNK[0])
     assert frozen.curves[1]["loss"] < frozen.curves[0]["loss"], "the head learns"
     learned = train(dataset, tmp_path / "learned", **TAPPED)
     assert learned.best_epoch > TAPPED["frozen_epochs"]

@@ -1,0 +1,136 @@
+"""What each part of the training is worth: one change at a time, judged on validation versions alone.
+
+    python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200
+    python benchmarks/ablations.py tests/realdata/complete.yaml --run runs/ablations metrifier.epochs=8
+
+Every row trains the config's metrifier on the run's training versions with one setting changed, and correlates its
+scores with the label on validation versions. Intervals are a bootstrap over source images; how much chance there is in
+a training itself, the row with another seed tells. The test split is not looked at. Killed and started again, it goes
+on.
+"""
+
+import argparse
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrifier_core.config import load_config
+from metrifier_core.dataset import QualityDataset
+from metrifier_core.determinism import start_training
+from metrifier_core.progress import say
+from metrifier_core.records import fingerprint, read_fingerprint, read_rows
+from metrifier_core.stages.running import tables
+from metrifier_core.statistics import LEVELS, rank_correlations
+from metrifier_core.training import MetrifierSettings
+from metrifier_core.training.fitting import CHECKPOINT, fit_network
+from metrifier_core.training.scoring import score_split
+
+AS_IT_IS = "as it is"
+CHANGES: dict[str, dict[str, Any]] = {
+    AS_IT_IS: {},
+    "another seed": {"seed": 1},
+    "no pairs": {"ranking_weight": 0.0},
+    "pairs count twice": {"ranking_weight": 1.0},
+    "no heads for workers": {"worker_weight": 0.0},
+    "heads for workers count five times": {"worker_weight": 1.0},
+    "no mirrored views": {"flip": False},
+    "batches half as large": {"batch_size": 0.5},
+    "learning rate halved": {"learning_rate": 0.5},
+    "learning rate doubled": {"learning_rate": 2.0},
+}
+OF_BACKBONES: dict[str, dict[str, Any]] = {
+    "backbone stays frozen": {"epochs": 0},
+    "backbone learns from the first epoch": {"frozen_epochs": 0},
+    "backbone learns ten times as fast": {"backbone_learning_rate": 10.0},
+}
+_FACTORS = ("batch_size", "learning_rate", "backbone_learning_rate")
+REPLICATES = 1000
+
+
+def _changed(settings: MetrifierSettings, change: Mapping[str, Any]) -> MetrifierSettings:
+    """Applies a change; rates and sizes are multiplied."""
+    values = settings.model_dump()
+    for key, value in change.items():
+        if key in _FACTORS:
+            values[key] = type(values[key])(values[key] * value)
+        elif key != "seed":
+            values[key] = value
+    return MetrifierSettings.model_validate(values)
+
+
+def _write(
+    path: Path, architecture: str, found: Mapping[str, NDArray[np.float64]], columns: Mapping[str, NDArray[Any]]
+) -> None:
+    """Writes the rows of an architecture; those of others stay."""
+    estimates = rank_correlations(
+        found,
+        {"quality": columns["quality"]},
+        columns["image_id"],
+        columns["condition"],
+        replicates=REPLICATES,
+        rng=np.random.default_rng(0),
+    )["quality"]
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="") as kept:
+            rows = [row for row in csv.DictReader(kept) if row["architecture"] != architecture]
+    for name, by_level in estimates.items():
+        row: dict[str, Any] = {"architecture": architecture, "change": name, "versions": len(columns["quality"])}
+        for level in LEVELS:
+            one = by_level[level]
+            row |= {level: one.value, f"{level}_low": one.low, f"{level}_high": one.high}
+        rows.append({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()})
+    with path.open("w", newline="") as table:
+        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _scores(dataset: QualityDataset, settings: MetrifierSettings, seed: int, folder: Path) -> NDArray[np.float64]:
+    """Trains, or goes on where it was killed, and scores the validation versions."""
+    kept = folder / "scores.npy"
+    if not kept.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        start_training(seed)
+        fitted = fit_network(dataset, settings, seed, folder)
+        scored = score_split(fitted.network, dataset, "validation", crop=settings.crop, batch_size=settings.batch_size)
+        np.save(kept, scored.scores)
+        (folder / CHECKPOINT).unlink()
+    return np.asarray(np.load(kept, allow_pickle=False), np.float64)
+
+
+def main() -> None:
+    """Measures every change and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that stand above the file")
+    parser.add_argument("--run", type=Path, required=True, help="the folder of a run whose versions are learned from")
+    parser.add_argument("--changes", nargs="*", help="measure these rows alone, and the first")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/ablations.csv"))
+    parser.add_argument("--work", type=Path, default=Path("build/ablations"), help="checkpoints, and scores of rows")
+    given = parser.parse_args()
+    config = load_config(given.config, given.overrides)
+    quality = given.run / "quality.parquet"
+    dataset = QualityDataset(tables([given.run / "versions"], "versions"), quality)
+    rows = list(read_rows(quality, ["image_id", "distortion", "severity", "quality"], splits=["validation"]))
+    columns = {key: np.array([row[key] for row in rows]) for key in ("image_id", "quality")}
+    columns["condition"] = np.array([f"{row['distortion']} {row['severity']}" for row in rows])
+
+    changes = CHANGES | (OF_BACKBONES if config.metrifier.backbone else {})
+    wanted = {name: changes[name] for name in changes if given.changes is None or name in {AS_IT_IS, *given.changes}}
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, change in wanted.items():
+        settings, seed = _changed(config.metrifier, change), config.seed + change.get("seed", 0)
+        parameters = {**settings.model_dump(mode="json"), "seed": seed}
+        identity = fingerprint("ablation", parameters, [str(read_fingerprint(quality))])
+        say(f"ablation: {name}")
+        found[name] = _scores(dataset, settings, seed, given.work / identity[:16])
+        _write(given.output, config.metrifier.architecture, found, columns)
+
+
+if __name__ == "__main__":
+    main()

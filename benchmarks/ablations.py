@@ -1,7 +1,7 @@
 """What each part of the training is worth: one change at a time, judged on validation versions alone.
 
     python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200
-    python benchmarks/ablations.py tests/realdata/complete.yaml --run runs/ablations metrifier.epochs=8
+    python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.epochs=8 --run runs/ablations
 
 Every row trains the config's metrifier on the run's training versions with one setting changed, and correlates its
 scores with the label on validation versions. Intervals are a bootstrap over source images; how much chance there is in
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--changes", nargs="*", help="measure these rows alone, and the first")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/ablations.csv"))
     parser.add_argument("--work", type=Path, default=Path("build/ablations"), help="checkpoints, and scores of rows")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     config = load_config(given.config, given.overrides)
     quality = given.run / "quality.parquet"
     dataset = QualityDataset(tables([given.run / "versions"], "versions"), quality)

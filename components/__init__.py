@@ -1,5 +1,6 @@
 """The stages as Kubeflow components: thin bodies over `metrifier_core.stages`, a file each."""
 
+from components.close_run import close_run
 from components.compare_families import compare_families
 from components.distort import distort
 from components.download import download
@@ -13,6 +14,7 @@ from components.train_metrifier import train_metrifier
 from components.worker_evaluate import worker_evaluate
 
 __all__ = [
+    "close_run",
     "compare_families",
     "distort",
     "download",

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def compare_families(
     name: str,
-    run_id: str,
     experiment: str,
     seed: int,
     shards: int,
@@ -34,7 +33,6 @@ def compare_families(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         seed: The run's seed.
         shards: Number of shards.
@@ -67,7 +65,7 @@ def compare_families(
     metrics.metadata["folds"] = {**(earlier.metadata["folds"] if earlier else {}), family: files}
     if family != families[-1]:
         return
-    run = PipelineRun(name, run_id, experiment)
+    run = PipelineRun(name, experiment)
     log_stage(run, "compare_families", {"families": families}, summary)
     config = {
         "name": name,

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def download(
     name: str,
-    run_id: str,
     experiment: str,
     source: dict[str, Any],
     splits: list[Any],
@@ -23,7 +22,6 @@ def download(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         source: Where the images come from.
         splits: How source images are shared out.
@@ -43,5 +41,5 @@ def download(
     summary = run_stage(source, splits, seed, shards, Path(images.path))
     images.metadata.update(summary)
     parameters = {"source": source, "seed": seed, "shards": shards}
-    log_stage(PipelineRun(name, run_id, experiment), "download", parameters, summary)
+    log_stage(PipelineRun(name, experiment), "download", parameters, summary)
     return [shard_name(index, shards) for index in range(shards)]

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def evaluate_spearman(
     name: str,
-    run_id: str,
     experiment: str,
     seed: int,
     shards: int,
@@ -37,7 +36,6 @@ def evaluate_spearman(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         seed: The run's seed.
         shards: Number of shards.
@@ -90,5 +88,5 @@ def evaluate_spearman(
     )
     for key, value in summary.items():
         metrics.log_metric(key, value)
-    log_stage(PipelineRun(name, run_id, experiment, held_out_family), "evaluate_spearman", evaluation, summary)
+    log_stage(PipelineRun(name, experiment, held_out_family), "evaluate_spearman", evaluation, summary)
     evaluated.metadata.update({"metrics": metrics.uri, "report": report.uri, "model": model.uri})

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def merge_dataset(
     name: str,
-    run_id: str,
     experiment: str,
     distortions: dict[str, Any],
     merge: dict[str, Any],
@@ -25,7 +24,6 @@ def merge_dataset(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         distortions: Types, severities and how many of them.
         merge: How the label workers' probabilities become one number.
@@ -45,7 +43,7 @@ def merge_dataset(
     quality.metadata.update(summary)
     quality.metadata["losses"] = [shard.uri for shard in losses]
     quality.metadata["versions"] = [shard.metadata["versions"] for shard in losses]
-    run = PipelineRun(name, run_id, experiment, held_out_family)
+    run = PipelineRun(name, experiment, held_out_family)
     evaluations = [task for shard in losses for task in shard.metadata["worker_evaluate"]]
     log_fan_out(run, "distort", distortions, [shard.metadata["distort"] for shard in losses])
     log_fan_out(run, "worker_evaluate", {}, evaluations)

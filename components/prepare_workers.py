@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def prepare_workers(
     name: str,
-    run_id: str,
     experiment: str,
     workers: dict[str, Any],
     seed: int,
@@ -22,7 +21,6 @@ def prepare_workers(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         workers: Label workers, held-out workers and their catalogue.
         seed: The run's seed.
@@ -39,4 +37,4 @@ def prepare_workers(
     prepared.metadata.update(summary)
     parameters = {"label": workers["label"], "held_out": workers["held_out"]}
     cards = {f"workers/{card.name}.json": card.model_dump(mode="json") for card in read_cards(Path(prepared.path))}
-    log_stage(PipelineRun(name, run_id, experiment), "prepare_workers", parameters, summary, documents=cards)
+    log_stage(PipelineRun(name, experiment), "prepare_workers", parameters, summary, documents=cards)

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def register_metrifier(
     name: str,
-    run_id: str,
     experiment: str,
     tracking: dict[str, Any],
     quality: Input[Dataset],
@@ -26,7 +25,6 @@ def register_metrifier(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         tracking: Name of the model, and the server.
         quality: ImageNet_Quality.
@@ -43,7 +41,7 @@ def register_metrifier(
     from metrifier_core.stages.register_metrifier import register_metrifier as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 
-    run = PipelineRun(name, run_id, experiment)
+    run = PipelineRun(name, experiment)
     summary = run_stage(
         run,
         tracking,

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def train_metrifier(
     name: str,
-    run_id: str,
     experiment: str,
     metrifier: dict[str, Any],
     seed: int,
@@ -24,7 +23,6 @@ def train_metrifier(
 
     Args:
         name: Name of the run.
-        run_id: Identity of the pipeline run.
         experiment: MLflow experiment.
         metrifier: Architecture and training.
         seed: The run's seed.
@@ -43,4 +41,4 @@ def train_metrifier(
     summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
     model.metadata.update(summary)
     curves = json.loads((output / "training.json").read_text())
-    log_stage(PipelineRun(name, run_id, experiment, held_out_family), "train_metrifier", metrifier, summary, curves)
+    log_stage(PipelineRun(name, experiment, held_out_family), "train_metrifier", metrifier, summary, curves)

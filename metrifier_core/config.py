@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from metrifier_core.cluster import ClusterSettings
 from metrifier_core.distortions import DistortionSettings
 from metrifier_core.quality import MergeSettings
 from metrifier_core.settings import Settings, describe_mistakes
@@ -61,6 +62,7 @@ class RunConfig(Settings):
     metrifier: MetrifierSettings = MetrifierSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _check_splits(self) -> "RunConfig":
@@ -111,7 +113,8 @@ class RunConfig(Settings):
 
     def pipeline_arguments(self) -> dict[str, Any]:
         """Gives the pipeline's parameters: a section a stage, so that a stage is redone only if its own changes."""
-        arguments = self.model_dump(mode="json", exclude_none=True)
+        # Where tasks run is no parameter: it is written into the graph.
+        arguments = self.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
         if self.evaluation.leave_one_family_out:
             # Every worker sees every version, since each makes the label of some fold.
             arguments["workers"] = self.workers.holding_out(None).model_dump(mode="json", exclude_none=True)

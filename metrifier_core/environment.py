@@ -6,4 +6,4 @@ PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
 """Names a folder that outlives a killed stage; what the stage had finished is found there again."""
 
 RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
-"""Identifies a local pipeline run over restarts, where the pipeline engine makes a new identity each time."""
+"""Identifies a pipeline run: on this machine over restarts; on a cluster it is the identity that the engine gave it."""

@@ -35,6 +35,7 @@ __all__ = [
     "PythonModel",
     "complete_run",
     "download_model",
+    "fail_run",
     "log_fan_out",
     "log_stage",
     "register_model",
@@ -44,6 +45,7 @@ __all__ = [
 _ENGINE_RUN_VARIABLE = "MLFLOW_RUN_ID"  # set where the pipeline engine has made a run for the task itself
 _PIPELINE_RUN_TAG = "kfp.pipeline_run_id"
 _STAGE_TAG = "metrifier.stage"
+_FAILURE_TAG = "metrifier.failure"
 _FAMILY_TAG = "metrifier.held_out_family"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _CHAMPION_METRIC = "mean_global_rho"
@@ -59,20 +61,18 @@ class PipelineRun:
 
     Attributes:
         name: What it is called in the UI.
-        engine_id: Identity that the pipeline engine gave it.
         experiment: The MLflow experiment.
         held_out_family: Names the fold that the stage belongs to, where every family of workers is held out once.
     """
 
     name: str
-    engine_id: str
     experiment: str
     held_out_family: str = ""
 
     @property
     def id(self) -> str:
-        """Its identity over restarts."""
-        return os.environ.get(RUN_ID_VARIABLE, self.engine_id)
+        """Its identity over all stages and restarts: from the environment, since a stage's cache keys on its inputs."""
+        return os.environ.get(RUN_ID_VARIABLE, self.name)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -258,6 +258,22 @@ def _active(client: MlflowClient, run: Run) -> Iterator[None]:
     if given:
         os.environ[_ENGINE_RUN_VARIABLE] = given  # MLflow takes it away when a run starts
         client.update_run(run.info.run_id, status="RUNNING")
+
+
+def fail_run(run: PipelineRun, reason: str) -> None:
+    """Closes the run of a pipeline that failed, which would else go on for ever.
+
+    Args:
+        run: The pipeline's run.
+        reason: What failed and why.
+    """
+    if os.environ.get(_ENGINE_RUN_VARIABLE):
+        return  # the engine closes the runs that it made
+    with _never_in_the_way(run.name):
+        client = MlflowClient()
+        parent = _parent(client, run)
+        client.set_tag(parent.info.run_id, _FAILURE_TAG, reason[:_LONGEST_DESCRIPTION])
+        client.set_terminated(parent.info.run_id, "FAILED")
 
 
 def complete_run(

@@ -6,24 +6,25 @@ from typing import Annotated
 import typer
 from kfp.compiler import Compiler
 
-from components.image import DEFAULT_IMAGE
 from metrifier_core.config import ConfigError, RunConfig, load_config
 from pipelines.graph import build_graph
+from pipelines.images import Images, choose_images
 from pipelines.server import tracking_server, without_credentials
+from pipelines.site import Site
 
 __all__ = ["app", "compile_pipeline"]
 
 
-def compile_pipeline(config: RunConfig, image: str, output: Path) -> None:
+def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:
     """Writes the pipeline as YAML, the config's sections being the defaults of its parameters.
 
     Args:
         config: What the pipeline runs unless its submitter says otherwise.
-        image: Container image of every component.
+        images: Container images of the stages.
         output: The YAML file.
     """
     server = tracking_server(config.tracking)
-    pipeline = build_graph(config, image, server and without_credentials(server))
+    pipeline = build_graph(config, Site(images, server and without_credentials(server), config.cluster))
     output.parent.mkdir(parents=True, exist_ok=True)
     Compiler().compile(pipeline, str(output), pipeline_parameters=config.pipeline_arguments())
 
@@ -34,7 +35,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     config: Annotated[Path, typer.Option(help="A YAML file such as configs/digits.yaml.")],
-    image: Annotated[str, typer.Option(help="Container image of every component.")] = DEFAULT_IMAGE,
+    *,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[TARGET=]IMAGE", help="Image of all stages, or of data, train or ingest."),
+    ] = None,
+    digest: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[TARGET=]DIGEST", help="sha256:..., instead of a tag that can be moved."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Where the pipeline goes.")] = Path("build/metrifier.yaml"),
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that stand above the file.")
@@ -45,6 +54,8 @@ def main(
     Examples:
         python -m pipelines.compile --config configs/digits.yaml --image registry.example/metrifier-python:0.1.0
 
+        python -m pipelines.compile --config mine.yaml --image train=registry.example/train --digest train=sha256:...
+
         kfp --endpoint URL run create -e metrifier -r my-run -f build/metrifier.yaml seed=1
     """
     try:
@@ -52,7 +63,12 @@ def main(
     except ConfigError as error:
         typer.echo(f"{config}: nothing was written, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None
-    compile_pipeline(loaded, image, output)
+    try:
+        images = choose_images(image or [], digest or [])
+    except ValueError as error:
+        typer.echo(f"nothing was written: {error}", err=True)
+        raise typer.Exit(2) from None
+    compile_pipeline(loaded, images, output)
     typer.echo(f"{output}: submit it with kfp --endpoint URL run create -e {loaded.tracking.experiment} -f {output}")
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from kfp import dsl
 from kfp.dsl import Markdown, Metrics
 
 import components
-from components.image import DEFAULT_IMAGE
 from pipelines.fold import train_and_judge
-from pipelines.shards import bind_tasks, build_shard_pipeline, judge_shards
+from pipelines.shards import build_shard_pipeline, judge_shards
+from pipelines.site import Site
 
 __all__ = ["build_families_pipeline"]
 
@@ -21,26 +20,19 @@ class FamiliesArtifacts(NamedTuple):
     table: Markdown
 
 
-def build_families_pipeline(
-    families: Sequence[str], image: str = DEFAULT_IMAGE, tracking_uri: str | None = None
-) -> Any:
+def build_families_pipeline(families: Sequence[str], site: Site) -> Any:
     """Builds the pipeline.
 
     Args:
         families: What is held out, one after the other. They are part of the graph: a loop of KFP's cannot hold the
             collected shards of another.
-        image: The container image that every component runs in.
-        tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
+        site: Where its tasks run.
 
     Returns:
         A KFP pipeline with the parameters of the usual one but `tracking`: no fold is registered.
     """
-    run = bind_tasks(image, tracking_uri)
-    evaluate_shard = build_shard_pipeline(run)
+    evaluate_shard = build_shard_pipeline(site)
 
-    @dsl.pipeline(
-        name="metrifier-families", description="Trains and judges a metrifier for every family of workers held out."
-    )
     def families_pipeline(
         name: str,
         seed: int,
@@ -72,7 +64,7 @@ def build_families_pipeline(
             evaluation: How the metrifier is judged.
             experiment: MLflow experiment.
         """
-        of_run = {"name": name, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "experiment": experiment}
+        of_run = {"name": name, "experiment": experiment}
         shared: dict[str, Any] = {
             "seed": seed,
             "shards": shards,
@@ -80,32 +72,36 @@ def build_families_pipeline(
             "splits": splits,
             "distortions": distortions,
         }
-        judged_shards = judge_shards(
-            run, evaluate_shard, of_run, **shared, workers=workers, worker_groups=worker_groups
-        )
-        sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
         compared: dict[str, Any] = {}
-        for family in families:
-            held_out = run(components.hold_out_family, workers=workers, family=family, prepared=judged_shards.prepared)
-            fold = train_and_judge(
-                run,
-                {**of_run, "held_out_family": family},
-                judged_shards,
-                {**sections, "workers": held_out.outputs["Output"]},
-                held_out.outputs["roles"],
+        with site.closing(of_run):
+            judged_shards = judge_shards(
+                site, evaluate_shard, of_run, **shared, workers=workers, worker_groups=worker_groups
             )
-            # One after the other: only a loop's artifacts can be collected.
-            compared = run(
-                components.compare_families,
-                **of_run,
-                **sections,
-                workers=workers,
-                families=list(families),
-                family=family,
-                judged=fold.judged.outputs["metrics"],
-                evaluated=fold.judged.outputs["evaluated"],
-                **({"earlier": compared["metrics"]} if compared else {}),
-            ).outputs
+            sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+            for family in families:
+                held_out = site.run(
+                    components.hold_out_family, workers=workers, family=family, prepared=judged_shards.prepared
+                )
+                fold = train_and_judge(
+                    site,
+                    {**of_run, "held_out_family": family},
+                    judged_shards,
+                    {**sections, "workers": held_out.outputs["Output"]},
+                    held_out.outputs["roles"],
+                )
+                # One after the other: only a loop's artifacts can be collected.
+                compared = site.run(
+                    components.compare_families,
+                    **of_run,
+                    **sections,
+                    workers=workers,
+                    families=list(families),
+                    family=family,
+                    judged=fold.judged.outputs["metrics"],
+                    evaluated=fold.judged.outputs["evaluated"],
+                    **({"earlier": compared["metrics"]} if compared else {}),
+                ).outputs
         return FamiliesArtifacts(metrics=compared["metrics"], table=compared["table"])
 
-    return families_pipeline
+    description = "Trains and judges a metrifier for every family of workers held out."
+    return site.pipeline("metrifier-families", description, families_pipeline)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from kfp.dsl import PipelineTask
 
 import components
-from pipelines.shards import JudgedShards, Run
+from pipelines.shards import JudgedShards
+from pipelines.site import Site
 
 __all__ = ["Fold", "train_and_judge"]
 
@@ -26,12 +27,12 @@ class Fold(NamedTuple):
 
 
 def train_and_judge(
-    run: Run, of_run: Mapping[str, Any], judged_shards: JudgedShards, sections: Mapping[str, Any], prepared: Any
+    site: Site, of_run: Mapping[str, Any], judged_shards: JudgedShards, sections: Mapping[str, Any], prepared: Any
 ) -> Fold:
     """Adds the tasks from the label to the evaluation to the pipeline that is being built.
 
     Args:
-        run: Makes a task.
+        site: Where tasks run.
         of_run: What names the run, and the fold where there are several.
         judged_shards: Source images, versions and losses.
         sections: The config's seed, shards and sections, as parameters.
@@ -40,7 +41,7 @@ def train_and_judge(
     Returns:
         The tasks' artifacts.
     """
-    quality = run(
+    quality = site.run(
         components.merge_dataset,
         **of_run,
         distortions=sections["distortions"],
@@ -49,7 +50,7 @@ def train_and_judge(
         prepared=prepared,
         losses=judged_shards.collect("losses"),
     ).outputs["quality"]
-    model = run(
+    model = site.run(
         components.train_metrifier,
         **of_run,
         metrifier=sections["metrifier"],
@@ -57,7 +58,7 @@ def train_and_judge(
         versions=judged_shards.collect("versions"),
         quality=quality,
     ).outputs["model"]
-    judged = run(
+    judged = site.run(
         components.evaluate_spearman,
         **of_run,
         **sections,

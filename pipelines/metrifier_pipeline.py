@@ -2,13 +2,12 @@
 
 from typing import Any, NamedTuple
 
-from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
 
 import components
-from components.image import DEFAULT_IMAGE
 from pipelines.fold import train_and_judge
-from pipelines.shards import bind_tasks, build_shard_pipeline, judge_shards
+from pipelines.shards import build_shard_pipeline, judge_shards
+from pipelines.site import Site
 
 __all__ = ["PIPELINE_NAME", "build_pipeline"]
 
@@ -29,20 +28,17 @@ class RunArtifacts(NamedTuple):
     model_card: Markdown
 
 
-def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) -> Any:
+def build_pipeline(site: Site) -> Any:
     """Builds the pipeline.
 
     Args:
-        image: The container image that every component runs in.
-        tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
+        site: Where its tasks run.
 
     Returns:
         A KFP pipeline; its parameters are the sections of a config, and its artifacts hang on its tasks.
     """
-    run = bind_tasks(image, tracking_uri)
-    evaluate_shard = build_shard_pipeline(run)
+    evaluate_shard = build_shard_pipeline(site)
 
-    @dsl.pipeline(name=PIPELINE_NAME, description="Trains a metrifier and judges it by workers it has never met.")
     def metrifier_pipeline(
         name: str,
         seed: int,
@@ -76,7 +72,7 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             tracking: Name of the registered model.
             experiment: MLflow experiment.
         """
-        of_run = {"name": name, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "experiment": experiment}
+        of_run = {"name": name, "experiment": experiment}
         shared: dict[str, Any] = {
             "seed": seed,
             "shards": shards,
@@ -85,18 +81,19 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             "distortions": distortions,
             "workers": workers,
         }
-        judged_shards = judge_shards(run, evaluate_shard, of_run, **shared, worker_groups=worker_groups)
-        sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
-        fold = train_and_judge(run, of_run, judged_shards, sections, judged_shards.prepared)
-        found = {key: fold.judged.outputs[key] for key in ("metrics", "report", "evaluated")}
-        registered = run(
-            components.register_metrifier,
-            **of_run,
-            tracking=tracking,
-            quality=fold.quality,
-            model=fold.model,
-            **found,
-        )
+        with site.closing(of_run):
+            judged_shards = judge_shards(site, evaluate_shard, of_run, **shared, worker_groups=worker_groups)
+            sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+            fold = train_and_judge(site, of_run, judged_shards, sections, judged_shards.prepared)
+            found = {key: fold.judged.outputs[key] for key in ("metrics", "report", "evaluated")}
+            registered = site.run(
+                components.register_metrifier,
+                **of_run,
+                tracking=tracking,
+                quality=fold.quality,
+                model=fold.model,
+                **found,
+            )
         return RunArtifacts(
             images=judged_shards.images,
             prepared=judged_shards.prepared,
@@ -107,4 +104,5 @@ def build_pipeline(image: str = DEFAULT_IMAGE, tracking_uri: str | None = None) 
             model_card=registered.outputs["model_card"],
         )
 
-    return metrifier_pipeline
+    description = "Trains a metrifier and judges it by workers it has never met."
+    return site.pipeline(PIPELINE_NAME, description, metrifier_pipeline)

@@ -123,6 +123,8 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
     from kfp import local
 
     from pipelines.graph import build_graph
+    from pipelines.images import Images
+    from pipelines.site import Site
 
     folder = (runs / config.name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +148,7 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
                 warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
                 # Tasks are told apart by their image and arguments: what else they depend on is in its tag.
                 image = f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}"
-                pipeline = build_graph(config, image)
+                pipeline = build_graph(config, Site(Images(image, image, image)))
                 arguments = config.pipeline_arguments()
                 # Registration alone has the server among its arguments: it is repeated on another one.
                 if "tracking" in arguments:
@@ -154,6 +156,9 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
                 outputs = pipeline(**arguments).outputs
         except RuntimeError as error:
             reason = "; ".join(lines.failures) or str(error)
+            from metrifier_core.tracking import PipelineRun, fail_run
+
+            fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}") from error
         if config.held_out_families:
             publish_families(outputs, folder)

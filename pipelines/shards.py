@@ -4,20 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, PipelineTask
+from kfp.dsl import Dataset, Input, Model
 
 import components
+from pipelines.site import Site
 
-__all__ = ["JudgedShards", "Run", "bind_tasks", "build_shard_pipeline", "judge_shards"]
-
-Run = Callable[..., PipelineTask]
-"""Makes a task of a component and its inputs; what holds for every task is set already."""
-
-_ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",  # the ONNX converter simplifies a graph in the order of a set
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "GLOG_minloglevel": "2",
-}
+__all__ = ["JudgedShards", "build_shard_pipeline", "judge_shards"]
 
 
 class _ShardTables(NamedTuple):
@@ -42,31 +34,11 @@ class JudgedShards(NamedTuple):
     collect: Callable[[str], dsl.Collected]
 
 
-def bind_tasks(image: str, tracking_uri: str | None) -> Run:
-    """Gives what makes the tasks of a pipeline.
-
-    Args:
-        image: The container image that every component runs in.
-        tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
-    """
-
-    def run(component: Callable[..., PipelineTask], /, **inputs: Any) -> PipelineTask:
-        task = component(**inputs)
-        task.set_container_image(image)
-        for variable, value in _ENVIRONMENT.items():
-            task.set_env_variable(variable, value)
-        if tracking_uri is not None:
-            task.set_env_variable("MLFLOW_TRACKING_URI", tracking_uri)
-        return task
-
-    return run
-
-
-def build_shard_pipeline(run: Run) -> Any:
+def build_shard_pipeline(site: Site) -> Any:
     """Builds the part of the graph that every shard goes through; it cannot be built inside of another pipeline.
 
     Args:
-        run: Makes a task.
+        site: Where tasks run.
 
     Returns:
         A KFP pipeline from a shard's name to its tables.
@@ -81,15 +53,15 @@ def build_shard_pipeline(run: Run) -> Any:
         images: Input[Dataset],
         prepared: Input[Model],
     ) -> _ShardTables:
-        distorted = run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
+        distorted = site.run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
         versions = distorted.outputs["versions"]
-        with dsl.ParallelFor(worker_groups, name="workers") as together:
-            evaluated = run(
+        with site.worker_groups(worker_groups) as together:
+            evaluated = site.run(
                 components.worker_evaluate, workers=together, shard=shard, prepared=prepared, versions=versions
             )
             # The stage has a thread a core already; each runs its own image.
             evaluated.set_env_variable("TF_NUM_INTRAOP_THREADS", "1")
-        joined = run(
+        joined = site.run(
             components.join_losses,
             shard=shard,
             versions=versions,
@@ -101,7 +73,7 @@ def build_shard_pipeline(run: Run) -> Any:
 
 
 def judge_shards(
-    run: Run,
+    site: Site,
     evaluate_shard: Any,
     of_run: Mapping[str, Any],
     *,
@@ -116,7 +88,7 @@ def judge_shards(
     """Adds the tasks up to the losses to the pipeline that is being built.
 
     Args:
-        run: Makes a task.
+        site: Where tasks run.
         evaluate_shard: What `build_shard_pipeline` built.
         of_run: What names the run to those components that log.
         seed: The run's seed.
@@ -130,10 +102,12 @@ def judge_shards(
     Returns:
         The tasks' artifacts.
     """
-    downloaded = run(components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards)
+    downloaded = site.run(components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards)
     images = downloaded.outputs["images"]
-    prepared = run(components.prepare_workers, **of_run, workers=workers, seed=seed, images=images).outputs["prepared"]
-    with dsl.ParallelFor(downloaded.outputs["Output"], name="shards") as shard:
+    prepared = site.run(components.prepare_workers, **of_run, workers=workers, seed=seed, images=images).outputs[
+        "prepared"
+    ]
+    with site.shards(downloaded.outputs["Output"]) as shard:
         evaluated_shard = evaluate_shard(
             shard=shard,
             seed=seed,

@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     config = load_config(
         CONFIG, ["source.max_sources=240", "metrifier.epochs=1", "workers.together=2"]
     ).pipeline_arguments()
-    of_run = {"name": "quick", "run_id": "run-1", "experiment": config["experiment"]}
+    of_run = {"name": "quick", "experiment": config["experiment"]}
     seed, shards = config["seed"], config["shards"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")

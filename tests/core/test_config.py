@@ -440,7 +440,7 @@ def test_pipeline_arguments_survive_json(name: str, overrides: list[str], folder
 
 def test_pipeline_arguments_say_all_that_is_not_optional() -> None:
     arguments = load_config(DIGITS).pipeline_arguments()
-    assert set(arguments) == {*RunConfig.model_fields, "worker_groups", "experiment"}
+    assert set(arguments) == {*RunConfig.model_fields, "worker_groups", "experiment"} - {"cluster"}
     assert "max_sources" not in arguments["source"], "what is left out is not handed on as null"
 
 

@@ -49,7 +49,7 @@ def run(request: pytest.FixtureRequest) -> Any:
     """A pipeline run in an experiment of its own."""
     from metrifier_core.tracking import PipelineRun
 
-    return PipelineRun("digits", f"engine-{request.node.name}", f"experiment {request.node.name}")
+    return PipelineRun(f"run {request.node.name}", f"experiment {request.node.name}")
 
 
 def runs_of(client: Any, experiment: str) -> tuple[Any, dict[str, Any]]:
@@ -72,8 +72,8 @@ def test_a_stage_is_a_nested_run_that_lasts_as_long_as_the_stage(client: Any, ru
     log_stage(run, "distort", {"distortions": {"types": ["jpeg"], "versions": 3}, "seed": 7}, summary)
 
     parent, nested = runs_of(client, run.experiment)
-    assert parent.data.tags["kfp.pipeline_run_id"] == run.engine_id
-    assert parent.info.run_name == "digits"
+    assert parent.data.tags["kfp.pipeline_run_id"] == run.name
+    assert parent.info.run_name == run.name
     own = nested["distort"]
     assert own.data.params == {"distortions.types": "['jpeg']", "distortions.versions": "3", "seed": "7"}
     assert own.data.metrics == {"versions": 60, "mean_quality": 0.5, "seconds": 12.5}
@@ -92,14 +92,25 @@ def test_all_stages_find_one_parent(client: Any, run: Any) -> None:
     assert sorted(nested) == sorted(stages)
 
 
+def test_a_run_that_failed_is_closed_with_its_reason(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import fail_run, log_stage
+
+    log_stage(run, "download", {}, SUMMARY)
+    fail_run(run, "distort: failed: there is no folder")
+    parent, _ = runs_of(client, run.experiment)
+    assert parent.info.status == "FAILED"
+    assert parent.info.end_time is not None
+    assert parent.data.tags["metrifier.failure"] == "distort: failed: there is no folder"
+
+
 def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine gives a new identity each time; the runner's own stays."""
+    """By the identity that the environment gives it."""
     from metrifier_core.environment import RUN_ID_VARIABLE
     from metrifier_core.tracking import log_stage
 
     monkeypatch.setenv(RUN_ID_VARIABLE, "folder-7")
     for attempt, stage in enumerate(["download", "distort"]):
-        log_stage(replace(run, engine_id=f"attempt-{attempt}"), stage, {}, SUMMARY)
+        log_stage(replace(run, name=f"attempt-{attempt}"), stage, {}, SUMMARY)
     parent, nested = runs_of(client, run.experiment)
     assert parent.data.tags["kfp.pipeline_run_id"] == "folder-7"
     assert sorted(nested) == ["distort", "download"]
@@ -262,7 +273,7 @@ def registered(client: Any, products: Products) -> Registered:
 
     made = Registered([], [], [])
     for index, rho in enumerate([0.5, 0.4, 0.6]):
-        run = PipelineRun("digits", f"training-{index}", "registry")
+        run = PipelineRun(f"training-{index}", "registry")
         made.results.append(products.register(run, "metrifier", rho))
         for alias, versions in (("champion", made.champions), ("challenger", made.challengers)):
             versions.append(client.get_model_version_by_alias("metrifier", alias).version)

@@ -16,6 +16,7 @@ from pipelines.compile import app
 CHECKOUT = Path(__file__).parents[2]
 CONFIG = CHECKOUT / "configs" / "digits.yaml"
 STAGES = {
+    "close_run",
     "distort",
     "download",
     "evaluate_spearman",
@@ -26,6 +27,18 @@ STAGES = {
     "train_metrifier",
     "worker_evaluate",
 }
+
+
+def read(path):
+    """The pipeline, and what kfp-kubernetes adds to it."""
+    pipeline, platform = yaml.safe_load_all(path.read_text())
+    return pipeline, platform["platforms"]["kubernetes"]
+
+
+def stages_of(pipeline):
+    """The tasks inside the exit handler."""
+    (handler,) = (task for name, task in pipeline["root"]["dag"]["tasks"].items() if name.startswith("exit-handler"))
+    return pipeline["components"][handler["componentRef"]["name"]]["dag"]["tasks"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +57,7 @@ def test_the_sdk_loads_it_back_with_every_section_as_a_parameter(compiled):
 
 
 def test_every_stage_runs_in_the_given_image_and_needs_no_installation(compiled):
-    executors = yaml.safe_load(compiled.read_text())["deploymentSpec"]["executors"]
+    executors = read(compiled)[0]["deploymentSpec"]["executors"]
     assert {name.removeprefix("exec-").replace("-", "_") for name in executors} == STAGES
     for executor in executors.values():
         assert executor["container"]["image"] == "registry.example/metrifier-python:1"
@@ -52,8 +65,8 @@ def test_every_stage_runs_in_the_given_image_and_needs_no_installation(compiled)
 
 
 def test_shards_and_workers_fan_out_and_are_collected(compiled):
-    document = yaml.safe_load(compiled.read_text())
-    tasks = document["root"]["dag"]["tasks"]
+    document, _ = read(compiled)
+    tasks = stages_of(document)
     loops = {name for name, task in tasks.items() if "parameterIterator" in task}
     assert len(loops) == 1
     (loop,) = loops
@@ -68,8 +81,8 @@ def test_every_family_held_out_has_a_branch_of_its_own(tmp_path):
     output = tmp_path / "families.yaml"
     folds = "evaluation.leave_one_family_out=true"
     assert CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output), folds]).exit_code == 0
-    document = yaml.safe_load(output.read_text())
-    tasks = document["root"]["dag"]["tasks"]
+    document, _ = read(output)
+    tasks = stages_of(document)
     families = load_config(CONFIG, [folds]).held_out_families
     for component in ("hold-out-family", "merge-dataset", "train-metrifier", "evaluate-spearman", "compare-families"):
         assert sum(task["componentRef"]["name"].startswith(f"comp-{component}") for task in tasks.values()) == len(
@@ -85,7 +98,7 @@ def test_every_family_held_out_has_a_branch_of_its_own(tmp_path):
 
 
 def test_its_defaults_are_the_config(compiled):
-    inputs = yaml.safe_load(compiled.read_text())["root"]["inputDefinitions"]["parameters"]
+    inputs = read(compiled)[0]["root"]["inputDefinitions"]["parameters"]
     values = {name: definition["defaultValue"] for name, definition in inputs.items()}
     sections = {name: value for name, value in values.items() if name in RunConfig.model_fields}
     assert RunConfig.model_validate(sections) == load_config(CONFIG)
@@ -96,7 +109,7 @@ def test_tasks_know_the_server_and_no_secret(tmp_path, monkeypatch):
     output = tmp_path / "metrifier.yaml"
     assert CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output)]).exit_code == 0
     assert "secret" not in output.read_text()
-    for executor in yaml.safe_load(output.read_text())["deploymentSpec"]["executors"].values():
+    for executor in read(output)[0]["deploymentSpec"]["executors"].values():
         variables = {variable["name"]: variable["value"] for variable in executor["container"]["env"]}
         assert variables["MLFLOW_TRACKING_URI"] == "https://host.example/mlflow"
 

@@ -1,0 +1,173 @@
+"""What every stage gets on a cluster, as it stands in the compiled pipeline."""
+
+import re
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from components.image import DEFAULT_IMAGE
+from metrifier_core.cluster import STAGES
+from metrifier_core.config import ConfigError, load_config
+from pipelines.compile import app
+from tests.pipelines.test_compile import CONFIG, read, stages_of
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+CLUSTER = """cluster={
+  parallel_shards: 3, parallel_workers: 4,
+  secrets: {store: {access: AWS_ACCESS_KEY_ID, secret: AWS_SECRET_ACCESS_KEY}},
+  image_pull_secrets: [registry],
+  stages: {
+    train_metrifier: {
+      cpu: 500m, memory: 3Gi, accelerator: nvidia.com/gpu, accelerators: 2, retries: 5, timeout_minutes: 7,
+      node_selector: {pool: gpu}, tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}],
+    },
+    distort: {retries: 0, cache: false},
+  },
+}"""
+
+
+def compile_with(folder, *options):
+    output = folder / "metrifier.yaml"
+    result = CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output), *options])
+    assert result.exit_code == 0, result.output
+    return output
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory):
+    """Executors, their platform settings and the tasks of a pipeline that uses every setting, by stage."""
+    pipeline, platform = read(compile_with(tmp_path_factory.mktemp("placed"), CLUSTER))
+    executors = pipeline["deploymentSpec"]["executors"]
+    tasks = {
+        name: task
+        for part in pipeline["components"].values()
+        for name, task in part.get("dag", {}).get("tasks", {}).items()
+    }
+    tasks |= pipeline["root"]["dag"]["tasks"]
+
+    def of(stage):
+        name = stage.replace("_", "-")
+        return (
+            executors[f"exec-{name}"]["container"],
+            platform["deploymentSpec"]["executors"][f"exec-{name}"],
+            tasks[name],
+        )
+
+    return of
+
+
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"hold_out_family", "compare_families", "train_metrifier"}))
+def test_a_stage_gets_what_the_table_says(placed, stage):
+    container, platform, task = placed(stage)
+    resources = container["resources"]
+    assert resources["resourceCpuRequest"] == STAGES[stage].cpu
+    assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"] == STAGES[stage].memory
+    assert "accelerator" not in resources
+    assert platform["activeDeadlineSeconds"] == str(60 * STAGES[stage].timeout_minutes)
+    retries = 0 if stage == "distort" else STAGES[stage].retries
+    assert task.get("retryPolicy", {}).get("maxRetryCount", 0) == retries
+    cached = STAGES[stage].cache and stage != "distort"
+    assert task["cachingOptions"].get("enableCache", False) == cached
+
+
+def test_registering_is_done_once_and_never_taken_from_a_cache():
+    assert (STAGES["register_metrifier"].retries, STAGES["register_metrifier"].cache) == (0, False)
+
+
+def test_one_stage_can_have_more_than_the_others(placed):
+    container, platform, task = placed("train_metrifier")
+    resources = container["resources"]
+    assert (resources["resourceCpuRequest"], resources["resourceMemoryLimit"]) == ("500m", "3Gi")
+    assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
+    assert resources["accelerator"]["resourceCount"] == "2"
+    assert platform["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    assert platform["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert platform["activeDeadlineSeconds"] == "420"
+    policy = {"maxRetryCount": 5, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
+    assert task["retryPolicy"] == policy
+
+
+def test_every_stage_sees_the_secrets_and_its_runs_identity(placed):
+    for stage in set(STAGES) - {"hold_out_family", "compare_families"}:
+        _, platform, _ = placed(stage)
+        (secret,) = platform["secretAsEnv"]
+        assert secret["secretName"] == "store"
+        assert {pair["secretKey"]: pair["envVar"] for pair in secret["keyToEnv"]} == {
+            "access": "AWS_ACCESS_KEY_ID",
+            "secret": "AWS_SECRET_ACCESS_KEY",
+        }
+        assert [pull["secretName"] for pull in platform["imagePullSecret"]] == ["registry"]
+        (field,) = platform["fieldPathAsEnv"]
+        assert field == {"name": "METRIFIER_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}
+
+
+def test_the_runs_identity_is_no_input_which_would_defeat_the_cache(tmp_path):
+    assert "pipeline_job_uuid" not in compile_with(tmp_path).read_text()
+
+
+def test_loops_run_as_many_branches_as_they_may(tmp_path):
+    pipeline, _ = read(compile_with(tmp_path, CLUSTER))
+    limits = [
+        task["iteratorPolicy"]["parallelismLimit"]
+        for part in pipeline["components"].values()
+        for task in part.get("dag", {}).get("tasks", {}).values()
+        if "iteratorPolicy" in task
+    ]
+    assert sorted(limits) == [3, 4]
+
+
+def test_a_failure_anywhere_closes_the_run(tmp_path):
+    pipeline, _ = read(compile_with(tmp_path))
+    closing = pipeline["root"]["dag"]["tasks"]["close-run"]
+    assert closing["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert {"download", "train-metrifier", "register-metrifier"} <= set(stages_of(pipeline))
+
+
+def test_images_by_target_and_digest(tmp_path):
+    options = ["--image", "registry.example:5000/all:1", "--image", "train=registry.example:5000/train:2"]
+    output = compile_with(tmp_path, *options, "--digest", f"train={DIGEST}")
+    images = {
+        name.removeprefix("exec-"): executor["container"]["image"]
+        for name, executor in read(output)[0]["deploymentSpec"]["executors"].items()
+    }
+    assert images["distort"] == images["download"] == "registry.example:5000/all:1"
+    assert images["train-metrifier"] == images["worker-evaluate"] == f"registry.example:5000/train@{DIGEST}"
+    assert DEFAULT_IMAGE not in images.values()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--image", "trian=x"], "--image trian=x: unknown image 'trian', did you mean 'train'?"),
+        (["--digest", "sha256:12"], "--digest sha256:12: expected sha256: and 64 hexadecimal digits"),
+    ],
+)
+def test_a_wrong_image_is_refused_in_a_sentence(tmp_path, options, message):
+    output = tmp_path / "metrifier.yaml"
+    result = CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output), *options])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("cluster.stages={distrot: {cpu: 1}}", "cluster.stages: unknown stage 'distrot', did you mean 'distort'?"),
+        ("cluster.stages={distort: {cpus: 1}}", "cluster.stages.distort.cpus: unknown key, did you mean 'cpu'?"),
+        ("cluster.stages={distort: {memory: much}}", "cluster.stages.distort.memory: "),
+        ("cluster.secrets={store: {access: 'AWS KEY'}}", "cluster.secrets.store.access: "),
+        ("cluster.parallel_shards=0", "cluster.parallel_shards: "),
+    ],
+)
+def test_a_wrong_cluster_is_refused_by_its_key(override, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        load_config(CONFIG, [override])
+
+
+def test_defaults_are_written_as_they_stand(tmp_path):
+    """A person who reads the file sees every stage's resources without looking into this package."""
+    pipeline, platform = read(compile_with(tmp_path))
+    assert set(platform["deploymentSpec"]["executors"]) == set(pipeline["deploymentSpec"]["executors"])
+    assert all(yaml.safe_dump(found) for found in platform["deploymentSpec"]["executors"].values())

@@ -17,7 +17,7 @@ from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 from metrifier_core.yaml import read_yaml
 
-__all__ = ["ConfigError", "EvaluationSettings", "RunConfig", "TrackingSettings", "load_config"]
+__all__ = ["ConfigError", "EvaluationSettings", "RunConfig", "TrackingSettings", "load_config", "make_config"]
 
 
 class ConfigError(ValueError):
@@ -162,9 +162,26 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(str(error)) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings")
+    return make_config(values, overrides, path.parent.resolve())
+
+
+def make_config(values: dict[str, Any], overrides: Sequence[str], folder: Path) -> RunConfig:
+    """Validates a config that was read.
+
+    Args:
+        values: Its sections; they are changed.
+        overrides: As in `load_config`.
+        folder: What relative paths are relative to.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: Something is wrong; every mistake is named.
+    """
     for assignment in overrides:
         _override(values, assignment)
     try:
-        return RunConfig.model_validate(values, context={"folder": path.parent.resolve()})
+        return RunConfig.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         raise ConfigError(describe_mistakes(error)) from error

@@ -36,6 +36,7 @@ __all__ = [
     "complete_run",
     "download_model",
     "fail_run",
+    "find_run",
     "log_fan_out",
     "log_stage",
     "register_model",
@@ -258,6 +259,21 @@ def _active(client: MlflowClient, run: Run) -> Iterator[None]:
     if given:
         os.environ[_ENGINE_RUN_VARIABLE] = given  # MLflow takes it away when a run starts
         client.update_run(run.info.run_id, status="RUNNING")
+
+
+def find_run(identity: str) -> Run | None:
+    """Finds the run of a pipeline by the identity that the pipeline engine gave it.
+
+    Returns:
+        MLflow's run; None where there is none, or where the server cannot be asked.
+    """
+    found: Sequence[Run] = []
+    with _never_in_the_way(identity):
+        client = MlflowClient()
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        own = f"tags.`{_PIPELINE_RUN_TAG}` = '{identity}'"
+        found = client.search_runs(experiments, own, max_results=1)
+    return found[0] if found else None
 
 
 def fail_run(run: PipelineRun, reason: str) -> None:

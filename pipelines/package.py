@@ -1,0 +1,82 @@
+"""A compiled pipeline as it is submitted: its parameters' defaults are a whole config."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from metrifier_core.config import ConfigError, RunConfig, make_config
+
+__all__ = ["Package", "PackageError", "read_package"]
+
+
+class PackageError(ValueError):
+    """A file that is no compiled pipeline of this project."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A compiled pipeline.
+
+    Attributes:
+        path: Its file.
+        defaults: The defaults of its parameters.
+        tracking_uri: The MLflow server that was compiled in.
+    """
+
+    path: Path
+    defaults: Mapping[str, Any]
+    tracking_uri: str | None
+
+    def value(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Finds what a parameter will be."""
+        return arguments.get(name, self.defaults[name])
+
+    def arguments(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Finds the parameters that overrides change, each whole and of its own type.
+
+        Args:
+            overrides: `key=value`, the key with dots as in a config.
+
+        Returns:
+            What differs from the defaults.
+
+        Raises:
+            ConfigError: The config that they make is wrong, or is one for another graph; every mistake is named.
+        """
+        before = self._config([])
+        after = self._config(overrides)
+        if after.cluster != before.cluster:
+            raise ConfigError("cluster: is written into the graph: set it where the pipeline is compiled")
+        if after.held_out_families != before.held_out_families:
+            raise ConfigError("evaluation.leave_one_family_out: the families are part of the graph: compile it again")
+        standing = before.pipeline_arguments()
+        return {key: value for key, value in after.pipeline_arguments().items() if value != standing.get(key)}
+
+    def _config(self, overrides: Sequence[str]) -> RunConfig:
+        sections = {name: value for name, value in self.defaults.items() if name in RunConfig.model_fields}
+        return make_config(deepcopy(sections), overrides, self.path.parent.resolve())
+
+
+def read_package(path: Path) -> Package:
+    """Reads a compiled pipeline.
+
+    Raises:
+        PackageError: It is not there, or is something else.
+    """
+    if not path.is_file():
+        raise PackageError(f"there is no file {path}: write it with python -m pipelines.compile")
+    try:
+        document = next(iter(YAML(typ="safe").load_all(path)))
+        inputs = document["root"]["inputDefinitions"]["parameters"]
+        defaults = {name: definition["defaultValue"] for name, definition in inputs.items()}
+        executors = document["deploymentSpec"]["executors"].values()
+        variables = [variable for executor in executors for variable in executor["container"].get("env", [])]
+    except (YAMLError, UnicodeDecodeError, LookupError, TypeError, StopIteration) as error:
+        raise PackageError(f"{path} is no compiled pipeline: write it with python -m pipelines.compile") from error
+    servers = {variable["value"] for variable in variables if variable["name"] == "MLFLOW_TRACKING_URI"}
+    return Package(path, defaults, next(iter(servers), None))

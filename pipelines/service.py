@@ -1,0 +1,166 @@
+"""A Kubeflow Pipelines server; whatever it answers ends as a run or as one sentence."""
+
+import contextlib
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Ended", "Service", "ServiceError"]
+
+_SECONDS_BETWEEN_LOOKS = 5.0
+_LONGEST_SILENCE = 60  # whole seconds that the server may take to answer; the SDK would wait for ever
+_TERMINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
+_REMEDIES = {
+    401: "it wants to know who you are: set KF_PIPELINES_TOKEN",
+    403: "you may not do that there: ask for the rights, or name another --namespace",
+    404: "there is no Kubeflow Pipelines at this address: check --endpoint",
+}
+
+
+class ServiceError(RuntimeError):
+    """What the server said or did not say, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        state: SUCCEEDED, FAILED, SKIPPED or CANCELED.
+        reason: What failed and why, as far as the server says it.
+    """
+
+    state: str
+    reason: str
+
+
+class Service:
+    """A Kubeflow Pipelines server."""
+
+    def __init__(self, endpoint: str, namespace: str | None, token: str | None) -> None:
+        """Connects.
+
+        Args:
+            endpoint: Its address.
+            namespace: Of a multi-user installation.
+            token: Says who asks.
+
+        Raises:
+            ServiceError: Nothing like that is there, or it does not let us in.
+        """
+        from kfp import Client
+
+        self._endpoint = endpoint.rstrip("/")
+        self._namespace = namespace
+        self._look(token)
+        with self._plainly(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self._client = Client(host=self._endpoint, existing_token=token)
+
+    def _look(self, token: str | None) -> None:
+        """Asks whether it is there: the SDK asks five times, then says that it timed out whatever was the matter."""
+        from kfp_server_api import ApiClient, Configuration, HealthzServiceApi
+
+        configuration = Configuration(host=self._endpoint)
+        if token is not None:
+            configuration.api_key["authorization"] = token
+            configuration.api_key_prefix["authorization"] = "Bearer"
+        with self._plainly():
+            HealthzServiceApi(ApiClient(configuration)).healthz_service_get_healthz(_request_timeout=_LONGEST_SILENCE)
+
+    def submit(self, package: Path, arguments: Mapping[str, Any], run_name: str, experiment: str) -> str:
+        """Starts a run.
+
+        Args:
+            package: The compiled pipeline.
+            arguments: Parameters that differ from its defaults.
+            run_name: Name of the run.
+            experiment: Kubeflow's experiment; it is made where there is none.
+
+        Returns:
+            The run's identity.
+
+        Raises:
+            ServiceError: The server refused it.
+        """
+        # The SDK prints links of its own.
+        with self._plainly(), contextlib.redirect_stdout(io.StringIO()):
+            started = self._client.create_run_from_pipeline_package(
+                str(package),
+                arguments=dict(arguments),
+                run_name=run_name,
+                experiment_name=experiment,
+                namespace=self._namespace,
+            )
+        if not started.run_id:
+            raise ServiceError(f"{self._endpoint} does not answer as Kubeflow Pipelines does: the run has no identity")
+        return str(started.run_id)
+
+    def link(self, run_id: str) -> str:
+        """Where people look at a run."""
+        return f"{self._endpoint}/#/runs/details/{run_id}"
+
+    def watch(self, run_id: str, say: Callable[[str], None]) -> Ended:
+        """Waits for the end of a run.
+
+        Args:
+            run_id: Its identity.
+            say: Told every change of state.
+
+        Returns:
+            How it ended. The SDK's own wait does not know that a run can be cancelled.
+
+        Raises:
+            ServiceError: The server no longer answers.
+        """
+        state = ""
+        while True:
+            with self._plainly():
+                run = self._client.runs.run_service_get_run(run_id, _request_timeout=_LONGEST_SILENCE)
+            if run.state and run.state != state:
+                state = run.state
+                say(f"State:    {state.lower()}")
+            if state in _TERMINAL:
+                return Ended(state, _reason(run))
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    @contextlib.contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Turns whatever goes wrong between us and the server into one sentence."""
+        from kfp_server_api import ApiException
+        from urllib3.exceptions import HTTPError
+
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        try:
+            yield
+        except ApiException as error:
+            remedy = _REMEDIES.get(error.status, f"it says: {_first_line(error.body)}")
+            raise ServiceError(f"{self._endpoint} answers {error.status} {error.reason}: {remedy}") from error
+        except (HTTPError, TimeoutError, OSError) as error:
+            cause = getattr(error, "reason", None) or error
+            raise ServiceError(f"{self._endpoint} does not answer: {_first_line(str(cause))}") from error
+        except ValueError as error:
+            raise ServiceError(f"{self._endpoint} does not answer as Kubeflow Pipelines does: {error}") from error
+
+
+def _first_line(text: Any) -> str:
+    found = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return found.strip().partition("\n")[0][:300] or "nothing"
+
+
+def _reason(run: Any) -> str:
+    """Names the tasks that failed by themselves, with what the server knows of each."""
+    tasks = run.run_details.task_details if run.run_details and run.run_details.task_details else []
+    failed = [task for task in tasks if task.state == "FAILED" and not task.child_tasks]
+    said = [
+        f"{task.display_name} failed" + (f" ({task.error.message})" if task.error and task.error.message else "")
+        for task in failed
+    ]
+    if run.error and run.error.message:
+        said.append(run.error.message)
+    return "; ".join(said) or "the server gives no reason"

@@ -1,0 +1,101 @@
+"""Submits a compiled pipeline to Kubeflow: `python -m pipelines.submit build/metrifier.yaml --endpoint URL`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from metrifier_core.config import ConfigError
+from pipelines.package import Package, PackageError, read_package
+from pipelines.service import Service, ServiceError
+
+__all__ = ["app"]
+
+_TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    package: Annotated[Path, typer.Argument(help="what `python -m pipelines.compile` wrote")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings that stand above those compiled in")
+    ] = None,
+    *,
+    endpoint: Annotated[str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="address of Kubeflow Pipelines")],
+    run_name: Annotated[str | None, typer.Option("--run-name", "-r", help="the config's name where left out")] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="of Kubeflow; tracking.experiment where left out")
+    ] = None,
+    namespace: Annotated[str | None, typer.Option(help="of a multi-user installation")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="wait for the end, and fail if the run does")] = False,
+) -> None:
+    """Submit a compiled pipeline, and say where it can be looked at.
+
+    A token for the server is read from the variable KF_PIPELINES_TOKEN.
+
+    Examples:
+      python -m pipelines.submit build/metrifier.yaml --endpoint https://kubeflow.example/pipeline --watch
+
+      python -m pipelines.submit build/metrifier.yaml --endpoint http://127.0.0.1:8080 seed=1 metrifier.epochs=5
+    """
+    if urlsplit(endpoint).scheme not in {"http", "https"}:
+        _refuse(f"--endpoint {endpoint}: expected http://... or https://...")
+    try:
+        loaded = read_package(package)
+        arguments = loaded.arguments(overrides or [])
+    except (PackageError, ConfigError) as error:
+        _refuse(str(error))
+    try:
+        service = Service(endpoint, namespace, os.environ.get(_TOKEN_VARIABLE))
+        run_id = service.submit(
+            package,
+            arguments,
+            run_name or str(loaded.value("name", arguments)),
+            experiment or str(loaded.value("experiment", arguments)),
+        )
+    except ServiceError as error:
+        typer.echo(f"nothing was submitted: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"Run:      {service.link(run_id)}")
+    if not watch:
+        _show_tracking(loaded, run_id, finished=False)
+        return
+    try:
+        ended = service.watch(run_id, typer.echo)
+    except ServiceError as error:
+        typer.echo(f"lost sight of the run, which goes on: {error}", err=True)
+        raise typer.Exit(3) from None
+    _show_tracking(loaded, run_id, finished=True)
+    if ended.state != "SUCCEEDED":
+        typer.echo(f"the run ended as {ended.state}: {ended.reason}", err=True)
+        raise typer.Exit(1)
+    typer.echo("the run succeeded")
+
+
+def _refuse(message: str) -> Any:
+    typer.echo(f"nothing was submitted: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _show_tracking(package: Package, run_id: str, *, finished: bool) -> None:
+    """Says where MLflow has the run; one that has only been submitted is not there yet."""
+    server = package.tracking_uri
+    if server is None:
+        return
+    link = f"{server}/#/experiments"
+    if finished:
+        os.environ.setdefault("MLFLOW_TRACKING_URI", server)
+        from metrifier_core.tracking import find_run
+
+        found = find_run(run_id)
+        if found is not None:
+            link = f"{server}/#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+    typer.echo(f"MLflow:   {link}")
+
+
+if __name__ == "__main__":
+    app()

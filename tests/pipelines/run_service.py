@@ -1,0 +1,99 @@
+"""A small server that speaks Kubeflow Pipelines' v2beta1 API as far as a submission needs it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+EXPERIMENT = "11111111-1111-1111-1111-111111111111"
+RUN = "22222222-2222-2222-2222-222222222222"
+TASKS = [
+    {"display_name": "stages", "state": "FAILED", "child_tasks": [{"task_id": "7"}]},
+    {"display_name": "train-metrifier", "state": "FAILED", "error": {"code": 2, "message": "exit code 3"}},
+    {"display_name": "download", "state": "SUCCEEDED"},
+]
+
+
+@dataclass
+class RunService:
+    """What was posted, and what is answered.
+
+    Attributes:
+        url: The server's address.
+        posted: Bodies of the runs that were created.
+        authorizations: The header of every request.
+        states: Of the run, look after look; the last one stays.
+        refusals: Answers by path instead of the usual ones, as status and body.
+    """
+
+    url: str = ""
+    posted: list[dict[str, Any]] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
+    states: list[str] = field(default_factory=lambda: ["RUNNING", "SUCCEEDED"])
+    refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def answer(  # noqa: PLR0911, one an address
+        self, method: str, path: str, body: dict[str, Any]
+    ) -> tuple[int, Any]:
+        """Answers one request."""
+        for prefix, (status, text) in self.refusals.items():
+            if path.startswith(prefix):
+                return status, text
+        match method, path.removeprefix("/apis/v2beta1/").split("/"):
+            case "GET", ["healthz"]:
+                return 200, {"multi_user": False}
+            case "GET", ["experiments"]:
+                return 200, {}
+            case "POST", ["experiments"]:
+                return 200, {**body, "experiment_id": EXPERIMENT}
+            case "POST", ["runs"]:
+                self.posted.append(body)
+                return 200, {**body, "run_id": RUN, "state": "PENDING", "created_at": "2026-01-01T00:00:00Z"}
+            case "GET", ["runs", _]:
+                state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+                details = {"task_details": TASKS} if state == "FAILED" else {}
+                return 200, {"run_id": RUN, "state": state, "run_details": details}
+        return 404, {"message": f"nothing at {path}"}
+
+
+@contextmanager
+def serve() -> Iterator[RunService]:
+    """Runs a server on a free port of this machine."""
+    service = RunService()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or b"{}")
+            service.authorizations.append(self.headers.get("authorization"))
+            status, found = service.answer(self.command, urlsplit(self.path).path, body)
+            data = (found if isinstance(found, str) else json.dumps(found)).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            self._answer()
+
+        def log_message(self, *_: Any) -> None:
+            """Keeps the tests' output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    service.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

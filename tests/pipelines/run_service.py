@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 EXPERIMENT = "11111111-1111-1111-1111-111111111111"
 RUN = "22222222-2222-2222-2222-222222222222"
+CREATED = "2026-01-01T00:00:00Z"
 TASKS = [
     {"display_name": "stages", "state": "FAILED", "child_tasks": [{"task_id": "7"}]},
     {"display_name": "train-metrifier", "state": "FAILED", "error": {"code": 2, "message": "exit code 3"}},
@@ -52,11 +53,11 @@ class RunService:
                 return 200, {**body, "experiment_id": EXPERIMENT}
             case "POST", ["runs"]:
                 self.posted.append(body)
-                return 200, {**body, "run_id": RUN, "state": "PENDING", "created_at": "2026-01-01T00:00:00Z"}
+                return 200, {**body, "run_id": RUN, "state": "PENDING", "created_at": CREATED}
             case "GET", ["runs", _]:
                 state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
                 details = {"task_details": TASKS} if state == "FAILED" else {}
-                return 200, {"run_id": RUN, "state": state, "run_details": details}
+                return 200, {"run_id": RUN, "state": state, "run_details": details, "created_at": CREATED}
         return 404, {"message": f"nothing at {path}"}
 
 

@@ -1,0 +1,107 @@
+"""The manifests, the project and the plugin's example in mlflow/: nothing in them points at what is not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow.projects.utils import load_project
+
+from metrifier_core import __version__
+
+FOLDER = Path(__file__).parents[2] / "mlflow"
+KUBERNETES = FOLDER / "kubernetes"
+
+
+@pytest.fixture(scope="module")
+def kustomization():
+    return yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def documents(kustomization):
+    return [
+        found for name in kustomization["resources"] for found in yaml.safe_load_all((KUBERNETES / name).read_text())
+    ]
+
+
+def containers(documents):
+    for document in documents:
+        pod = document.get("spec", {}).get("template", {}).get("spec", {})
+        for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
+            yield document, pod, container
+
+
+def test_every_manifest_is_applied(kustomization):
+    files = {path.name for path in KUBERNETES.glob("*.yaml")}
+    assert set(kustomization["resources"]) == files - {"kustomization.yaml"}
+
+
+def test_every_secret_and_setting_that_is_read_is_generated(kustomization, documents):
+    secrets = {generator["name"] for generator in kustomization["secretGenerator"]}
+    settings = {generator["name"] for generator in kustomization["configMapGenerator"]}
+    example = (KUBERNETES / "secrets.env.example").read_text()
+    keys = {line.partition("=")[0] for line in example.splitlines()}
+    for _, _, container in containers(documents):
+        for source in container.get("envFrom", []):
+            assert source.get("secretRef", {}).get("name", "mlflow") in secrets
+            assert source.get("configMapRef", {}).get("name", "mlflow") in settings
+        for variable in container.get("env", []):
+            reference = variable.get("valueFrom", {}).get("secretKeyRef")
+            if reference:
+                assert (reference["name"] in secrets, reference["key"] in keys) == (True, True)
+    literals = {
+        literal.partition("=")[0] for each in kustomization["configMapGenerator"] for literal in each["literals"]
+    }
+    assert {"POSTGRES_PASSWORD"} <= keys
+    assert {"ARTIFACTS"} <= literals
+
+
+def test_services_find_their_pods_and_ports(documents):
+    pods = {
+        document["metadata"]["name"]: (document["spec"]["template"]["metadata"]["labels"], container)
+        for document, _, container in containers(documents)
+    }
+    for service in (document for document in documents if document["kind"] == "Service"):
+        labels, container = pods[service["metadata"]["name"]]
+        assert service["spec"]["selector"] == labels
+        (port,) = service["spec"]["ports"]
+        assert port["targetPort"] in {each["name"] for each in container["ports"]}
+
+
+def test_nothing_runs_as_root_or_without_bounds(documents):
+    for _, pod, container in containers(documents):
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] > 0
+        if container["name"] != "migrate":
+            assert container["resources"]["limits"]["memory"]
+            assert container["readinessProbe"]
+
+
+def test_images_are_named_with_a_version(kustomization, documents):
+    replaced = {image["name"]: image["newTag"] for image in kustomization["images"]}
+    assert replaced["metrifier-data"] == __version__
+    for _, _, container in containers(documents):
+        assert container["image"] in replaced or ":" in container["image"]
+
+
+def test_no_secret_is_in_the_repository():
+    assert not (KUBERNETES / "secrets.env").exists()
+    ignored = (FOLDER.parent / ".gitignore").read_text().splitlines()
+    assert "/mlflow/kubernetes/secrets.env" in ignored
+
+
+def test_the_plugins_example_lets_tasks_log():
+    example = yaml.safe_load((FOLDER / "kubeflow" / "plugin.yaml").read_text())
+    settings = json.loads(example["data"]["plugins.mlflow"])
+    assert settings["settings"]["injectUserEnvVars"] is True
+    assert settings["endpoint"] == "http://mlflow.mlflow.svc.cluster.local:5000"
+
+
+@pytest.mark.parametrize("entry", ["main", "train", "families", "score"])
+def test_the_project_has_entry_points_that_mlflow_reads(entry, tmp_path):
+    project = load_project(str(FOLDER))
+    given = {"images": "photos"} if entry == "score" else {"config": "../configs/digits.yaml"}
+    command = project.get_entry_point(entry).compute_command(given, str(tmp_path))
+    assert "{" not in command
+    assert ("metrifier score photos" if entry == "score" else "-m pipelines.local ../configs/digits.yaml") in command

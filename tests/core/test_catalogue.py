@@ -313,7 +313,6 @@ def test_alexnet_is_known_once_the_catalogue_has_it(tmp_path: Path) -> None:
         (["miniature_plain"], ["miniature_vgg"] * 2, "'miniature_vgg' is named twice"),
         (["miniature_vgg"], ["miniature_vgg"], "a worker that makes the label cannot judge it"),
         ([], ["miniature_vgg"], "at least 1 item"),
-        (["miniature_vgg"], [], "at least 1 item"),
         (["miniature_vgg"], ["mean"], "'mean' cannot name a worker"),
         (["miniature/vgg"], ["miniature_plain"], "'miniature/vgg' cannot name a worker"),
     ],

@@ -4,12 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from metrifier_core.sources.archive import ArchiveSource, list_archive
 from metrifier_core.sources.digits import DigitsSource, list_digits
 from metrifier_core.sources.folder import FolderSource, list_files, list_folder
 from metrifier_core.sources.items import SourceItem, choose_items, listing_digest
 from metrifier_core.sources.manifest import ManifestSource, list_manifest
 
 __all__ = [
+    "ArchiveSource",
     "DigitsSource",
     "FolderSource",
     "ManifestSource",
@@ -20,7 +22,7 @@ __all__ = [
     "listing_digest",
 ]
 
-Source = Annotated[DigitsSource | FolderSource | ManifestSource, Field(discriminator="kind")]
+Source = Annotated[ArchiveSource | DigitsSource | FolderSource | ManifestSource, Field(discriminator="kind")]
 
 
 def list_items(source: Source) -> list[SourceItem]:
@@ -30,6 +32,8 @@ def list_items(source: Source) -> list[SourceItem]:
         ValueError: The source is not there or is malformed; the message names the setting.
     """
     match source:
+        case ArchiveSource():
+            items = list_archive(source)
         case DigitsSource():
             items = list_digits(source)
         case FolderSource():

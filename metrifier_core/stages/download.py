@@ -101,7 +101,8 @@ def download(
     items = list_items(settings)
     parameters["listing"] = listing_digest(items)
     identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
-    chosen = [(item, split) for item in items if (split := assign_split(item.image_id, rules))]
+    faulty = [item for item in items if item.fault is not None]
+    chosen = [(item, split) for item in items if not item.fault and (split := assign_split(item.image_id, rules))]
 
     with partial_folder(output, "download", identity) as folder:
         names = [shard_name(index, shards) for index in range(shards)]
@@ -119,6 +120,8 @@ def download(
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
         with open_writer(folder / "rejected.parquet", REJECTED, identity) as writer:
+            for item in faulty:
+                writer.write({"path": item.image_id, "reason": item.fault})
             for shard in names:
                 for row in read_rows(shard_file(folder, "rejected", shard)):
                     writer.write(row)
@@ -127,7 +130,7 @@ def download(
         rejected = count_rows(folder / "rejected.parquet")
 
     return {
-        "read": len(chosen),
+        "read": len(chosen) + len(faulty),
         "accepted": accepted.total(),
         "rejected": rejected,
         **{f"sources_{split}": accepted[split] for split in SPLITS},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import quote
 
 from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.settings import is_uri
@@ -233,9 +234,9 @@ def find_file(setting: str, location: str) -> StoredFile:
 
 
 def named_file(setting: str, root: str, name: str) -> StoredFile:
-    """Names a file below a URL whose files cannot be listed; whether it is there is found out when it is read."""
+    """Names a file below an HTTP URL, whose files cannot be listed; whether it is there is found out when it is read."""
     filesystem, inside = _open_filesystem(setting, root)
-    return StoredFile(setting, f"{root}/{name}", f"{inside.rstrip('/')}/{name}", None, "", filesystem)
+    return StoredFile(setting, f"{root}/{name}", f"{inside.rstrip('/')}/{quote(name)}", None, "", filesystem)
 
 
 def can_list(location: str) -> bool:

@@ -7,22 +7,31 @@ from pydantic import Field
 from metrifier_core.sources.archive import ArchiveSource, list_archive
 from metrifier_core.sources.digits import DigitsSource, list_digits
 from metrifier_core.sources.folder import FolderSource, list_files, list_folder
+from metrifier_core.sources.imagenet import ImageNetSource, list_imagenet
 from metrifier_core.sources.items import SourceItem, choose_items, listing_digest
 from metrifier_core.sources.manifest import ManifestSource, list_manifest
+from metrifier_core.sources.parquet import ParquetSource, list_parquet
+from metrifier_core.sources.tfds import TfdsSource, list_tfds
 
 __all__ = [
     "ArchiveSource",
     "DigitsSource",
     "FolderSource",
+    "ImageNetSource",
     "ManifestSource",
+    "ParquetSource",
     "Source",
     "SourceItem",
+    "TfdsSource",
     "list_files",
     "list_items",
     "listing_digest",
 ]
 
-Source = Annotated[ArchiveSource | DigitsSource | FolderSource | ManifestSource, Field(discriminator="kind")]
+Source = Annotated[
+    ArchiveSource | DigitsSource | FolderSource | ImageNetSource | ManifestSource | ParquetSource | TfdsSource,
+    Field(discriminator="kind"),
+]
 
 
 def list_items(source: Source) -> list[SourceItem]:
@@ -38,6 +47,12 @@ def list_items(source: Source) -> list[SourceItem]:
             items = list_digits(source)
         case FolderSource():
             items = list_folder(source)
+        case ImageNetSource():
+            items = list_imagenet(source)
         case ManifestSource():
             items = list_manifest(source)
+        case ParquetSource():
+            items = list_parquet(source)
+        case TfdsSource():
+            items = list_tfds(source)
     return choose_items(items, source.max_sources)

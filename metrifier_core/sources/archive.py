@@ -1,6 +1,5 @@
 """A tar or zip of images, read as it is: it is never unpacked to disk, and nothing in it is trusted."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from metrifier_core.settings import ConfigLocation
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
 from metrifier_core.sources.manifest import read_manifest
 from metrifier_core.sources.spool import Spool
-from metrifier_core.sources.storage import SourceError, StoredFile, find_file
+from metrifier_core.sources.storage import SourceError, StoredFile, find_file, too_large
 from metrifier_core.sources.tar import TarMember, Window, is_tar, walk_tar
 from metrifier_core.sources.unpacking import BROKEN, BombError, is_packed, open_forward
 from metrifier_core.sources.zip import list_zip, read_member
 
-__all__ = ["ArchiveSource", "Member", "list_archive", "list_tar_members", "read_stored"]
+__all__ = ["ArchiveSource", "Member", "list_archive", "list_tar_members", "read_stored", "text"]
 
 _SETTING = "source.archive"
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
@@ -78,7 +77,8 @@ def list_tar_members(file: StoredFile, members: Iterator[TarMember], start: int 
         place = start + member.offset
         read = partial(read_stored, file, place, member.size)
         stamp = f"{file.stamp} {place} {member.size}"
-        yield Member(member.name, read, stamp, member.is_folder, member.fault, member.is_break)
+        fault = member.fault or too_large(member.size)
+        yield Member(member.name, read, stamp, member.is_folder, fault, member.is_break)
 
 
 def _spooled(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, bytes]]:
@@ -88,6 +88,7 @@ def _spooled(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, by
         with open_forward(file) as reader:
             for member in walk_tar(reader):
                 if member.offset in wanted and not member.fault:
+                    yield member.offset, b""  # an empty one has no pieces
                     for piece in reader.pieces(member.size):
                         yield member.offset, piece
                     left -= 1
@@ -100,12 +101,13 @@ def _spooled(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, by
 def _walk(file: StoredFile, spool: Spool | None) -> Iterator[Member]:
     if spool is None:
         with file.open() as stream:
-            yield from list_tar_members(file, walk_tar(Window(stream, 0, file.size or 0)))
+            yield from list_tar_members(file, walk_tar(Window(file, stream, 0, file.size or 0)))
         return
     with open_forward(file) as reader:
         for member in walk_tar(reader):
             read, stamp = partial(spool.read, member.offset), f"{file.stamp} {member.offset} {member.size}"
-            yield Member(member.name, read, stamp, member.is_folder, member.fault, member.is_break, member.offset)
+            fault = member.fault or too_large(member.size)
+            yield Member(member.name, read, stamp, member.is_folder, fault, member.is_break, member.offset)
 
 
 def _zip_members(file: StoredFile) -> Iterator[Member]:
@@ -146,9 +148,9 @@ def _below(name: str, root: PurePosixPath) -> str | None:
     return None if any(part.startswith(".") for part in below.parts) else str(below)
 
 
-def _text(name: str) -> str:
-    """A name may be any bytes; an identity is text."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+def text(name: str) -> str:
+    """Makes an identity, which is text, of a name, which may be any bytes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _collect(
@@ -158,7 +160,7 @@ def _collect(
     found: dict[str, Member] = {}
     faulty: list[SourceItem] = []
     for member in members:
-        name = _text(member.name)
+        name = text(member.name)
         below = _below(name, root)
         if member.is_break:
             found.pop(below or "", None)

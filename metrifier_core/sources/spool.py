@@ -10,7 +10,10 @@ from typing import BinaryIO
 from metrifier_core.images import ImageError
 from metrifier_core.sources.storage import SourceError
 
-__all__ = ["Spool"]
+__all__ = ["Piece", "Spool"]
+
+Piece = bytes | ImageError
+"""Bytes of an image, or why it cannot be read."""
 
 
 class Spool:
@@ -20,17 +23,19 @@ class Spool:
     it is gone when the spool is, also when the process is killed.
     """
 
-    def __init__(self, setting: str, pieces: Callable[[frozenset[int]], Iterator[tuple[int, bytes]]]) -> None:
+    def __init__(self, setting: str, pieces: Callable[[frozenset[int]], Iterator[tuple[int, Piece]]]) -> None:
         """Makes a spool, which holds nothing yet.
 
         Args:
             setting: The setting that names the images, for messages.
-            pieces: Given the numbers of images, yields their bytes piece by piece; an image's pieces follow each other.
+            pieces: Given the numbers of images, yields their bytes piece by piece, an image's pieces one after the
+                other; or says why an image cannot be read.
         """
         self._setting = setting
         self._pieces = pieces
         self._wanted: frozenset[int] = frozenset()
         self._places: dict[int, tuple[int, int]] | None = None
+        self._refused: dict[int, str] = {}
         self._failure: SourceError | None = None
         self._lock = threading.Lock()
         self._handle = -1
@@ -43,7 +48,7 @@ class Spool:
         """Reads the bytes of an image.
 
         Raises:
-            ImageError: It did not come by when the spool was filled.
+            ImageError: It cannot be read, or did not come by when the spool was filled.
             SourceError: The spool cannot be filled.
         """
         with self._lock:
@@ -56,7 +61,7 @@ class Spool:
                     self._failure = error
                     raise
         if image not in self._places:
-            raise ImageError("cannot be read: it is not where it was when it was listed")
+            raise ImageError(self._refused.get(image, "cannot be read: it is not where it was when it was listed"))
         start, size = self._places[image]
         return os.pread(self._handle, size, start)
 
@@ -75,6 +80,9 @@ class Spool:
         places: dict[int, tuple[int, int]] = {}
         end = 0
         for image, piece in self._pieces(self._wanted):
+            if isinstance(piece, ImageError):
+                self._refused[image] = str(piece)
+                continue
             file.write(piece)
             start, size = places.get(image, (end, 0))
             places[image] = (start, size + len(piece))

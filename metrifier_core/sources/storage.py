@@ -1,11 +1,12 @@
 """Files here or behind a URL: found, listed, and read in any order by several threads at once."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
@@ -18,8 +19,10 @@ __all__ = [
     "can_list",
     "find_file",
     "find_files",
+    "find_matching",
     "local_path",
     "named_file",
+    "reached",
     "read_text",
     "too_large",
 ]
@@ -73,7 +76,7 @@ def _open_filesystem(setting: str, url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _reached(setting: str, location: str) -> Iterator[None]:
+def reached(setting: str, location: str) -> Iterator[None]:
     """Names the setting where a storage does not answer; a file that is not there is left to the caller."""
     try:
         yield
@@ -122,7 +125,7 @@ class StoredFile:
         """
         if self.filesystem is None:
             return Path(self.path).open("rb")
-        with _reached(self.setting, self.location):
+        with reached(self.setting, self.location):
             options = {"cache_type": "readahead"} if self.size is not None else {}
             return cast("BinaryIO", self.filesystem.open(self.path, "rb", block_size=_BLOCK, **options))
 
@@ -134,7 +137,7 @@ class StoredFile:
             return False
         if not self.path.startswith(_UNLISTED):
             return True
-        with _reached(self.setting, self.location), self.filesystem.open(self.path, "rb", cache_type="none") as file:
+        with reached(self.setting, self.location), self.filesystem.open(self.path, "rb", cache_type="none") as file:
             try:
                 file.seek(self.size - 1)
                 return len(file.read(1)) == 1
@@ -149,7 +152,7 @@ class StoredFile:
         """
         if self.in_parts():
             return self.read_part(0, min(length, self.size or 0))
-        with self.open() as stream, _reached(self.setting, self.location):
+        with self.open() as stream, reached(self.setting, self.location):
             return _read_at_most(stream, length)
 
     def read_part(self, start: int, length: int) -> bytes:
@@ -164,7 +167,7 @@ class StoredFile:
             if self.filesystem is None:
                 with Path(self.path).open("rb", buffering=0) as file:
                     return os.pread(file.fileno(), length, start)
-            with _reached(self.setting, self.location):
+            with reached(self.setting, self.location):
                 return cast("bytes", self.filesystem.cat_file(self.path, start=start, end=start + length))
         except OSError as error:
             raise SourceError(f"{self.setting}: {self.location} cannot be read: {error}") from error
@@ -182,7 +185,7 @@ class StoredFile:
             else:
                 # A size, whatever it is, saves asking for it; with no blocks it is not looked at.
                 stream = partial(self.filesystem.open, self.path, block_size=0, size=1)
-                with _reached(self.setting, self.location), stream() as file:
+                with reached(self.setting, self.location), stream() as file:
                     data = _read_at_most(file, MAX_BYTES + 1)
         except FileNotFoundError as error:
             raise ImageError("cannot be read: No such file or directory") from error
@@ -191,7 +194,7 @@ class StoredFile:
         return data
 
     def _reach_part(self, length: int) -> bytes:
-        with _reached(self.setting, self.location):
+        with reached(self.setting, self.location):
             return cast("bytes", self.filesystem.cat_file(self.path, start=0, end=length))
 
 
@@ -223,7 +226,7 @@ def find_file(setting: str, location: str) -> StoredFile:
         return StoredFile(setting, location, str(path), status.st_size, f"{status.st_size} {status.st_mtime_ns}")
     filesystem, inside = _open_filesystem(setting, location)
     try:
-        with _reached(setting, location):
+        with reached(setting, location):
             information = filesystem.info(inside)
     except FileNotFoundError as error:
         # Over HTTP it stands for whatever went wrong.
@@ -234,7 +237,7 @@ def find_file(setting: str, location: str) -> StoredFile:
 
 
 def named_file(setting: str, root: str, name: str) -> StoredFile:
-    """Names a file below an HTTP URL, whose files cannot be listed; whether it is there is found out when it is read."""
+    """Names a file below an HTTP URL, where none can be listed; whether it is there is found out when it is read."""
     filesystem, inside = _open_filesystem(setting, root)
     return StoredFile(setting, f"{root}/{name}", f"{inside.rstrip('/')}/{quote(name)}", None, "", filesystem)
 
@@ -265,7 +268,7 @@ def find_files(setting: str, location: str) -> Iterator[tuple[str, StoredFile]]:
     filesystem, inside = _open_filesystem(setting, location)
     root = inside.rstrip("/")
     found = False
-    with _reached(setting, location):
+    with reached(setting, location):
         try:
             for _, folders, files in filesystem.walk(root, detail=True, on_error="raise"):
                 for hidden in [name for name in folders if name.startswith(".")]:
@@ -283,6 +286,65 @@ def find_files(setting: str, location: str) -> Iterator[tuple[str, StoredFile]]:
         raise SourceError(f"{setting}: there is no folder {location}")
 
 
+def find_matching(setting: str, location: str, suffix: str) -> list[tuple[str, StoredFile]]:
+    """Finds one file, all files of a suffix below a folder, or all that match a pattern with `*`, `?` or `[...]`.
+
+    Args:
+        setting: The setting that names them, for messages.
+        location: A path or a URL.
+        suffix: How the names of files end that count in a folder.
+
+    Returns:
+        (the path below the folder or the pattern's fixed part, the file), in the order of the paths.
+
+    Raises:
+        SourceError: There are none, or they cannot be listed.
+    """
+    here = local_path(location)
+    pattern = None if here and here.exists() else re.search(r"[*?\[]", location)
+    root = location[: pattern.start()].rpartition("/")[0] if pattern else location
+    path = local_path(root)
+    if path is not None:
+        if not pattern and path.is_file():
+            return [(path.name, find_file(setting, str(path)))]
+        matching = path.glob(location[len(root) + 1 :]) if pattern else path.rglob(f"*{suffix}")
+        names = sorted(str(file.relative_to(path)) for file in matching if file.is_file())
+        found = [(name, find_file(setting, str(path / name))) for name in names if not _is_hidden(name)]
+    elif not can_list(root):
+        if pattern:
+            raise SourceError(f"{setting}: HTTP cannot list what matches {location}: name one file")
+        found = [(PurePosixPath(location).name, find_file(setting, location))]
+    else:
+        found = _find_remote_matching(setting, location, root, suffix)
+    if not found:
+        raise SourceError(f"{setting}: there is no file {location if pattern else f'{location} or *{suffix} below it'}")
+    return found
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _find_remote_matching(setting: str, location: str, root: str, suffix: str) -> list[tuple[str, StoredFile]]:
+    filesystem, inside = _open_filesystem(setting, location)
+    with reached(setting, location):
+        if location == root and filesystem.isfile(inside):
+            return [(PurePosixPath(location).name, find_file(setting, location))]
+        where = inside if location != root else f"{inside.rstrip('/')}/**/*{suffix}"
+        matching = filesystem.glob(where, detail=True)
+    fixed = _open_filesystem(setting, root)[1].rstrip("/")
+    found = [
+        (path.removeprefix(fixed).lstrip("/"), information)
+        for path, information in matching.items()
+        if information.get("type") == "file"
+    ]
+    return [
+        (name, StoredFile(setting, f"{root}/{name}", str(info["name"]), info.get("size"), _stamp(info), filesystem))
+        for name, info in sorted(found, key=lambda entry: entry[0])
+        if not _is_hidden(name)
+    ]
+
+
 def read_text(setting: str, location: str) -> bytes:
     """Reads a whole small file, such as a list of names.
 
@@ -290,7 +352,7 @@ def read_text(setting: str, location: str) -> bytes:
         SourceError: It is not there, cannot be read, or is too large to be a list.
     """
     file = find_file(setting, location)
-    with file.open() as stream, _reached(setting, location):
+    with file.open() as stream, reached(setting, location):
         data = _read_at_most(stream, _LARGEST_TEXT + 1)
     if len(data) > _LARGEST_TEXT:
         raise SourceError(f"{setting}: {location} is larger than {_LARGEST_TEXT >> 20} MiB")

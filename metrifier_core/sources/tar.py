@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, Self, cast
 
-from metrifier_core.sources.storage import SourceError, too_large
+from metrifier_core.sources.storage import SourceError, StoredFile
 from metrifier_core.sources.unpacking import BROKEN, BombError
 
 __all__ = ["Reader", "TarMember", "Window", "is_tar", "walk_tar"]
@@ -26,7 +26,7 @@ class TarMember:
         offset: Where its bytes begin in the unpacked tar.
         size: In bytes.
         is_folder: Whether it is a folder.
-        fault: Why it cannot be used.
+        fault: Why it is no plain file, or why the tar breaks.
         is_break: Whether what comes after it cannot be read.
     """
 
@@ -52,10 +52,10 @@ class Reader(Protocol):
 
 
 class Window:
-    """A part of a file as a file of its own."""
+    """A part of a file as a file of its own; its errors are the storage's, never the content's."""
 
-    def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
-        self._stream, self._start, self._size = stream, start, size
+    def __init__(self, file: StoredFile, stream: BinaryIO, start: int, size: int) -> None:
+        self._file, self._stream, self._start, self._size = file, stream, start, size
         self._position = 0
 
     def tell(self) -> int:
@@ -71,9 +71,13 @@ class Window:
         left = max(0, min(size, self._size - self._position))
         if not left:
             return b""
-        if self._stream.tell() != self._start + self._position:
-            self._stream.seek(self._start + self._position)
-        data = self._stream.read(left)
+        try:
+            if self._stream.tell() != self._start + self._position:
+                self._stream.seek(self._start + self._position)
+            data = self._stream.read(left)
+        except Exception as error:  # each protocol has its own
+            reason = str(error) or type(error).__name__
+            raise SourceError(f"{self._file.setting}: {self._file.location} cannot be read: {reason}") from error
         self._position += len(data)
         return data
 
@@ -132,9 +136,7 @@ def _fault(header: tarfile.TarInfo) -> str | None:
         return "is a link, which is not followed"
     if header.isdev():
         return "is a device"
-    if header.issparse() or not header.isfile():
-        return "is no plain file"
-    return too_large(header.size)
+    return "is no plain file" if header.issparse() or not header.isfile() else None
 
 
 def _reason(error: Exception) -> str:
@@ -174,7 +176,7 @@ def walk_tar(reader: Reader) -> Iterator[TarMember]:
     headers = _HeaderReader(reader)
     last, within = "", ""
     try:
-        tar: Any = tarfile.TarFile(fileobj=cast("BinaryIO", headers), tarinfo=_Header)
+        tar: Any = tarfile.TarFile(fileobj=cast("BinaryIO", headers), tarinfo=_Header, encoding="utf-8")
         while (header := tar.next()) is not None:
             tar.members.clear()  # it would keep them all
             last = within = header.name

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from metrifier_core.images import MAX_BYTES, ImageError
-from metrifier_core.sources.storage import SourceError, StoredFile, too_large
+from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
 
 __all__ = ["ZipMember", "list_zip", "read_member"]
 
@@ -65,14 +65,12 @@ def list_zip(file: StoredFile) -> Iterator[ZipMember]:
     Raises:
         SourceError: Its directory, which stands at its end, is missing or damaged.
     """
-    with file.open() as stream:
+    with reached(file.setting, file.location), file.open() as stream:
         try:
             archive = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, ValueError, struct.error, EOFError) as error:
+        except (zipfile.BadZipFile, UnicodeDecodeError, struct.error) as error:
             reason = f"is cut off or damaged: a zip's directory stands at its end ({error})"
             raise SourceError(f"{file.setting}: {file.location} {reason}") from error
-        except OSError as error:
-            raise SourceError(f"{file.setting}: {file.location} cannot be read: {error}") from error
         with archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
             starts = [*(entry.header_offset for entry in entries), archive.start_dir]

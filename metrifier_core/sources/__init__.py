@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from metrifier_core.settings import is_uri
 from metrifier_core.sources.archive import ArchiveSource, list_archive
 from metrifier_core.sources.digits import DigitsSource, list_digits
 from metrifier_core.sources.folder import FolderSource, list_files, list_folder
@@ -11,6 +12,7 @@ from metrifier_core.sources.imagenet import ImageNetSource, list_imagenet
 from metrifier_core.sources.items import SourceItem, choose_items, listing_digest
 from metrifier_core.sources.manifest import ManifestSource, list_manifest
 from metrifier_core.sources.parquet import ParquetSource, list_parquet
+from metrifier_core.sources.storage import local_path
 from metrifier_core.sources.tfds import TfdsSource, list_tfds
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Source",
     "SourceItem",
     "TfdsSource",
+    "is_remote",
     "list_files",
     "list_items",
     "listing_digest",
@@ -32,6 +35,12 @@ Source = Annotated[
     ArchiveSource | DigitsSource | FolderSource | ImageNetSource | ManifestSource | ParquetSource | TfdsSource,
     Field(discriminator="kind"),
 ]
+
+
+def is_remote(source: Source) -> bool:
+    """Tells whether reading a source's images means waiting for a network."""
+    locations = (value for value in source.model_dump().values() if isinstance(value, str) and is_uri(value))
+    return any(local_path(location) is None for location in locations)
 
 
 def list_items(source: Source) -> list[SourceItem]:

@@ -47,7 +47,7 @@ class SourceSettings(Settings):
     """What every kind of source can be asked."""
 
     max_sources: int | None = Field(None, ge=1, description="use at most this many source images, evenly chosen")
-    licence: str = Field("", description="of the images, for the model card")
+    licence: str = Field("", description="of the images, as the model card states it")
 
 
 def file_item(path: Path, image_id: str, label: int) -> SourceItem:

@@ -87,7 +87,8 @@ bench-latency: $(LATENCY_VENV)/.installed ## Time the networks in every runtime 
 
 lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-	  --extra train --extra tflite --extra pipelines --extra tracking --extra dev setup.cfg --output-file requirements.lock
+	  --extra train --extra tflite --extra pipelines --extra tracking --extra s3 --extra gs --extra tfds \
+	  --extra dev setup.cfg --output-file requirements.lock
 
 clean: ## Remove runs, builds and caches, not .venv
 	rm -rf runs build .mypy_cache .pytest_cache .ruff_cache .hypothesis

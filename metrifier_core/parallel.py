@@ -15,17 +15,20 @@ Result = TypeVar("Result")
 _AHEAD_A_THREAD = 4
 
 
-def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def parallel_map(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
+) -> Iterator[Result]:
     """Applies a function to items on a thread a core; OpenCV, Pillow and onnxruntime let go of the lock.
 
     Args:
         function: What to apply.
         items: What to apply it to; read only a little ahead of the results.
+        threads: How many; one a core where None.
 
     Yields:
         The results, in the order of the items.
     """
-    threads = os.cpu_count() or 1
+    threads = threads or os.cpu_count() or 1
     remaining = iter(items)
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[Result]] = deque()

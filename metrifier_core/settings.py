@@ -3,6 +3,7 @@
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -76,12 +77,27 @@ def resolve_location(location: str, folder: Path) -> str:
     return location if is_uri(location) else str((folder / Path(location).expanduser()).resolve())
 
 
+# What signs a URL, in its query.
+_SIGNATURES = {"x-amz-signature", "x-amz-security-token", "x-goog-signature", "signature", "sig", "token"}
+
+
+def _holds_secret(uri: str) -> bool:
+    for part in map(urlsplit, uri.split("::")):
+        if "@" in part.netloc or any(name.lower() in _SIGNATURES for name, _ in parse_qsl(part.query)):
+            return True
+    return False
+
+
 def _resolve_path(location: str, info: ValidationInfo) -> str:
-    return location if is_uri(location) else _resolve(location, info)
+    if not is_uri(location):
+        return _resolve(location, info)
+    if _holds_secret(location):
+        raise ValueError("credentials belong in the environment, not in the URL, which is logged; see docs/sources.md")
+    return location
 
 
 ConfigLocation = Annotated[str, AfterValidator(_resolve_path)]
-"""A `ConfigPath`, or a URI."""
+"""A `ConfigPath`, or a URI without credentials."""
 
 
 class Settings(BaseModel):

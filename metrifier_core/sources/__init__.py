@@ -4,23 +4,43 @@ from typing import Annotated
 
 from pydantic import Field
 
+from metrifier_core.settings import is_uri
+from metrifier_core.sources.archive import ArchiveSource, list_archive
 from metrifier_core.sources.digits import DigitsSource, list_digits
 from metrifier_core.sources.folder import FolderSource, list_files, list_folder
+from metrifier_core.sources.imagenet import ImageNetSource, list_imagenet
 from metrifier_core.sources.items import SourceItem, choose_items, listing_digest
 from metrifier_core.sources.manifest import ManifestSource, list_manifest
+from metrifier_core.sources.parquet import ParquetSource, list_parquet
+from metrifier_core.sources.storage import local_path
+from metrifier_core.sources.tfds import TfdsSource, list_tfds
 
 __all__ = [
+    "ArchiveSource",
     "DigitsSource",
     "FolderSource",
+    "ImageNetSource",
     "ManifestSource",
+    "ParquetSource",
     "Source",
     "SourceItem",
+    "TfdsSource",
+    "is_remote",
     "list_files",
     "list_items",
     "listing_digest",
 ]
 
-Source = Annotated[DigitsSource | FolderSource | ManifestSource, Field(discriminator="kind")]
+Source = Annotated[
+    ArchiveSource | DigitsSource | FolderSource | ImageNetSource | ManifestSource | ParquetSource | TfdsSource,
+    Field(discriminator="kind"),
+]
+
+
+def is_remote(source: Source) -> bool:
+    """Tells whether reading a source's images means waiting for a network."""
+    locations = (value for value in source.model_dump().values() if isinstance(value, str) and is_uri(value))
+    return any(local_path(location) is None for location in locations)
 
 
 def list_items(source: Source) -> list[SourceItem]:
@@ -30,10 +50,18 @@ def list_items(source: Source) -> list[SourceItem]:
         ValueError: The source is not there or is malformed; the message names the setting.
     """
     match source:
+        case ArchiveSource():
+            items = list_archive(source)
         case DigitsSource():
             items = list_digits(source)
         case FolderSource():
             items = list_folder(source)
+        case ImageNetSource():
+            items = list_imagenet(source)
         case ManifestSource():
             items = list_manifest(source)
+        case ParquetSource():
+            items = list_parquet(source)
+        case TfdsSource():
+            items = list_tfds(source)
     return choose_items(items, source.max_sources)

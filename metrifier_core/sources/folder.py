@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from metrifier_core.settings import ConfigPath
-from metrifier_core.sources.items import SourceItem, SourceSettings, file_item
+from metrifier_core.settings import ConfigLocation
+from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item
+from metrifier_core.sources.storage import SourceError, find_files, local_path
 
 __all__ = ["FolderSource", "list_files", "list_folder"]
 
@@ -14,7 +15,7 @@ class FolderSource(SourceSettings):
     """Images in `root/class/`; class indices follow the sorted names, which for ImageNet's wnids is its order."""
 
     kind: Literal["folder"]
-    root: ConfigPath
+    root: ConfigLocation
 
 
 def list_files(root: Path) -> list[Path]:
@@ -26,13 +27,24 @@ def list_files(root: Path) -> list[Path]:
     )
 
 
+def _list_remote(root: str) -> list[SourceItem]:
+    found = dict(find_files("source.root", root))
+    classes = sorted({name.partition("/")[0] for name in found if "/" in name})
+    if not classes:
+        raise SourceError(f"source.root: {root} has no class folders (expected {root}/CLASS/IMAGE)")
+    labels = {name: label for label, name in enumerate(classes)}
+    return [stored_item(file, name, labels[name.partition("/")[0]]) for name, file in found.items() if "/" in name]
+
+
 def list_folder(settings: FolderSource) -> list[SourceItem]:
     """Lists every file in the class folders; what is no image is found out when it is read.
 
     Raises:
-        ValueError: The folder does not exist or has no class folders.
+        ValueError: The folder does not exist, cannot be listed, or has no class folders.
     """
-    root = Path(settings.root)
+    root = local_path(settings.root)
+    if root is None:
+        return _list_remote(settings.root.rstrip("/"))
     if not root.is_dir():
         raise ValueError(f"source.root: there is no folder {root}")
     classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))

@@ -8,14 +8,23 @@ from pathlib import Path
 
 from pydantic import Field
 
-from metrifier_core.images import read_bytes
+from metrifier_core.images import ImageError, read_bytes
 from metrifier_core.settings import Settings
+from metrifier_core.sources.storage import StoredFile, too_large
 from metrifier_core.splits import stable_fraction
 
-__all__ = ["SourceItem", "SourceSettings", "choose_items", "file_item", "listing_digest"]
+__all__ = [
+    "SourceItem",
+    "SourceSettings",
+    "choose_items",
+    "faulty_item",
+    "file_item",
+    "listing_digest",
+    "stored_item",
+]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceItem:
     """One labelled image that has not been read yet.
 
@@ -24,18 +33,21 @@ class SourceItem:
         label: Class index, from 0.
         read: Reads its encoded bytes; may raise ImageError.
         stamp: What changes when its bytes do, e.g. a file's size and time.
+        fault: Why it cannot be used, where the listing shows it already. It is recorded, whatever else is chosen.
     """
 
     image_id: str
     label: int
     read: Callable[[], bytes]
     stamp: str = ""
+    fault: str | None = None
 
 
 class SourceSettings(Settings):
     """What every kind of source can be asked."""
 
     max_sources: int | None = Field(None, ge=1, description="use at most this many source images, evenly chosen")
+    licence: str = Field("", description="of the images, as the model card states it")
 
 
 def file_item(path: Path, image_id: str, label: int) -> SourceItem:
@@ -46,6 +58,21 @@ def file_item(path: Path, image_id: str, label: int) -> SourceItem:
     except OSError:
         stamp = "missing"
     return SourceItem(image_id, label, partial(read_bytes, path), stamp)
+
+
+def stored_item(file: StoredFile, image_id: str, label: int) -> SourceItem:
+    """Makes the item of a file behind a URL."""
+    fault = None if file.size is None else too_large(file.size)
+    return SourceItem(image_id, label, file.read_image, file.stamp, fault)
+
+
+def faulty_item(image_id: str, fault: str) -> SourceItem:
+    """Makes the item of what cannot be used, as the listing shows."""
+    return SourceItem(image_id, 0, partial(_refuse, fault), fault, fault)
+
+
+def _refuse(fault: str) -> bytes:
+    raise ImageError(fault)
 
 
 def listing_digest(items: Sequence[SourceItem]) -> str:
@@ -59,7 +86,9 @@ def listing_digest(items: Sequence[SourceItem]) -> str:
 def choose_items(items: Sequence[SourceItem], max_sources: int | None) -> list[SourceItem]:
     """Puts items into an order that depends on their identity alone, and keeps the first ones.
 
-    A larger `max_sources` keeps the images of a smaller one.
+    A larger `max_sources` keeps the images of a smaller one. Those with a fault come last, all of them, and do not
+    count.
     """
     ordered = sorted(items, key=lambda item: (stable_fraction(f"order/{item.image_id}"), item.image_id))
-    return ordered[:max_sources]
+    sound = [item for item in ordered if item.fault is None]
+    return sound[:max_sources] + [item for item in ordered if item.fault is not None]

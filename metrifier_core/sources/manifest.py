@@ -1,15 +1,16 @@
 """A CSV file that names images and their labels."""
 
 import csv
+import io
 import posixpath
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
-from metrifier_core.settings import ConfigPath
-from metrifier_core.sources.items import SourceItem, SourceSettings, file_item
+from metrifier_core.settings import ConfigLocation
+from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item, file_item, stored_item
+from metrifier_core.sources.storage import SourceError, can_list, find_files, local_path, named_file, read_text
 
-__all__ = ["ManifestSource", "list_manifest"]
+__all__ = ["ManifestSource", "list_manifest", "read_manifest"]
 
 _COLUMNS = ("path", "label_index")
 
@@ -18,22 +19,60 @@ class ManifestSource(SourceSettings):
     """A CSV file with the columns `path` (below `root`) and `label_index` (from 0); others are ignored."""
 
     kind: Literal["manifest"]
-    manifest: ConfigPath
-    root: ConfigPath
+    manifest: ConfigLocation
+    root: ConfigLocation
 
 
-def _read_lines(manifest: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+def _read_lines(manifest: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Yields every line's number and what stands in its columns."""
+    content = io.BytesIO(read_text("source.manifest", manifest))
     try:
-        with manifest.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            for column in _COLUMNS:
-                if column not in (reader.fieldnames or []):
-                    raise ValueError(f"source.manifest: {manifest} has no column '{column}'")
-            for row in reader:
-                yield reader.line_num, row
+        reader = csv.DictReader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+        for column in _COLUMNS:
+            if column not in (reader.fieldnames or []):
+                raise ValueError(f"source.manifest: {manifest} has no column '{column}'")
+        for row in reader:
+            yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"source.manifest: {manifest} is not a CSV file in UTF-8: {error}") from error
+
+
+def read_manifest(manifest: str, where: str) -> dict[str, int]:
+    """Reads a manifest.
+
+    Args:
+        manifest: Its path or URL.
+        where: The setting that holds the images, for messages.
+
+    Returns:
+        The label of every path, in the manifest's order.
+
+    Raises:
+        ValueError: It is missing, a column is, or a line is wrong; the message says which.
+    """
+    labels: dict[str, int] = {}
+    for number, row in _read_lines(manifest):
+        line = f"source.manifest: {manifest}, line {number}"
+        path, label = row["path"], row["label_index"]
+        if not path or not label or not label.isascii() or not label.isdigit():
+            raise ValueError(f"{line}: path '{path}', label_index '{label}'; expected a path and a number from 0")
+        image_id = posixpath.normpath(path)
+        if image_id.startswith(("/", "..")):
+            raise ValueError(f"{line}: '{path}' is not below {where}")
+        if image_id in labels:
+            raise ValueError(f"{line}: '{path}' stands there twice")
+        labels[image_id] = int(label)
+    return labels
+
+
+def _list_remote(root: str, labels: dict[str, int]) -> list[SourceItem]:
+    if not can_list(root):
+        return [stored_item(named_file("source.root", root, name), name, label) for name, label in labels.items()]
+    found = {name: file for name, file in find_files("source.root", root) if name in labels}
+    return [
+        stored_item(found[name], name, label) if name in found else faulty_item(name, f"there is no file {root}/{name}")
+        for name, label in labels.items()
+    ]
 
 
 def list_manifest(settings: ManifestSource) -> list[SourceItem]:
@@ -42,21 +81,10 @@ def list_manifest(settings: ManifestSource) -> list[SourceItem]:
     Raises:
         ValueError: The manifest or the folder is missing, a column is, or a line is wrong; the message says which.
     """
-    manifest, root = Path(settings.manifest), Path(settings.root)
-    if not manifest.is_file():
-        raise ValueError(f"source.manifest: there is no file {manifest}")
+    root = local_path(settings.root)
+    labels = read_manifest(settings.manifest, "source.root")
+    if root is None:
+        return _list_remote(settings.root.rstrip("/"), labels)
     if not root.is_dir():
-        raise ValueError(f"source.root: there is no folder {root}")
-    items: dict[str, SourceItem] = {}
-    for line, row in _read_lines(manifest):
-        where = f"source.manifest: {manifest}, line {line}"
-        path, label = row["path"], row["label_index"]
-        if not path or not label or not label.isascii() or not label.isdigit():
-            raise ValueError(f"{where}: path '{path}', label_index '{label}'; expected a path and a number from 0")
-        image_id = posixpath.normpath(path)
-        if image_id.startswith(("/", "..")):
-            raise ValueError(f"{where}: '{path}' is not below source.root")
-        if image_id in items:
-            raise ValueError(f"{where}: '{path}' stands there twice")
-        items[image_id] = file_item(root / image_id, image_id, int(label))
-    return list(items.values())
+        raise SourceError(f"source.root: there is no folder {root}")
+    return [file_item(root / image_id, image_id, label) for image_id, label in labels.items()]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +23,57 @@ from metrifier_core.records import (
     shard_file,
     shard_name,
 )
-from metrifier_core.sources import Source, SourceItem, list_items, listing_digest
+from metrifier_core.sources import Source, SourceItem, is_remote, list_items, listing_digest
 from metrifier_core.splits import NEEDED_SPLITS, SPLITS, Split, SplitRule, assign_split
 from metrifier_core.stages.running import Summary, partial_folder, stage
 
 __all__ = ["download"]
 
 
+_READERS = 16  # threads that wait for a distant storage, beside those that decode
+
+
 @dataclass(frozen=True)
-class _Checked:
+class _Image:
     item: SourceItem
     split: Split
     data: bytes
-    reason: str | None
+    reason: str | None = None
 
 
-def _check(entry: tuple[SourceItem, Split]) -> _Checked:
+def _read(entry: tuple[SourceItem, Split]) -> _Image:
     """Reads one image; whatever is wrong with it becomes a reason."""
     item, split = entry
     try:
-        data, _, _ = normalise_image(item.read())
+        return _Image(item, split, item.read())
     except ImageError as error:
-        return _Checked(item, split, b"", str(error))
-    return _Checked(item, split, data, None)
+        return _Image(item, split, b"", str(error))
 
 
-def _write_shard(entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str) -> None:
+def _check(image: _Image) -> _Image:
+    """Decodes one image that has been read; whatever is wrong with it becomes a reason."""
+    if image.reason is not None:
+        return image
+    try:
+        return replace(image, data=normalise_image(image.data)[0])
+    except ImageError as error:
+        return replace(image, data=b"", reason=str(error))
+
+
+def _read_and_check(entry: tuple[SourceItem, Split]) -> _Image:
+    return _check(_read(entry))
+
+
+def _write_shard(
+    entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str, remote: bool
+) -> None:
     """Writes a shard's images and, last, its rejected ones: the second file says that both are complete."""
     rejected = []
     with open_writer(shard_file(folder, "images", shard), IMAGES, identity) as writer:
-        checked = parallel_map(_check, entries)
+        if remote:
+            checked = parallel_map(_check, parallel_map(_read, entries, _READERS))
+        else:
+            checked = parallel_map(_read_and_check, entries)
         for image in progress(checked, f"download {shard}", total=len(entries), unit="image"):
             if image.reason is not None:
                 rejected.append({"path": image.item.image_id, "reason": image.reason})
@@ -101,7 +122,8 @@ def download(
     items = list_items(settings)
     parameters["listing"] = listing_digest(items)
     identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
-    chosen = [(item, split) for item in items if (split := assign_split(item.image_id, rules))]
+    faulty = [item for item in items if item.fault is not None]
+    chosen = [(item, split) for item in items if not item.fault and (split := assign_split(item.image_id, rules))]
 
     with partial_folder(output, "download", identity) as folder:
         names = [shard_name(index, shards) for index in range(shards)]
@@ -110,7 +132,7 @@ def download(
                 continue
             # Sorted by split, so that a reader of one split passes over the row groups of the others.
             entries = sorted(chosen[index::shards], key=lambda entry: SPLITS.index(entry[1]))
-            _write_shard(entries, folder, shard, seed, identity)
+            _write_shard(entries, folder, shard, seed, identity, is_remote(settings))
 
         accepted = Counter(
             row["split"] for shard in names for row in read_rows(shard_file(folder, "images", shard), ["split"])
@@ -119,6 +141,8 @@ def download(
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
         with open_writer(folder / "rejected.parquet", REJECTED, identity) as writer:
+            for item in faulty:
+                writer.write({"path": item.image_id, "reason": item.fault})
             for shard in names:
                 for row in read_rows(shard_file(folder, "rejected", shard)):
                     writer.write(row)
@@ -127,7 +151,7 @@ def download(
         rejected = count_rows(folder / "rejected.parquet")
 
     return {
-        "read": len(chosen),
+        "read": len(chosen) + len(faulty),
         "accepted": accepted.total(),
         "rejected": rejected,
         **{f"sources_{split}": accepted[split] for split in SPLITS},

@@ -176,7 +176,10 @@ BACKBONE = [
 
 UNKNOWN_NAMES = [
     ("source.kind=digit", "source.kind: unknown kind 'digit', did you mean 'digits'?"),
-    ("source.kind=web", "source.kind: unknown kind 'web', allowed: digits, folder, manifest"),
+    (
+        "source.kind=web",
+        "source.kind: unknown kind 'web', allowed: archive, digits, folder, imagenet, manifest, parquet, tfds",
+    ),
     ("distortions.types=[jpg]", "distortions.types: unknown distortion 'jpg', did you mean 'jpeg'?"),
     (
         "distortions.types=[own:rain]",

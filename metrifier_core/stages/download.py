@@ -2,19 +2,23 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from metrifier_core.distortions import PRISTINE, version_seed
-from metrifier_core.images import ImageError, normalise_image
+from metrifier_core.images import ImageError
+from metrifier_core.ingest.client import IngestDecoder, find_ingest_decoder
+from metrifier_core.ingest.routes import DECODERS, normalise_source
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
 from metrifier_core.records import (
-    IMAGES,
     REJECTED,
+    SOURCE_IMAGES,
     count_rows,
     fingerprint,
     open_writer,
@@ -35,24 +39,32 @@ class _Checked:
     item: SourceItem
     split: Split
     data: bytes
+    decoder: str
     reason: str | None
 
 
-def _check(entry: tuple[SourceItem, Split]) -> _Checked:
+def _check(entry: tuple[SourceItem, Split], ingest: IngestDecoder | None) -> _Checked:
     """Reads one image; whatever is wrong with it becomes a reason."""
     item, split = entry
     try:
-        data, _, _ = normalise_image(item.read())
+        data, decoder = normalise_source(item.read(), ingest)
     except ImageError as error:
-        return _Checked(item, split, b"", str(error))
-    return _Checked(item, split, data, None)
+        return _Checked(item, split, b"", "", str(error))
+    return _Checked(item, split, data, decoder, None)
 
 
-def _write_shard(entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str) -> None:
+def _write_shard(
+    entries: list[tuple[SourceItem, Split]],
+    folder: Path,
+    shard: str,
+    seed: int,
+    identity: str,
+    ingest: IngestDecoder | None,
+) -> None:
     """Writes a shard's images and, last, its rejected ones: the second file says that both are complete."""
     rejected = []
-    with open_writer(shard_file(folder, "images", shard), IMAGES, identity) as writer:
-        checked = parallel_map(_check, entries)
+    with open_writer(shard_file(folder, "images", shard), SOURCE_IMAGES, identity) as writer:
+        checked = parallel_map(partial(_check, ingest=ingest), entries)
         for image in progress(checked, f"download {shard}", total=len(entries), unit="image"):
             if image.reason is not None:
                 rejected.append({"path": image.item.image_id, "reason": image.reason})
@@ -65,6 +77,7 @@ def _write_shard(entries: list[tuple[SourceItem, Split]], folder: Path, shard: s
                     "severity": 0,
                     "seed": version_seed(seed, image.item.image_id, PRISTINE),
                     "split": image.split,
+                    "decoder": image.decoder,
                     "image": {"bytes": image.data, "path": image.item.image_id},
                 }
             )
@@ -87,10 +100,12 @@ def download(
         output: Folder for `images-*.parquet` and `rejected.parquet`.
 
     Returns:
-        read, accepted, rejected (read = accepted + rejected) and the source images of each split.
+        read, accepted, rejected (read = accepted + rejected), how many each decoder read, and the source images of each
+        split.
 
     Raises:
         ValueError: The source is not there, or a split that the run needs got no images.
+        IngestError: An image needs the ingest decoder, whose environment is there and does not work.
     """
     settings: Source = TypeAdapter[Source](Source).validate_python(source)
     rules = [SplitRule.model_validate(rule) for rule in splits]
@@ -100,21 +115,30 @@ def download(
     }
     items = list_items(settings)
     parameters["listing"] = listing_digest(items)
+    ingest = find_ingest_decoder()
+    # A stage that was killed before the environment was made must not be continued with it.
+    parameters["ingest"] = ingest is not None
     identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
     chosen = [(item, split) for item in items if (split := assign_split(item.image_id, rules))]
 
-    with partial_folder(output, "download", identity) as folder:
+    with ExitStack() as stack:
+        if ingest is not None:
+            stack.enter_context(ingest)
+        folder = stack.enter_context(partial_folder(output, "download", identity))
         names = [shard_name(index, shards) for index in range(shards)]
         for index, shard in enumerate(names):
             if read_fingerprint(shard_file(folder, "rejected", shard)) == identity:
                 continue
             # Sorted by split, so that a reader of one split passes over the row groups of the others.
             entries = sorted(chosen[index::shards], key=lambda entry: SPLITS.index(entry[1]))
-            _write_shard(entries, folder, shard, seed, identity)
+            _write_shard(entries, folder, shard, seed, identity, ingest)
 
-        accepted = Counter(
-            row["split"] for shard in names for row in read_rows(shard_file(folder, "images", shard), ["split"])
-        )
+        accepted: Counter[str] = Counter()
+        decoders: Counter[str] = Counter()
+        for shard in names:
+            for row in read_rows(shard_file(folder, "images", shard), ["split", "decoder"]):
+                accepted[row["split"]] += 1
+                decoders[row["decoder"]] += 1
         for split in NEEDED_SPLITS:
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
@@ -130,5 +154,6 @@ def download(
         "read": len(chosen),
         "accepted": accepted.total(),
         "rejected": rejected,
+        **{f"decoded_by_{name.replace('-', '_')}": decoders[name] for name in DECODERS},
         **{f"sources_{split}": accepted[split] for split in SPLITS},
     }

@@ -23,10 +23,10 @@ def source(tmp_path, monkeypatch):
 def _killed_after_the_first_shard(source, output, monkeypatch):
     whole = stage._write_shard
 
-    def write_one(entries, folder, shard, seed, identity):
+    def write_one(entries, folder, shard, *rest):
         if shard.startswith("00001"):
             raise KeyboardInterrupt
-        whole(entries, folder, shard, seed, identity)
+        whole(entries, folder, shard, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(stage, "_write_shard", write_one)

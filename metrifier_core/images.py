@@ -243,9 +243,9 @@ def format_of(data: bytes) -> str | None:
     Returns:
         JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF or DICOM; None where it is none of these.
     """
-    # A file may be a TIFF to one reader and DICOM to another: its pixels are the same.
-    found = next((name for name, magic, _ in _FORMATS if re.match(magic, data, re.DOTALL)), None)
-    return "DICOM" if found is None and _DICOM.match(data) else found
+    if _DICOM.match(data):  # first: what stands before the 128th byte may begin as a TIFF, and often does
+        return "DICOM"
+    return next((name for name, magic, _ in _FORMATS if re.match(magic, data, re.DOTALL)), None)
 
 
 def read_orientation(image: ImageFile) -> Any:

@@ -12,6 +12,7 @@ Runs in the environment of its own. What `tfio` does, found by experiment (docs/
   lacks, and gets big-endian samples of 32 bits wrong.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -125,9 +126,9 @@ def _decode_dicom(data: bytes, request: Mapping[str, Any]) -> Pixels:
         int(_first_number(texts[name], default)) for name, default in _DICOM_WHOLE_NUMBERS.items()
     )
     if frames * rows * columns > request["max_pixels"]:
-        raise DecodingError(f"{frames} x {columns} x {rows} pixels exceed the limit")
-    if _first_number(texts["bits_allocated"], 8) > _MAX_BITS:
-        raise DecodingError("the DICOM has more than 16 bits a sample, which tensorflow-io may get wrong")
+        raise DecodingError(f"{f'{frames} frames of ' if frames > 1 else ''}{columns} x {rows} pixels exceed the limit")
+    if not 1 <= bits <= _first_number(texts["bits_allocated"], 8) <= _MAX_BITS:
+        raise DecodingError(f"the DICOM has {bits} bits a sample, of which tensorflow-io reads 1 to 16 rightly")
     if any(_dicom_texts(data, _OVERLAY_ROWS)):
         raise DecodingError("the DICOM has overlays, which tensorflow-io draws into the pixels")
 
@@ -142,8 +143,9 @@ def _decode_dicom(data: bytes, request: Mapping[str, Any]) -> Pixels:
         return np.repeat(scale.to_8_bits(first), 3, axis=2)
     if texts["photometric"] == "PALETTE COLOR":
         return np.asarray(first >> 8, np.uint8)  # entries have 16 bits, those that were 8 in their high byte
-    table = np.rint(np.arange(2**bits) * (255 / (2**bits - 1)))
-    return np.asarray(table[first], np.uint8)
+    highest = 2**bits - 1
+    table = np.rint(np.arange(highest + 1) * (255 / highest)).astype(np.uint8)
+    return np.asarray(table[np.minimum(first, highest)])
 
 
 def _grey_scale(data: bytes, texts: Mapping[str, str], bits: int) -> GreyScale:
@@ -184,9 +186,12 @@ def _has_sequence(data: bytes, tag: int) -> bool:
 def _first_number(text: str, default: float) -> float:
     """The first of the numbers that an element holds."""
     try:
-        return float(text.split("\\", maxsplit=1)[0]) if text else default
-    except ValueError as error:
-        raise DecodingError("the DICOM's attributes make no sense") from error
+        number = float(text.split("\\", maxsplit=1)[0]) if text else default
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DecodingError("the DICOM has words where numbers should be")
+    return number
 
 
 def _on_white(rgba: Pixels, *, multiplied: bool) -> Pixels:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["GreyScale", "GreyScaleError"]
 
+_LARGEST_TABLE = 1 << 20
 _NARROWEST = 512
 """Below this many grey values, the roundings of tensorflow-io (up to two values) show in 8 bits (one of 255)."""
 
@@ -55,6 +56,13 @@ class GreyScale:
             GreyScaleError: The attributes make no sense, or the values were rounded too coarsely on the way.
         """
         self._check()
+        lowest, highest = int(output.min()), int(output.max())
+        if highest - lowest >= _LARGEST_TABLE:
+            return self._shown(output)
+        # A value's grey depends on nothing but it and the smallest and largest: once for each is enough.
+        return np.asarray(self._shown(np.arange(lowest, highest + 1))[output - lowest])
+
+    def _shown(self, output: NDArray[Any]) -> NDArray[np.uint8]:
         values = self._values(output)
         if self.window is not None:
             shown = self._windowed(values, *self.window)

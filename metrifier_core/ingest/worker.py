@@ -20,9 +20,10 @@ __all__ = ["main"]
 _LOG = 2  # standard error, a file
 _MAX_LOG = 16 << 20
 _LOG_READ = 1 << 16
-# libtiff marks its warnings, DCMTK its errors; the other libraries fail by themselves.
+_CHANNELS = 3
+# libtiff marks its warnings, all but one, DCMTK its errors; the other libraries fail by themselves.
 _COMPLAINTS = {
-    "TIFF": re.compile(r"^(?!.*Warning)(?:memory: )?(.*\S.*)$", re.MULTILINE),
+    "TIFF": re.compile(r"^(?!.*(?:Warning|Bad value \d+ for \"Orientation\" tag))(?:memory: )?(.*\S.*)$", re.MULTILINE),
     "DICOM": re.compile(r"^[EF]: (.*)$", re.MULTILINE),
 }
 
@@ -79,6 +80,8 @@ def _decode(data: bytes, request: Mapping[str, Any]) -> Any:
         return f"the {name} cannot be decoded: {_complaint(name) or _first_words(error.message)}"
     if complaint := _complaint(name):
         return f"the {name} cannot be decoded: {complaint}"
+    if pixels.size > _CHANNELS * request["max_pixels"]:
+        return f"the {name} has more pixels than its header says"
     return pixels
 
 

@@ -23,7 +23,7 @@ def test_windows_are_those_of_pydicom(function: str, centre: int, width: int, in
         expected = np.rint(apply_windowing(VALUES, attributes) * (255 / 4095))
     grey = GreyScale(12, inverted=inverted, window=(centre, width), function=function)
     # tensorflow-io turns MONOCHROME1 around; its highest bits are then the lowest values.
-    output = np.rint(4095 - VALUES * (4095 / 4096)) if inverted else VALUES
+    output = np.rint(4095 - VALUES * (4095 / 4096)).astype(np.uint32) if inverted else VALUES
     actual = grey.to_8_bits(output).astype(float)
     tolerance = 1 + (255 / width if inverted else 0)  # a value is rounded on the way
     np.testing.assert_allclose(255 - actual if inverted else actual, expected, atol=tolerance)
@@ -61,6 +61,13 @@ def test_rescaled_values_are_found_again() -> None:
     hounsfield = np.array([-1000, -160, 40, 239, 240, 3000])
     scale = GreyScale(16, signed=True, intercept=-1024, window=(40, 400))
     np.testing.assert_array_equal(scale.to_8_bits(2 * (hounsfield + 33792)), [0, 0, 128, 255, 255, 255])
+
+
+def test_many_values_are_shown_as_few_are() -> None:
+    few = np.array([0, 1000, 2000, 4095])
+    many = np.append(few, 1 << 24)
+    scale = GreyScale(16, slope=300, window=(300_000, 400_000))
+    np.testing.assert_array_equal(scale.to_8_bits(many)[:-1], scale.to_8_bits(few))
 
 
 @given(st.floats(allow_nan=True), st.floats(), st.integers(-5, 40), st.floats(), st.floats())

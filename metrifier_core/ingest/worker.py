@@ -74,7 +74,7 @@ def _decode(data: bytes, request: Mapping[str, Any]) -> Any:
         pixels = np.ascontiguousarray(decode(data, request))
     except (DecodingError, GreyScaleError) as error:
         return str(error)
-    except MemoryError:
+    except (MemoryError, tf.errors.ResourceExhaustedError):
         return f"the {name} does not fit into the ingest decoder's memory"
     except tf.errors.OpError as error:
         return f"the {name} cannot be decoded: {_complaint(name) or _first_words(error.message)}"

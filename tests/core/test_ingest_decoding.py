@@ -233,6 +233,7 @@ def shown(name: str) -> NDArray[Any]:
         ("MR_small_bigendian.dcm", 0.51),
         ("MR_small_RLE.dcm", 0.51),
         ("ExplVR_BigEnd.dcm", 0.0),  # RGB, from ultrasound
+        ("SC_rgb_jpeg_dcmtk.dcm", 1.0),
         ("SC_rgb_rle.dcm", 0.0),
         ("SC_rgb_rle_2frame.dcm", 0.0),
         ("SC_rgb_rle_16bit.dcm", 0.51),
@@ -364,7 +365,7 @@ def test_memory_that_runs_out_costs_one_image() -> None:
     # 144 MB as RGBA, several times over on the way; 0.9 GB are TensorFlow's own.
     large = write_tiff(np.zeros((6000, 6000, 3), np.uint16), compression="zlib")
     with IngestDecoder(small) as decoder:
-        with pytest.raises(ImageError, match=r"memory|crashed|cannot be decoded"):
+        with pytest.raises(ImageError, match="does not fit into the ingest decoder's memory"):
             decoder.decode(large, "TIFF")
         data = write_tiff(every_16_bit_value())
         np.testing.assert_array_equal(decoder.decode(data, "TIFF"), rounded(every_16_bit_value()))

@@ -23,6 +23,7 @@ REMEDY = "make ingest-env"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MEMORY = 8 << 30  # of address space
+_LAST_SECONDS = 10  # for one that has closed its pipes to be gone
 _CHANNELS = 3
 
 # The package's files alone are reachable there, not the packages that it is installed beside.
@@ -96,11 +97,15 @@ class IngestDecoder:
                 process = self._process or self._start()
                 try:
                     answer, body = process.ask(request, data, _CHANNELS * max_pixels, self._seconds)
-                    return _pixels(answer, body)
+                    break
                 except _LostError as lost:
                     self._stop()
                     if process.answered == 0:
                         raise ImageError(f"the {file_format} {lost}") from lost
+                except BaseException:  # Ctrl-C: the answer to this must not be taken for the next one's
+                    self._stop()
+                    raise
+        return _pixels(answer, body)
 
     def versions(self) -> dict[str, str]:
         """Says which versions decode: `tensorflow` and `tensorflow_io`.
@@ -175,7 +180,7 @@ class _Process:
         with self._watched(seconds):
             write_frame(self._stdin, request, data)
             answer, body = read_frame(self._stdout, max_body)
-            if "reason" not in answer and len(body) != _CHANNELS * answer.get("height", 0) * answer.get("width", 0):
+            if "reason" not in answer and not _fits(answer, body):
                 raise FrameError("pixels of another size")
         self.answered += 1
         return answer, body
@@ -208,8 +213,10 @@ class _Process:
         self._child.kill()
 
     def _fate(self, seconds: float) -> str:
-        self._child.kill()  # nothing but kills one that closed its pipes and went on
-        status = self._child.wait()
+        try:
+            status = self._child.wait(_LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "made the ingest decoder hang up"
         if self._timed_out:
             return f"took the ingest decoder longer than {seconds:g} s"
         if status == -signal.SIGKILL:
@@ -222,6 +229,11 @@ class _Process:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else ""
+
+
+def _fits(answer: dict[str, Any], body: bytearray) -> bool:
+    height, width = answer.get("height"), answer.get("width")
+    return isinstance(height, int) and isinstance(width, int) and len(body) == _CHANNELS * height * width
 
 
 def _pixels(answer: dict[str, Any], body: bytearray) -> RgbImage:
@@ -240,8 +252,8 @@ def ingest_command() -> list[str] | None:
         ValueError: METRIFIER_INGEST_PYTHON names a file that is not there.
     """
     named = os.environ.get(INGEST_PYTHON_VARIABLE)
-    python = _PACKAGE.parent / "build" / "ingest-venv" / "bin" / "python" if named is None else Path(named)
-    if not named and not (named is None and python.exists()):
+    python = Path(named) if named else _PACKAGE.parent / "build" / "ingest-venv" / "bin" / "python"
+    if named == "" or (named is None and not python.exists()):
         return None
     if not python.is_file():
         raise ValueError(f"{INGEST_PYTHON_VARIABLE}: there is no file {python}")

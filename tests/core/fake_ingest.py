@@ -41,6 +41,7 @@ MISDEEDS: dict[bytes, Callable[[], object]] = {
     b"no-json": lambda: _say(_prefix(4, 0) + b"nope"),
     b"huge": lambda: _say(_prefix(2, 1 << 40) + b"{}"),
     b"short": lambda: write_frame(sys.stdout.buffer, {"height": HEIGHT, "width": WIDTH}, bytes(10)),
+    b"words": lambda: write_frame(sys.stdout.buffer, {"height": "high", "width": None}, bytes(10)),
     b"reason": lambda: write_frame(sys.stdout.buffer, {"reason": "no DICOM for you"}),
 }
 

@@ -109,6 +109,7 @@ def test_a_reason_is_the_images(ingest: IngestDecoder) -> None:
         (b"no-json", "the TIFF made the ingest decoder answer nonsense"),
         (b"huge", "the TIFF made the ingest decoder answer nonsense"),
         (b"short", "the TIFF made the ingest decoder answer nonsense"),
+        (b"words", "the TIFF made the ingest decoder answer nonsense"),
     ],
 )
 def test_an_image_that_ends_the_process_is_refused_and_the_next_is_decoded(

@@ -1,6 +1,5 @@
 """Grey values of a DICOM file as tensorflow-io hands them out, and how a viewer would show them in 8 bits."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = ["GreyScale", "GreyScaleError"]
 
+_LARGEST = 1e9
 _LARGEST_TABLE = 1 << 20
 _NARROWEST = 512
 """Below this many grey values, the roundings of tensorflow-io (up to two values) show in 8 bits (one of 255)."""
@@ -77,7 +77,8 @@ class GreyScale:
 
     def _check(self) -> None:
         numbers = (self.slope, self.intercept, *(self.window or ()))
-        if not 1 <= self.bits <= 16 or self.slope == 0 or not all(math.isfinite(number) for number in numbers):  # noqa: PLR2004
+        sensible = all(abs(number) <= _LARGEST for number in numbers)  # and so none is infinite or no number
+        if not 1 <= self.bits <= 16 or self.slope == 0 or not sensible:  # noqa: PLR2004
             raise GreyScaleError("the DICOM's attributes of its grey values make no sense")
         if self.window is not None:
             if self.window[1] < (1 if self.function == "LINEAR" else 1e-9):

@@ -10,10 +10,11 @@ LATENCY_VENV := build/latency-venv
 LATENCY ?=
 TORCH_VENV := build/torch-venv
 TORCH_VERSION := 2.13.0
+INGEST_VENV := build/ingest-venv
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit test-alexnet compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run realdata test lint types unit ingest-env test-alexnet compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +37,7 @@ run: install ## Run the whole pipeline on CONFIG (scikit-learn's digits), into r
 realdata: install ## Run the whole pipeline on real ImageNet images (needs ../shared/realdata)
 	$(BIN)/python -m pipelines.local tests/realdata/config.yaml
 
-test: lint types unit ## Lint, check types and run every test
+test: lint types ingest-env unit ## Lint, check types and run every test
 
 lint: install ## Check style and formatting
 	$(BIN)/ruff check .
@@ -47,6 +48,14 @@ types: install ## Check types (mypy --strict)
 
 unit: install ## Run pytest (unit, property, component, pipeline and end-to-end tests)
 	$(BIN)/python -m pytest
+
+# tensorflow-io runs with an older TensorFlow than the project's.
+$(INGEST_VENV)/.installed: components/ingest/requirements.lock | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(INGEST_VENV)
+	$(BIN)/uv pip sync --quiet --python $(INGEST_VENV)/bin/python --require-hashes components/ingest/requirements.lock
+	@touch $@
+
+ingest-env: $(INGEST_VENV)/.installed ## Install what decodes 16-bit colour TIFF and DICOM, into build/ingest-venv
 
 # torch is for this comparison alone, and large: it has an environment of its own.
 $(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv

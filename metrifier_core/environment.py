@@ -1,9 +1,12 @@
-"""The environment variables by which a runner speaks to its tasks."""
+"""The environment variables that are read: a runner speaks to its tasks by them, an image names its other Python."""
 
-__all__ = ["PARTIAL_VARIABLE", "RUN_ID_VARIABLE"]
+__all__ = ["INGEST_PYTHON_VARIABLE", "PARTIAL_VARIABLE", "RUN_ID_VARIABLE"]
 
 PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
 """Names a folder that outlives a killed stage; what the stage had finished is found there again."""
 
 RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
 """Identifies a pipeline run: on this machine over restarts; on a cluster it is the identity that the engine gave it."""
+
+INGEST_PYTHON_VARIABLE = "METRIFIER_INGEST_PYTHON"
+"""Names the Python of tensorflow-io's environment: `build/ingest-venv` beside the package if unset, none if empty."""

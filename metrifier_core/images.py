@@ -20,7 +20,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 __all__ = [
@@ -31,12 +31,15 @@ __all__ = [
     "ImageError",
     "RgbImage",
     "check_image",
+    "check_size",
     "decode_image",
     "decode_version",
     "encode_png",
+    "format_of",
     "normalise_image",
     "read_bytes",
     "read_image",
+    "read_orientation",
 ]
 
 MAX_PIXELS = 100_000_000
@@ -74,6 +77,8 @@ _FORMATS = (
     _Format("AVIF", rb"....ftyp(avif|avis|mif1|msf1)", AvifImageFile),
 )
 
+_DICOM = re.compile(rb".{128}DICM", re.DOTALL)
+
 _READ_PAST_THE_END = (IndexError, EOFError, struct.error)
 
 _UPRIGHT = {
@@ -92,8 +97,8 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
 
     The EXIF orientation is applied, transparency is laid on white, grey, palette, CMYK and YCbCr become RGB,
     16-bit samples are scaled to 8 bits (grey by rounding value / 257; of colour the high byte is kept, which
-    is what other readers do), and of several frames or pages the first one counts. Colour profiles are
-    ignored, as classifiers' own input pipelines ignore them.
+    is what other readers do; of a TIFF `download` rounds it, see `ingest`), and of several frames or pages the
+    first one counts. Colour profiles are ignored, as classifiers' own input pipelines ignore them.
 
     Args:
         data: a whole JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or AVIF file.
@@ -221,19 +226,50 @@ def check_image(image: object) -> RgbImage:
     return image
 
 
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Checks a size that a header claims, before any pixel is decoded.
+
+    Raises:
+        ImageError: A side is not from `MIN_SIDE` to `MAX_SIDE` pixels, or there are more than `max_pixels`.
+    """
+    _check_sides(width, height)
+    if width * height > max_pixels:
+        raise ImageError(f"{width} x {height} pixels exceed the limit of {max_pixels / 1e6:g} megapixels")
+
+
+def format_of(data: bytes) -> str | None:
+    """Names the format of an image file by how it begins.
+
+    Returns:
+        JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF or DICOM; None where it is none of these.
+    """
+    if _DICOM.match(data):  # first: what stands before the 128th byte may begin as a TIFF, and often does
+        return "DICOM"
+    return next((name for name, magic, _ in _FORMATS if re.match(magic, data, re.DOTALL)), None)
+
+
+def read_orientation(image: ImageFile) -> Any:
+    """Reads EXIF's orientation: from 1 to 8, None where there is none, and whatever else a file may say."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # broken metadata does not spoil the pixels
+        return None
+
+
 def _read(data: bytes, max_pixels: int) -> tuple[RgbImage, bool]:
     """Decode to (pixels, whether the data are plain: any RGB reader would see these pixels)."""
     name, reader = _recognise(data)
     with _reasons_named(name):
         image = reader(io.BytesIO(data))
-        _check_sides(*image.size)
-        _check_pixels(*image.size, max_pixels)
+        check_size(*image.size, max_pixels)
+        if _has_wide_planes(image):
+            raise ImageError("16-bit samples in a plane a colour, which Pillow reads wrongly")
         # Asked now, because loading empties the tiles. Pillow itself keeps the high bytes of 16-bit colour.
         has_8_bits = not any(";16" in str(tile.args) for tile in image.tile)
         image.load()
 
         opaque = _opaque(_with_8_bits(image))
-        turn = _UPRIGHT.get(_orientation(image))
+        turn = _UPRIGHT.get(read_orientation(image))
         pixels = np.array(opaque.transpose(turn) if turn is not None else opaque)
         plain = (
             name in {"JPEG", "PNG", "WebP"}
@@ -248,8 +284,11 @@ def _read(data: bytes, max_pixels: int) -> tuple[RgbImage, bool]:
 def _recognise(data: bytes) -> tuple[str, Callable[[io.BytesIO], ImageFile]]:
     if not data:
         raise ImageError("empty file")
-    for name, magic, reader in _FORMATS:
-        if re.match(magic, data, re.DOTALL):
+    found = format_of(data)
+    if found == "DICOM":
+        raise ImageError("DICOM is read by the stage download alone, through the ingest decoder")
+    for name, _, reader in _FORMATS:
+        if name == found:
             if _ends_early(name, data):
                 raise ImageError(f"truncated: the {name} ends early")
             return name, reader
@@ -294,16 +333,12 @@ def _check_sides(width: int, height: int) -> None:
         raise ImageError(f"{width} x {height} pixels: each side must be at most {MAX_SIDE}")
 
 
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageError(f"{width} x {height} pixels exceed the limit of {max_pixels / 1e6:g} megapixels")
-
-
-def _orientation(image: ImageFile) -> Any:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # broken metadata does not spoil the pixels
-        return None
+def _has_wide_planes(image: ImageFile) -> bool:
+    """Whether it is one of the TIFFs whose samples Pillow takes for bytes without a word."""
+    if not isinstance(image, TiffImageFile):
+        return False
+    bits = image.tag_v2.get(BITSPERSAMPLE, (1,))
+    return image.tag_v2.get(PLANAR_CONFIGURATION) == 2 and len(bits) > 1 and max(bits) > 8  # noqa: PLR2004
 
 
 def _with_8_bits(image: ImageFile) -> Image.Image:

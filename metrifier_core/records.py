@@ -20,6 +20,7 @@ __all__ = [
     "PREDICTIONS",
     "QUALITY",
     "REJECTED",
+    "SOURCE_IMAGES",
     "TableWriter",
     "count_rows",
     "fingerprint",
@@ -59,7 +60,14 @@ def _hugging_face_features(fields: Sequence[pa.Field]) -> dict[bytes, bytes]:
 
 
 IMAGES = pa.schema([*_KEY_FIELDS, _IMAGE], metadata=_hugging_face_features([*_KEY_FIELDS, _IMAGE]))
-"""Source images and versions: encoded bytes, as the Hugging Face `Image` feature has them."""
+"""Versions: encoded bytes, as the Hugging Face `Image` feature has them."""
+
+_DECODER = pa.field("decoder", pa.string(), nullable=False)
+
+SOURCE_IMAGES = pa.schema(
+    [*_KEY_FIELDS, _DECODER, _IMAGE], metadata=_hugging_face_features([*_KEY_FIELDS, _DECODER, _IMAGE])
+)
+"""Source images, as versions, and which decoder read each one; see `ingest.routes`."""
 
 LOSSES = pa.schema(
     [

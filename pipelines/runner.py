@@ -17,6 +17,7 @@ from typing import TextIO
 import metrifier_core
 from metrifier_core.config import ConfigError, RunConfig
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
+from metrifier_core.ingest.client import ingest_command
 from metrifier_core.progress import LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
@@ -64,7 +65,7 @@ def check_inputs(config: RunConfig) -> str:
     """Looks at everything that the run will read, so that a long one does not fail late.
 
     Returns:
-        A digest of what the source holds, so that other images are never taken for these.
+        A digest of what the source holds and of who can decode it, so that other images are never taken for these.
 
     Raises:
         ConfigError: A source or a weights file is missing or is another one; the message names the key.
@@ -78,7 +79,8 @@ def check_inputs(config: RunConfig) -> str:
         raise ConfigError(str(error)) from error
     if not items:
         raise ConfigError("source: there are no images")
-    return listing_digest(items)
+    # Images that want the ingest decoder are rejected where there is none.
+    return hashlib.sha256(f"{listing_digest(items)}{ingest_command() is not None}".encode()).hexdigest()
 
 
 def _code_digest() -> str:

@@ -1,20 +1,24 @@
 """download: labelled images from a source, checked, split and put into shards."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from metrifier_core.distortions import PRISTINE, version_seed
-from metrifier_core.images import ImageError, normalise_image
+from metrifier_core.images import ImageError
+from metrifier_core.ingest.client import IngestDecoder, find_ingest_decoder
+from metrifier_core.ingest.routes import DECODERS, normalise_source
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
 from metrifier_core.records import (
-    IMAGES,
     REJECTED,
+    SOURCE_IMAGES,
     count_rows,
     fingerprint,
     open_writer,
@@ -38,6 +42,7 @@ class _Image:
     item: SourceItem
     split: Split
     data: bytes
+    decoder: str = ""
     reason: str | None = None
 
 
@@ -47,34 +52,36 @@ def _read(entry: tuple[SourceItem, Split]) -> _Image:
     try:
         return _Image(item, split, item.read())
     except ImageError as error:
-        return _Image(item, split, b"", str(error))
+        return _Image(item, split, b"", reason=str(error))
 
 
-def _check(image: _Image) -> _Image:
+def _decode(image: _Image, ingest: IngestDecoder | None) -> _Image:
     """Decodes one image that has been read; whatever is wrong with it becomes a reason."""
     if image.reason is not None:
         return image
     try:
-        return replace(image, data=normalise_image(image.data)[0])
+        data, decoder = normalise_source(image.data, ingest)
     except ImageError as error:
         return replace(image, data=b"", reason=str(error))
+    return replace(image, data=data, decoder=decoder)
 
 
-def _read_and_check(entry: tuple[SourceItem, Split]) -> _Image:
-    return _check(_read(entry))
+def _read_and_decode(entry: tuple[SourceItem, Split], ingest: IngestDecoder | None) -> _Image:
+    return _decode(_read(entry), ingest)
 
 
-def _write_shard(
-    entries: list[tuple[SourceItem, Split]], folder: Path, shard: str, seed: int, identity: str, remote: bool
-) -> None:
+def _images(entries: list[tuple[SourceItem, Split]], *, remote: bool, ingest: IngestDecoder | None) -> Iterator[_Image]:
+    """Reads and decodes images, in their order."""
+    if remote:
+        return parallel_map(partial(_decode, ingest=ingest), parallel_map(_read, entries, _READERS))
+    return parallel_map(partial(_read_and_decode, ingest=ingest), entries)
+
+
+def _write_shard(images: Iterator[_Image], total: int, folder: Path, shard: str, seed: int, identity: str) -> None:
     """Writes a shard's images and, last, its rejected ones: the second file says that both are complete."""
     rejected = []
-    with open_writer(shard_file(folder, "images", shard), IMAGES, identity) as writer:
-        if remote:
-            checked = parallel_map(_check, parallel_map(_read, entries, _READERS))
-        else:
-            checked = parallel_map(_read_and_check, entries)
-        for image in progress(checked, f"download {shard}", total=len(entries), unit="image"):
+    with open_writer(shard_file(folder, "images", shard), SOURCE_IMAGES, identity) as writer:
+        for image in progress(images, f"download {shard}", total=total, unit="image"):
             if image.reason is not None:
                 rejected.append({"path": image.item.image_id, "reason": image.reason})
                 continue
@@ -86,6 +93,7 @@ def _write_shard(
                     "severity": 0,
                     "seed": version_seed(seed, image.item.image_id, PRISTINE),
                     "split": image.split,
+                    "decoder": image.decoder,
                     "image": {"bytes": image.data, "path": image.item.image_id},
                 }
             )
@@ -108,10 +116,12 @@ def download(
         output: Folder for `images-*.parquet` and `rejected.parquet`.
 
     Returns:
-        read, accepted, rejected (read = accepted + rejected) and the source images of each split.
+        read, accepted, rejected (read = accepted + rejected), how many each decoder read, and the source images of each
+        split.
 
     Raises:
         ValueError: The source is not there, or a split that the run needs got no images.
+        IngestError: An image needs the ingest decoder, whose environment is there and does not work.
     """
     settings: Source = TypeAdapter[Source](Source).validate_python(source)
     rules = [SplitRule.model_validate(rule) for rule in splits]
@@ -121,22 +131,32 @@ def download(
     }
     items = list_items(settings)
     parameters["listing"] = listing_digest(items)
+    ingest = find_ingest_decoder()
+    # A stage that was killed before the environment was made must not be continued with it.
+    parameters["ingest"] = ingest is not None
     identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
     faulty = [item for item in items if item.fault is not None]
     chosen = [(item, split) for item in items if not item.fault and (split := assign_split(item.image_id, rules))]
 
-    with partial_folder(output, "download", identity) as folder:
+    with ExitStack() as stack:
+        if ingest is not None:
+            stack.enter_context(ingest)
+        folder = stack.enter_context(partial_folder(output, "download", identity))
         names = [shard_name(index, shards) for index in range(shards)]
         for index, shard in enumerate(names):
             if read_fingerprint(shard_file(folder, "rejected", shard)) == identity:
                 continue
             # Sorted by split, so that a reader of one split passes over the row groups of the others.
             entries = sorted(chosen[index::shards], key=lambda entry: SPLITS.index(entry[1]))
-            _write_shard(entries, folder, shard, seed, identity, is_remote(settings))
+            images = _images(entries, remote=is_remote(settings), ingest=ingest)
+            _write_shard(images, len(entries), folder, shard, seed, identity)
 
-        accepted = Counter(
-            row["split"] for shard in names for row in read_rows(shard_file(folder, "images", shard), ["split"])
-        )
+        accepted: Counter[str] = Counter()
+        decoders: Counter[str] = Counter()
+        for shard in names:
+            for row in read_rows(shard_file(folder, "images", shard), ["split", "decoder"]):
+                accepted[row["split"]] += 1
+                decoders[row["decoder"]] += 1
         for split in NEEDED_SPLITS:
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
@@ -154,5 +174,6 @@ def download(
         "read": len(chosen) + len(faulty),
         "accepted": accepted.total(),
         "rejected": rejected,
+        **{f"decoded_by_{name.replace('-', '_')}": decoders[name] for name in DECODERS},
         **{f"sources_{split}": accepted[split] for split in SPLITS},
     }

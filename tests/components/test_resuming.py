@@ -23,10 +23,10 @@ def source(tmp_path, monkeypatch):
 def _killed_after_the_first_shard(source, output, monkeypatch):
     whole = stage._write_shard
 
-    def write_one(entries, folder, shard, *rest):
+    def write_one(images, total, folder, shard, *rest):
         if shard.startswith("00001"):
             raise KeyboardInterrupt
-        whole(entries, folder, shard, *rest)
+        whole(images, total, folder, shard, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(stage, "_write_shard", write_one)
@@ -43,7 +43,7 @@ def test_a_finished_shard_is_not_read_again(source, tmp_path, monkeypatch):
     _killed_after_the_first_shard(source, tmp_path / "images", monkeypatch)
     written = []
     whole = stage._write_shard
-    monkeypatch.setattr(stage, "_write_shard", lambda *given: written.append(given[2]) or whole(*given))
+    monkeypatch.setattr(stage, "_write_shard", lambda *given: written.append(given[3]) or whole(*given))
     stage.download(source, SPLITS, 0, 2, tmp_path / "images")
     assert written == ["00001-of-00002"]
     assert len(set(_identities(tmp_path / "images"))) == 60

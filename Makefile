@@ -11,10 +11,18 @@ LATENCY ?=
 TORCH_VENV := build/torch-venv
 TORCH_VERSION := 2.13.0
 INGEST_VENV := build/ingest-venv
+ENGINE ?= $(notdir $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine)))))
+REGISTRY ?=
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' metrifier_core/_version.py)
+TAG ?= $(VERSION)
+BASE_IMAGE ?= python:3.11-slim-bookworm
+TRAIN_LOCK ?= train.lock
+BUILD_FLAGS ?=
+IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit ingest-env test-alexnet compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run realdata test lint types unit ingest-env test-alexnet images test-containers compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +76,19 @@ $(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
 test-alexnet: $(TORCH_VENV)/.installed ## Compare AlexNet in Keras with torch, on random weights
 	$(TORCH_VENV)/bin/python -m pytest -rs -s tests/core/test_alexnet.py
 
+images: ## Build the images of the stages with ENGINE (docker, podman or buildah), as REGISTRY/metrifier-*:TAG
+	@test -n "$(ENGINE)" || { echo "make images needs docker, podman or buildah" >&2; exit 1; }
+	@for target in data train ingest; do \
+	  echo "$(IMAGE_PREFIX)$$target:$(TAG)"; \
+	  $(ENGINE) build --quiet --target $$target --tag $(IMAGE_PREFIX)$$target:$(TAG) $(BUILD_FLAGS) \
+	    --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg UV_VERSION=$(UV_VERSION) --build-arg TRAIN_LOCK=$(TRAIN_LOCK) \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --dirty --abbrev=40) . || exit 1; \
+	done
+	@$(ENGINE) images | grep -E "REPOSITORY|metrifier-(data|train|ingest) "
+
+test-containers: install ## Build the images and run the pipeline in them (with Docker; on Debian, as root, it installs podman)
+	tests/containers/run
+
 compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
 	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(if $(IMAGE),--image $(IMAGE)) --output build/metrifier.yaml
 
@@ -98,6 +119,14 @@ lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	  --extra train --extra tflite --extra pipelines --extra tracking --extra s3 --extra gs --extra tfds \
 	  --extra dev setup.cfg --output-file requirements.lock
+	echo setuptools | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
+	  --constraint requirements.lock - --output-file containers/build.lock
+	@for target in data train train-gpu; do \
+	  case $$target in data) extras= ;; *) extras="--extra $$target --extra tfds" ;; esac; \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --constraint requirements.lock --extra pipelines --extra tracking --extra http --extra s3 --extra gs $$extras \
+	    setup.cfg --output-file containers/$$target.lock || exit 1; \
+	done
 
 clean: ## Remove runs, builds and caches, not .venv
 	rm -rf runs build .mypy_cache .pytest_cache .ruff_cache .hypothesis

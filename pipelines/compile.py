@@ -38,7 +38,10 @@ def main(
     *,
     image: Annotated[
         list[str] | None,
-        typer.Option(metavar="[TARGET=]IMAGE", help="Image of all stages, or of data, train or ingest."),
+        typer.Option(
+            metavar="[TARGET=]IMAGE",
+            help="Image of all stages, with {target} in it or not, or of data, train or ingest.",
+        ),
     ] = None,
     digest: Annotated[
         list[str] | None,
@@ -52,7 +55,7 @@ def main(
     """Write the pipeline as YAML, to be submitted with `kfp run create`.
 
     Examples:
-        python -m pipelines.compile --config configs/digits.yaml --image registry.example/metrifier-python:0.1.0
+        python -m pipelines.compile --config configs/digits.yaml --image registry.example/metrifier-{target}:0.1.0
 
         python -m pipelines.compile --config mine.yaml --image train=registry.example/train --digest train=sha256:...
 

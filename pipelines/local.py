@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from metrifier_core.config import ConfigError, load_config
+from pipelines.images import choose_images
 from pipelines.results import baselines_table, families_tables, metrics_table
 from pipelines.runner import RunError, run_locally
 from pipelines.server import without_credentials
@@ -29,6 +30,13 @@ def main(
     *,
     runs: Annotated[Path, typer.Option(help="the folder of all runs")] = Path("runs"),
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what an earlier run of this name finished")] = False,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[TARGET=]IMAGE",
+            help="run in containers: the image of all stages, with {target} in it or not, or of data, train or ingest",
+        ),
+    ] = None,
 ) -> None:
     """Run the whole pipeline of a CONFIG on this machine, into runs/NAME.
 
@@ -40,12 +48,19 @@ def main(
       python -m pipelines.local configs/digits.yaml name=quick metrifier.epochs=2 source.max_sources=400
 
       python -m pipelines.local configs/digits.yaml name=families evaluation.leave_one_family_out=true
+
+      python -m pipelines.local configs/digits.yaml --image metrifier-{target}:0.1.0
     """
     # Cut figures help nobody: a narrower terminal wraps the table.
     console = Console(width=max(_TABLE_WIDTH, Console().width))
     try:
+        images = choose_images(image, []) if image else None
+    except ValueError as error:
+        typer.echo(f"nothing was run: {error}", err=True)
+        raise typer.Exit(2) from None
+    try:
         loaded = load_config(config, overrides or [])
-        folder = run_locally(loaded, runs, fresh=fresh)
+        folder = run_locally(loaded, runs, fresh=fresh, images=images)
     except ConfigError as error:
         typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None

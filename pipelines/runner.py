@@ -1,4 +1,4 @@
-"""Runs the pipeline in child processes on this machine, and takes up what an earlier run had finished."""
+"""Runs the pipeline on this machine, in processes or containers, and takes up what an earlier run had finished."""
 
 import contextlib
 import fcntl
@@ -11,8 +11,9 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, Self, TextIO
 
 import metrifier_core
 from metrifier_core.config import ConfigError, RunConfig
@@ -21,6 +22,7 @@ from metrifier_core.ingest.client import ingest_command
 from metrifier_core.progress import LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
+from pipelines.images import Images
 from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server, without_credentials
 
@@ -94,6 +96,48 @@ def _code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+class _Place(Protocol):
+    """Where tasks run.
+
+    Attributes:
+        names: The stages' images. KFP tells tasks apart by image and arguments: what else they depend on is in the tag.
+        code: Identifies the code that runs there.
+    """
+
+    @property
+    def names(self) -> Images: ...
+
+    @property
+    def code(self) -> str: ...
+
+    def used(self) -> contextlib.AbstractContextManager[None]:
+        """Has KFP run tasks there."""
+
+
+@dataclass(frozen=True)
+class _Processes:
+    names: Images
+    code: str
+
+    @classmethod
+    def find(cls, listing: str) -> Self:
+        code = _code_digest()
+        name = f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}"
+        return cls(Images(name, name, name), code)
+
+    def used(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def _containers(images: Images, config: RunConfig, listing: str, folder: Path) -> _Place:
+    from pipelines.containers import ContainerError, Containers
+
+    try:
+        return Containers.find(images, config.model_dump(mode="json"), listing, folder)
+    except ContainerError as error:
+        raise RunError(f"nothing was run: {error}") from error
+
+
 @contextlib.contextmanager
 def _only_run(folder: Path) -> Iterator[None]:
     """Keeps a second run out of the folder of one that is going on; a killed run lets go by itself."""
@@ -105,13 +149,21 @@ def _only_run(folder: Path) -> Iterator[None]:
         yield
 
 
-def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal: TextIO = sys.stdout) -> Path:
-    """Runs the pipeline in child processes, taking up what an earlier run of the same name had finished.
+def run_locally(
+    config: RunConfig,
+    runs: Path,
+    *,
+    fresh: bool = False,
+    images: Images | None = None,
+    terminal: TextIO = sys.stdout,
+) -> Path:
+    """Runs the pipeline, taking up what an earlier run of the same name had finished.
 
     Args:
         config: What to run.
         runs: The folder of all runs.
         fresh: Whether to forget what an earlier run had finished.
+        images: The images that the stages run in, by Docker or what speaks its API; None for child processes.
         terminal: Where the stages' progress is written.
 
     Returns:
@@ -119,13 +171,12 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
 
     Raises:
         ConfigError: What the run would read is missing or is another; nothing was run.
-        RunError: A stage failed, or another run is going on in the folder.
+        RunError: A stage failed, another run is going on in the folder, or nothing runs containers here.
     """
     listing = check_inputs(config)
     from kfp import local
 
     from pipelines.graph import build_graph
-    from pipelines.images import Images
     from pipelines.site import Site
 
     folder = (runs / config.name).resolve()
@@ -136,21 +187,20 @@ def run_locally(config: RunConfig, runs: Path, *, fresh: bool = False, terminal:
         if fresh:
             for stale in (tasks, partial):
                 shutil.rmtree(stale, ignore_errors=True)
-        code = _code_digest()
+        place = _Processes.find(listing) if images is None else _containers(images, config, listing, folder)
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-        identity = hashlib.sha256(f"{code}{listing}{settings}".encode()).hexdigest()[:12]
+        identity = hashlib.sha256(f"{place.code}{listing}{settings}".encode()).hexdigest()[:12]
         server = tracking_server(config.tracking) or f"sqlite:///{folder / 'mlflow.db'}"
         os.environ["MLFLOW_TRACKING_URI"] = server
-        os.environ[PARTIAL_VARIABLE] = str(partial / code)
+        os.environ[PARTIAL_VARIABLE] = str(partial / place.code)
         os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), enable_caching=True)
+        runner = local.SubprocessRunner(use_venv=False) if images is None else local.DockerRunner()
+        local.init(runner, pipeline_root=str(tasks), enable_caching=True)
         lines = _StageLines(log, terminal)
         try:
-            with contextlib.redirect_stdout(lines), warnings.catch_warnings():
+            with contextlib.redirect_stdout(lines), place.used(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
-                # Tasks are told apart by their image and arguments: what else they depend on is in its tag.
-                image = f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}"
-                pipeline = build_graph(config, Site(Images(image, image, image)))
+                pipeline = build_graph(config, Site(place.names))
                 arguments = config.pipeline_arguments()
                 # Registration alone has the server among its arguments: it is repeated on another one.
                 if "tracking" in arguments:

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from metrifier_core import Metrifier
 from metrifier_core.cli import app
 from metrifier_core.images import encode_png
 from tests.core.bad_images import picture
-from tests.core.tiny_models import write_brightness_metrifier
+from tests.core.run_products import CONFIG, Products, write_products
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "metrifier_core"
-CONFIG = {"name": "digits", "metrifier": {"crop": 32, "epochs": 5}, "workers": {"label": ["a", "b"]}}
 SUMMARY = {"started_at": 1_000_000.0, "finished_at": 1_000_012.5}
 
 
@@ -221,41 +220,9 @@ def test_one_file_alone_imports_mlflow() -> None:
 # The registry
 
 
-@dataclass(frozen=True)
-class Products:
-    """What the stages before `register_metrifier` have made."""
-
-    model: Path
-    report: Path
-    predictions: Path
-    model_card: Path
-
-    def register(self, run: Any, model_name: str, rho: float | None, config: Mapping[str, Any] = CONFIG) -> Any:
-        from metrifier_core.tracking import register_model
-
-        estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": None, "share": None}
-        area = {"value": 0.875, "low": 0.8, "high": 0.9, "ceiling": 0.95}
-        found = {"global": estimate, "auroc": area, "augrc": area, "discard": {"metrifier": {"error": [0.5]}}}
-        metrics = {
-            "workers": {"mean": found},
-            "calibration": {"error": {"value": 0.03125, "low": 0.02, "high": 0.04}, "bins": []},
-            "rows": 60,
-            "sources": 12,
-        }
-        dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
-        files = (self.model, self.report, self.predictions, self.model_card)
-        return register_model(run, model_name, config, metrics, dataset, *files)
-
-
 @pytest.fixture(scope="module")
 def products(tmp_path_factory: pytest.TempPathFactory) -> Products:
-    folder = tmp_path_factory.mktemp("run")
-    report, predictions = folder / "report.html", folder / "predictions.parquet"
-    report.write_text("<title>na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve</title>", encoding="utf-8")
-    predictions.write_bytes(b"predictions")
-    model_card = folder / "model_card.md"
-    model_card.write_text("# brightness\n" + 600 * "ten chars.", encoding="utf-8")
-    return Products(write_brightness_metrifier(folder / "model"), report, predictions, model_card)
+    return write_products(tmp_path_factory.mktemp("run"))
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def stages_of(pipeline):
 def compiled(tmp_path_factory):
     """The pipeline of the digits config, compiled by its own command in a process of its own."""
     output = tmp_path_factory.mktemp("build") / "metrifier.yaml"
-    arguments = ["--config", str(CONFIG), "--image", "registry.example/metrifier-python:1", "--output", str(output)]
+    arguments = ["--config", str(CONFIG), "--image", "registry.example/all:1", "--output", str(output)]
     subprocess.run([sys.executable, "-m", "pipelines.compile", *arguments], cwd=CHECKOUT, check=True)
     return output
 
@@ -60,7 +60,7 @@ def test_every_stage_runs_in_the_given_image_and_needs_no_installation(compiled)
     executors = read(compiled)[0]["deploymentSpec"]["executors"]
     assert {name.removeprefix("exec-").replace("-", "_") for name in executors} == STAGES
     for executor in executors.values():
-        assert executor["container"]["image"] == "registry.example/metrifier-python:1"
+        assert executor["container"]["image"] == "registry.example/all:1"
         assert "pip install" not in json.dumps(executor)
 
 

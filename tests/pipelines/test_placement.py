@@ -7,6 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from components.image import DEFAULT_IMAGE
+from metrifier_core import __version__
 from metrifier_core.cluster import STAGES
 from metrifier_core.config import ConfigError, load_config
 from pipelines.compile import app
@@ -136,6 +137,19 @@ def test_images_by_target_and_digest(tmp_path):
     assert DEFAULT_IMAGE not in images.values()
 
 
+def test_an_images_name_may_have_its_target_in_it(tmp_path):
+    executors = read(compile_with(tmp_path, "--image", "registry.example/metrifier-{target}:1"))[0]["deploymentSpec"]
+    images = {name: executor["container"]["image"] for name, executor in executors["executors"].items()}
+    assert images["exec-download"] == "registry.example/metrifier-ingest:1"
+    assert images["exec-distort"] == "registry.example/metrifier-data:1"
+    assert images["exec-train-metrifier"] == "registry.example/metrifier-train:1"
+
+
+def test_images_that_nobody_names_are_those_that_make_images_makes(tmp_path):
+    executors = read(compile_with(tmp_path))[0]["deploymentSpec"]["executors"]
+    assert executors["exec-distort"]["container"]["image"] == f"metrifier-data:{__version__}"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -171,3 +185,15 @@ def test_defaults_are_written_as_they_stand(tmp_path):
     pipeline, platform = read(compile_with(tmp_path))
     assert set(platform["deploymentSpec"]["executors"]) == set(pipeline["deploymentSpec"]["executors"])
     assert all(yaml.safe_dump(found) for found in platform["deploymentSpec"]["executors"].values())
+
+
+def test_imagenets_own_config_compiles(tmp_path):
+    entry = f"alexnet: {{format: alexnet, family: AlexNet, weights: alexnet.weights.h5, sha256: '{64 * '0'}'}}\n"
+    (tmp_path / "alexnet.yaml").write_text(entry)
+    config = tmp_path / "imagenet.yaml"
+    config.write_text(CONFIG.with_name("imagenet.yaml").read_text())
+    output = tmp_path / "metrifier.yaml"
+    result = CliRunner().invoke(app, ["--config", str(config), "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    container = read(output)[0]["deploymentSpec"]["executors"]["exec-train-metrifier"]["container"]
+    assert container["resources"]["accelerator"]["resourceCount"] == "4"

@@ -1,0 +1,64 @@
+# The images of the pipeline's stages:
+#   data    distort, join, merge, compare; no TensorFlow. Also MLflow's server.
+#   train   workers, training, evaluation, registration
+#   ingest  download: what `data` has, and beside it tensorflow-io's decoders in an environment of their own
+# `make images` builds them. Every package is pinned by its hash in containers/*.lock; the base image by BASE_IMAGE, which takes
+# a digest too.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+ARG UV_VERSION
+# The certificates of the system count, so that a company's own can be mounted.
+ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_LINK_MODE=copy UV_SYSTEM_CERTS=1
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --disable-pip-version-check uv==${UV_VERSION}
+WORKDIR /build
+
+FROM build AS data-environment
+COPY containers/data.lock .
+RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
+ && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes data.lock
+
+FROM build AS train-environment
+# train-gpu.lock: with CUDA.
+ARG TRAIN_LOCK=train.lock
+COPY containers/${TRAIN_LOCK} train.lock
+RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
+ && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes train.lock
+
+# With nothing of the package's own, which lends its decoders to it.
+FROM build AS ingest-environment
+COPY components/ingest/requirements.lock ingest.lock
+RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/ingest \
+ && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/ingest/bin/python --require-hashes ingest.lock
+
+# The package apart from what it needs: it changes often, and is a small layer of its own.
+FROM data-environment AS package
+COPY containers/build.lock setup.cfg pyproject.toml README.md LICENSE ./
+COPY metrifier_core metrifier_core
+RUN /opt/uv/bin/uv pip install --quiet --compile-bytecode --python /opt/metrifier/bin/python --target /opt/package --no-deps \
+    --build-constraints build.lock .
+
+FROM ${BASE_IMAGE} AS base
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin metrifier
+# Any user can run it, as some clusters choose one: what a library keeps for itself goes to /tmp.
+ENV PATH=/opt/package/bin:/opt/metrifier/bin:${PATH} PYTHONPATH=/opt/package PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+USER 10001
+WORKDIR /home/metrifier
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="metrifier" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+FROM base AS data
+COPY --from=data-environment /opt/metrifier /opt/metrifier
+COPY --from=package /opt/package /opt/package
+
+FROM base AS train
+COPY --from=train-environment /opt/metrifier /opt/metrifier
+COPY --from=package /opt/package /opt/package
+
+FROM data AS ingest
+COPY --from=ingest-environment /opt/ingest /opt/ingest
+ENV METRIFIER_INGEST_PYTHON=/opt/ingest/bin/python

@@ -1,0 +1,191 @@
+"""What each stage costs as the sources grow: wall time and peak memory at 1, 4 and 16 times as many, and two shards.
+
+    python benchmarks/scaling.py tests/realdata/complete.yaml --sources 125
+
+Every stage runs in a process of its own, as a task does; time is measured in it, once it has begun. All sources are in
+one shard, so that what grows with a shard shows. Training is one epoch. The table says how far the time at 4 times is
+from the line through 1 and 16 times, and how the peak of memory grows. Then 4 times the sources are in two shards that
+run at the same time, over one.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from metrifier_core.config import RunConfig, load_config
+from metrifier_core.progress import say
+from metrifier_core.records import shard_name
+
+SCALES = (1, 4, 16)
+STAGES = (
+    "download",
+    "distort",
+    "worker_evaluate",
+    "join_losses",
+    "merge_dataset",
+    "train_metrifier",
+    "evaluate_spearman",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took.
+
+    Attributes:
+        seconds: Wall time of its longest task.
+        peak: The largest resident memory of a task, in MiB.
+        written: Bytes of what it made.
+    """
+
+    seconds: float
+    peak: float
+    written: int
+
+
+def _task(stage: str, arguments: Mapping[str, Any], sender: Any) -> None:
+    function = getattr(import_module(f"metrifier_core.stages.{stage}"), stage)
+    started = time.perf_counter()
+    function(**arguments)
+    seconds = time.perf_counter() - started
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sender.send((seconds, kilobytes / (1024 if sys.platform == "linux" else 1024**2)))
+
+
+def _run(stage: str, arguments: Mapping[str, Any]) -> tuple[float, float]:
+    """Runs a task in a process of its own; gives its seconds and its peak memory in MiB."""
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_task, args=(stage, arguments, sender))
+    process.start()
+    sender.close()
+    try:
+        result: tuple[float, float] = receiver.recv()
+    except EOFError:
+        process.join()
+        raise SystemExit(f"{stage} failed") from None
+    process.join()
+    return result
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _cost(stage: str, tasks: list[dict[str, Any]], written: Callable[[], int]) -> Cost:
+    """Runs a stage's tasks at the same time."""
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        found = list(pool.map(partial(_run, stage), tasks))
+    return Cost(max(seconds for seconds, _ in found), max(peak for _, peak in found), written())
+
+
+def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
+    """Runs every stage in a folder, on shards that run at the same time."""
+    costs: dict[str, Cost] = {}
+    values = config.model_dump(mode="json")
+    names = [shard_name(index, shards) for index in range(shards)]
+    workers = [*config.workers.label, *config.workers.held_out]
+    images, prepared, quality, model = (folder / name for name in ("images", "prepared", "quality", "model"))
+    versions = {name: folder / "versions" / name for name in names}
+    parts = {name: folder / "parts" / name for name in names}
+    losses = {name: folder / "losses" / name for name in names}
+
+    def add(stage: str, tasks: list[dict[str, Any]], output: Path) -> None:
+        say(f"scaling: {stage}, {shards} shards")
+        costs[stage] = _cost(stage, tasks, partial(_bytes_in, output))
+
+    seed = {"seed": config.seed}
+    source = {"source": values["source"], "splits": values["splits"], **seed, "shards": shards, "output": images}
+    add("download", [source], images)
+    _run("prepare_workers", {"workers": values["workers"], **seed, "images": images, "output": prepared})
+    distortions = {"distortions": values["distortions"], **seed, "images": images}
+    add("distort", [distortions | {"shard": name, "output": versions[name]} for name in names], folder / "versions")
+    judge = {"workers": prepared, "names": workers}
+    evaluated = [judge | {"versions": versions[name], "shard": name, "output": parts[name]} for name in names]
+    add("worker_evaluate", evaluated, folder / "parts")
+    joined = [{"parts": [parts[name]], "shard": name, "output": losses[name]} for name in names]
+    add("join_losses", joined, folder / "losses")
+    tables = {"losses": list(losses.values())}
+    merge = {"merge": values["merge"], "images": images, "workers": prepared, "output": quality}
+    add("merge_dataset", [merge | tables], quality)
+    tables["versions"] = list(versions.values())
+    epoch = values["metrifier"] | {"epochs": 1}
+    training = {"metrifier": epoch, **seed, "versions": tables["versions"], "quality": quality, "output": model}
+    add("train_metrifier", [training], model)
+    evaluation = folder / "evaluation"
+    evaluation.mkdir()
+    files = {"metrics": evaluation / "metrics.json", "report": evaluation / "report.html", "evaluation": evaluation}
+    inputs = {"images": images, "workers": prepared, "quality": quality, "model": model}
+    settings = {key: value for key, value in values.items() if key != "tracking"}
+    add("evaluate_spearman", [{"config": settings, **inputs, **tables, **files}], evaluation)
+    return costs
+
+
+def _report(costs: Mapping[int, Mapping[str, Cost]], sources: int) -> list[str]:
+    smallest, middle, largest = SCALES
+    columns = ("stage", f"seconds at {sources} sources", f"{middle} x", f"{largest} x", f"off the line at {middle} x")
+    columns += ("ms a source", "peak MiB", f"{middle} x", f"{largest} x", "growth", "KiB a source")
+    lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
+    for stage in STAGES:
+        one, four, sixteen = (costs[scale][stage] for scale in SCALES)
+        slope = (sixteen.seconds - one.seconds) / (largest - smallest)
+        line = one.seconds + slope * (middle - smallest)
+        lines.append(
+            f"| `{stage}` | {one.seconds:.1f} | {four.seconds:.1f} | {sixteen.seconds:.1f} | "
+            f"{four.seconds / line - 1:+.0%} | {1000 * slope / sources:.2f} | "
+            f"{one.peak:.0f} | {four.peak:.0f} | {sixteen.peak:.0f} | {sixteen.peak / one.peak - 1:+.0%} | "
+            f"{sixteen.written / (largest * sources) / 1024:.1f} |"
+        )
+    totals = [sum(cost.seconds for cost in costs[scale].values()) for scale in SCALES]
+    line = totals[0] + (totals[2] - totals[0]) * (middle - smallest) / (largest - smallest)
+    lines.append(
+        f"| all | {totals[0]:.1f} | {totals[1]:.1f} | {totals[2]:.1f} | {totals[1] / line - 1:+.0%} | "
+        f"{1000 * (totals[2] - totals[0]) / (largest - smallest) / sources:.2f} | | | | | |"
+    )
+    return lines
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that stand above the file")
+    parser.add_argument("--sources", type=int, default=100, help="how many source images are 1 x")
+    parser.add_argument("--work", type=Path, default=Path("build/scaling"))
+    given = parser.parse_intermixed_args()
+    costs: dict[int, dict[str, Cost]] = {}
+
+    def run(scale: int, name: str, shards: int = 1) -> dict[str, Cost]:
+        folder = given.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        config = load_config(given.config, [*given.overrides, f"source.max_sources={scale * given.sources}"])
+        found = measure(config, folder, shards)
+        shutil.rmtree(folder)
+        return found
+
+    for scale in SCALES:
+        costs[scale] = run(scale, f"{scale}x")
+    together = run(SCALES[1], "two shards", 2)
+    lines = _report(costs, given.sources)
+    for stage in ("distort", "worker_evaluate"):
+        ratio = together[stage].seconds / costs[SCALES[1]][stage].seconds
+        lines.append(f"`{stage}`, {SCALES[1]} x, two shards at the same time over one: {ratio:.2f} of the time")
+    sys.stdout.write("\n".join(lines) + "\n")
+    found = {scale: {stage: vars(cost) for stage, cost in by_stage.items()} for scale, by_stage in costs.items()}
+    (given.work / "scaling.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

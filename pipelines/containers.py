@@ -1,0 +1,201 @@
+"""Runs tasks in the container images that a cluster would run them in, by Docker or whatever speaks its API."""
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from kfp.local import docker_task_handler
+
+from metrifier_core.progress import LINE_PREFIX
+from pipelines.images import Images
+
+__all__ = ["ContainerError", "Containers"]
+
+_LABEL = "metrifier.run"
+_HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")
+_OF_THE_IMAGE = "METRIFIER_INGEST_PYTHON"
+_KILLED = 137
+
+
+class ContainerError(RuntimeError):
+    """Nothing runs containers here, or an image is not to be had."""
+
+
+def _client() -> docker.DockerClient:
+    try:
+        client = docker.from_env(timeout=600)
+        client.ping()
+    except DockerException as error:
+        remedy = "start Docker, or serve podman's socket and name it by DOCKER_HOST"
+        raise ContainerError(f"nothing runs containers here: {remedy} ({error})") from error
+    return client
+
+
+def _identity(client: docker.DockerClient, image: str) -> str:
+    """Finds an image, here or in its registry, and says what it holds."""
+    try:
+        return str(client.images.get(image).id)
+    except ImageNotFound:
+        pass
+    try:
+        return str(client.images.pull(*image.rsplit(":", 1) if ":" in image.rpartition("/")[2] else (image,)).id)
+    except DockerException as error:
+        raise ContainerError(f"there is no image {image}, here or in its registry: make images ({error})") from error
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Finds the files and folders of this machine that a config names."""
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _paths(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _paths(each)
+    elif isinstance(value, str) and value.startswith("/") and Path(value).exists():
+        yield Path(value)
+
+
+def _stage_of(command: list[str]) -> str:
+    """Finds a stage's name in what KFP has its container execute."""
+    option = "--function_to_execute"
+    return command[command.index(option) + 1] if option in command else "a stage"
+
+
+@dataclass(frozen=True)
+class Containers:
+    """The containers of one run.
+
+    Attributes:
+        client: What runs them.
+        names: The stages' images as KFP knows them: what they hold, and what the run reads, is in the tag.
+        images: By such a name, the image.
+        folder: The run's folder, which every container sees in the same place.
+        readable: Files and folders that they may read.
+    """
+
+    client: docker.DockerClient
+    names: Images
+    images: Mapping[str, str]
+    folder: Path
+    readable: tuple[Path, ...]
+
+    @classmethod
+    def find(cls, images: Images, config: Mapping[str, Any], listing: str, folder: Path) -> Self:
+        """Finds the engine and the images, and removes what a killed run left behind.
+
+        Args:
+            images: The stages' images.
+            config: The config, whose paths the containers may read.
+            listing: What the run reads, in short.
+            folder: The run's folder.
+
+        Raises:
+            ContainerError: There is no engine, or no such image.
+        """
+        client = _client()
+        named: dict[str, str] = {}
+        by_target: dict[str, str] = {}
+        for field in fields(images):
+            image = getattr(images, field.name)
+            digest = _identity(client, image).removeprefix("sha256:")
+            by_target[field.name] = f"metrifier-{field.name}:{digest[:24]}-{listing[:16]}"
+            named[by_target[field.name]] = image
+        found = cls(client, Images(**by_target), named, folder, tuple(dict.fromkeys(_paths(config))))
+        found._remove_all()
+        return found
+
+    @property
+    def code(self) -> str:
+        """What the images hold, in short."""
+        return hashlib.sha256("".join(sorted(self.images)).encode()).hexdigest()[:16]
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Has KFP's runner run its containers this way.
+
+        Its own way removes a container as soon as it ends, and takes one that it does not find any more for a success.
+        """
+        kfps_own = docker_task_handler.run_docker_container
+        docker_task_handler.run_docker_container = self._run
+        try:
+            yield
+        finally:
+            docker_task_handler.run_docker_container = kfps_own
+            self._remove_all()
+
+    def _run(
+        self,
+        client: docker.DockerClient,
+        image: str,
+        command: list[str],
+        volumes: Mapping[str, Any],
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """Runs a container to its end, and says why where it failed without a word."""
+        handed_on = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
+        handed_on.pop(_OF_THE_IMAGE, None)
+        container = client.containers.run(
+            self.images[image],
+            command,
+            detach=True,
+            user=f"{os.getuid()}:{os.getgid()}",  # what it writes belongs to whoever started the run
+            network_mode="host",  # where an MLflow server of this machine is found
+            environment={**handed_on, **(environment or {})},
+            labels={_LABEL: str(self.folder)},
+            volumes={
+                **volumes,
+                str(self.folder): {"bind": str(self.folder), "mode": "rw"},
+                **{str(path): {"bind": str(path), "mode": "ro"} for path in self.readable},
+            },
+        )
+        said = _pass_on_log(container)
+        status = int(container.wait()["StatusCode"])
+        container.remove(force=True)
+        if status and not said:
+            why = " (killed, perhaps for want of memory)" if status == _KILLED else ""
+            _say(f"{LINE_PREFIX}{_stage_of(command)}: failed: its container ended with status {status}{why}")
+        return status
+
+    def _remove_all(self) -> None:
+        for container in self.client.containers.list(all=True, filters={"label": f"{_LABEL}={self.folder}"}):
+            try:
+                container.remove(force=True)
+            except NotFound:
+                continue
+
+
+_PRINTING = threading.Lock()
+
+
+def _say(line: str) -> None:
+    """Writes where KFP's own runner prints; containers run side by side."""
+    with _PRINTING:
+        sys.stdout.write(f"{line}\n")
+
+
+def _pass_on_log(container: Container) -> bool:
+    """Passes on what a container says, line by line; tells whether its stage said that it failed."""
+    failed = False
+    for line in _lines(container.logs(stream=True, follow=True)):
+        text = line.decode(errors="replace")
+        failed = failed or (text.strip().startswith(LINE_PREFIX) and ": failed: " in text)
+        _say(text)
+    return failed
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest

@@ -1,0 +1,57 @@
+"""What is in the images of the stages."""
+
+import docker
+import pytest
+
+from metrifier_core import __version__
+
+pytestmark = pytest.mark.containers
+
+
+@pytest.fixture(scope="module")
+def client():
+    client = docker.from_env(timeout=600)
+    yield client
+    client.close()
+
+
+def say(client, target, *command):
+    output = client.containers.run(f"metrifier-{target}:{__version__}", list(command), remove=True, network_mode="host")
+    return output.decode().strip()
+
+
+@pytest.mark.parametrize("target", ["data", "train", "ingest"])
+def test_no_image_runs_as_root(client, target):
+    assert say(client, target, "id", "-u") == "10001"
+
+
+@pytest.mark.parametrize("target", ["data", "train", "ingest"])
+def test_an_image_says_what_it_is(client, target):
+    labels = client.images.get(f"metrifier-{target}:{__version__}").labels
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) >= 7
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+def test_the_package_is_the_same_in_all_and_its_commands_are_there(client):
+    for target in ("data", "train", "ingest"):
+        assert say(client, target, "metrifier", "--version").split()[-1] == __version__
+
+
+def test_data_is_without_tensorflow(client):
+    code = "import importlib.util as find; print(find.find_spec('tensorflow'), find.find_spec('kfp') is not None)"
+    assert say(client, "data", "python3", "-c", code) == "None True"
+
+
+def test_train_has_tensorflow(client):
+    assert say(client, "train", "python3", "-c", "import tensorflow; print(tensorflow.__version__)").startswith("2.")
+
+
+def test_ingest_finds_its_decoder(client):
+    code = "from metrifier_core.ingest.client import find_ingest_decoder as find; print(find().versions())"
+    assert say(client, "ingest", "python3", "-c", code) == "{'tensorflow': '2.17.1', 'tensorflow_io': '0.37.1'}"
+
+
+def test_packages_cannot_be_changed_from_inside(client):
+    with pytest.raises(docker.errors.ContainerError):
+        say(client, "data", "touch", "/opt/package/metrifier_core/__init__.py")

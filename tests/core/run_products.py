@@ -1,0 +1,45 @@
+"""What a run has made when its model is registered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.core.tiny_models import write_brightness_metrifier
+
+CONFIG = {"name": "digits", "metrifier": {"crop": 32, "epochs": 5}, "workers": {"label": ["a", "b"]}}
+
+
+@dataclass(frozen=True)
+class Products:
+    """What the stages before `register_metrifier` have made."""
+
+    model: Path
+    report: Path
+    predictions: Path
+    model_card: Path
+
+    def register(self, run: Any, model_name: str, rho: float | None, config: Mapping[str, Any] = CONFIG) -> Any:
+        from metrifier_core.tracking import register_model
+
+        estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": None, "share": None}
+        area = {"value": 0.875, "low": 0.8, "high": 0.9, "ceiling": 0.95}
+        found = {"global": estimate, "auroc": area, "augrc": area, "discard": {"metrifier": {"error": [0.5]}}}
+        metrics = {
+            "workers": {"mean": found},
+            "calibration": {"error": {"value": 0.03125, "low": 0.02, "high": 0.04}, "bins": []},
+            "rows": 60,
+            "sources": 12,
+        }
+        dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
+        files = (self.model, self.report, self.predictions, self.model_card)
+        return register_model(run, model_name, config, metrics, dataset, *files)
+
+
+def write_products(folder: Path) -> Products:
+    report, predictions = folder / "report.html", folder / "predictions.parquet"
+    report.write_text("<title>na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve</title>", encoding="utf-8")
+    predictions.write_bytes(b"predictions")
+    model_card = folder / "model_card.md"
+    model_card.write_text("# brightness\n" + 600 * "ten chars.", encoding="utf-8")
+    return Products(write_brightness_metrifier(folder / "model"), report, predictions, model_card)

@@ -25,7 +25,7 @@ from typing import Any
 
 from metrifier_core.config import RunConfig, load_config
 from metrifier_core.progress import say
-from metrifier_core.records import shard_name
+from metrifier_core.records import count_rows, shard_name
 
 SCALES = (1, 4, 16)
 STAGES = (
@@ -108,6 +108,7 @@ def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
     seed = {"seed": config.seed}
     source = {"source": values["source"], "splits": values["splits"], **seed, "shards": shards, "output": images}
     add("download", [source], images)
+    accepted = sum(count_rows(path) for path in images.glob("images-*.parquet"))
     _run("prepare_workers", {"workers": values["workers"], **seed, "images": images, "output": prepared})
     distortions = {"distortions": values["distortions"], **seed, "images": images}
     add("distort", [distortions | {"shard": name, "output": versions[name]} for name in names], folder / "versions")
@@ -117,7 +118,7 @@ def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
     joined = [{"parts": [parts[name]], "shard": name, "output": losses[name]} for name in names]
     add("join_losses", joined, folder / "losses")
     tables = {"losses": list(losses.values())}
-    merge = {"merge": values["merge"], "images": images, "workers": prepared, "output": quality}
+    merge = {"merge": values["merge"], "accepted": accepted, "rejected": images, "workers": prepared, "output": quality}
     add("merge_dataset", [merge | tables], quality)
     tables["versions"] = list(versions.values())
     epoch = values["metrifier"] | {"epochs": 1}
@@ -126,7 +127,7 @@ def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
     evaluation = folder / "evaluation"
     evaluation.mkdir()
     files = {"metrics": evaluation / "metrics.json", "report": evaluation / "report.html", "evaluation": evaluation}
-    inputs = {"images": images, "workers": prepared, "quality": quality, "model": model}
+    inputs = {"rejected": images, "workers": prepared, "quality": quality, "model": model}
     settings = {key: value for key, value in values.items() if key != "tracking"}
     add("evaluate_spearman", [{"config": settings, **inputs, **tables, **files}], evaluation)
     return costs

@@ -9,20 +9,19 @@ from components.image import DEFAULT_IMAGE
 
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
-def distort(
-    distortions: dict[str, Any], seed: int, shard: str, images: Input[Dataset], versions: Output[Dataset]
-) -> None:
+def distort(distortions: dict[str, Any], seed: int, images: Input[Dataset], versions: Output[Dataset]) -> None:
     """Makes the distorted versions of one shard of source images.
 
     Args:
         distortions: Types, severities and how many of them.
         seed: The run's seed.
-        shard: Name of the shard.
         images: The source images.
         versions: Their versions, stored without loss.
     """
     from pathlib import Path
 
+    from metrifier_core.records import shard_of
     from metrifier_core.stages.distort import distort as run_stage
 
-    versions.metadata.update(run_stage(distortions, seed, Path(images.path), shard, Path(versions.path)))
+    table = Path(images.path)
+    versions.metadata.update(run_stage(distortions, seed, table.parent, shard_of(table), Path(versions.path)))

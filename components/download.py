@@ -17,6 +17,7 @@ def download(
     seed: int,
     shards: int,
     images: Output[Dataset],
+    rejected: Output[Dataset],
 ) -> list[str]:
     """Reads, checks, splits and shards the source images.
 
@@ -27,19 +28,25 @@ def download(
         splits: How source images are shared out.
         seed: The run's seed.
         shards: How many shards to make.
-        images: The shards, and the images that could not be used.
+        images: The shards.
+        rejected: The images that could not be used.
 
     Returns:
-        The names of the shards.
+        Where the shards are, each of which is given to one branch alone.
     """
+    import shutil
     from pathlib import Path
 
-    from metrifier_core.records import shard_name
+    from metrifier_core.records import shard_file, shard_name
     from metrifier_core.stages.download import download as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 
     summary = run_stage(source, splits, seed, shards, Path(images.path))
     images.metadata.update(summary)
+    Path(rejected.path).mkdir(parents=True)
+    shutil.copyfile(Path(images.path) / "rejected.parquet", Path(rejected.path) / "rejected.parquet")
+    rejected.metadata["accepted"] = summary["accepted"]
     parameters = {"source": source, "seed": seed, "shards": shards}
     log_stage(PipelineRun(name, experiment), "download", parameters, summary)
-    return [shard_name(index, shards) for index in range(shards)]
+    names = [shard_file(Path(), "images", shard_name(index, shards)).name for index in range(shards)]
+    return [f"{images.uri}/{name}" for name in names]

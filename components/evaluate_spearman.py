@@ -21,7 +21,7 @@ def evaluate_spearman(
     merge: dict[str, Any],
     metrifier: dict[str, Any],
     evaluation: dict[str, Any],
-    images: Input[Dataset],
+    rejected: Input[Dataset],
     prepared: Input[Model],
     versions: Input[List[Dataset]],  # noqa: UP006
     losses: Input[List[Dataset]],  # noqa: UP006
@@ -46,7 +46,7 @@ def evaluate_spearman(
         merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
         evaluation: How the metrifier is judged.
-        images: The source images.
+        rejected: The images that could not be used.
         prepared: The workers.
         versions: A table a shard.
         losses: A table a shard.
@@ -76,7 +76,7 @@ def evaluate_spearman(
     }
     summary = run_stage(
         config,
-        Path(images.path),
+        Path(rejected.path),
         Path(prepared.path),
         [Path(shard.path) for shard in versions],
         [Path(shard.path) for shard in losses],

@@ -14,7 +14,7 @@ def merge_dataset(
     experiment: str,
     distortions: dict[str, Any],
     merge: dict[str, Any],
-    images: Input[Dataset],
+    rejected: Input[Dataset],
     prepared: Input[Model],
     losses: Input[List[Dataset]],  # noqa: UP006
     quality: Output[Dataset],
@@ -27,7 +27,7 @@ def merge_dataset(
         experiment: MLflow experiment.
         distortions: Types, severities and how many of them.
         merge: How the label workers' probabilities become one number.
-        images: The source images.
+        rejected: The images that could not be used.
         prepared: The workers.
         losses: A table a shard.
         quality: ImageNet_Quality and its card.
@@ -39,7 +39,8 @@ def merge_dataset(
     from metrifier_core.tracking import PipelineRun, log_fan_out, log_stage
 
     folders = [Path(shard.path) for shard in losses]
-    summary = run_stage(merge, Path(images.path), Path(prepared.path), folders, Path(quality.path))
+    accepted = int(rejected.metadata["accepted"])
+    summary = run_stage(merge, accepted, Path(rejected.path), Path(prepared.path), folders, Path(quality.path))
     quality.metadata.update(summary)
     quality.metadata["losses"] = [shard.uri for shard in losses]
     quality.metadata["versions"] = [shard.metadata["versions"] for shard in losses]

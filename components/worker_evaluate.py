@@ -8,19 +8,21 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def worker_evaluate(
-    workers: list[str], shard: str, prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
+    workers: list[str], prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
 ) -> None:
     """Runs workers on the versions of one shard; a held-out worker sees test versions alone.
 
     Args:
         workers: Names of the workers.
-        shard: Name of the shard.
         prepared: The workers.
         versions: The versions of the shard.
         losses: True-class probability, loss, cross-entropy and more, a row a version.
     """
     from pathlib import Path
 
+    from metrifier_core.records import shard_of
+    from metrifier_core.stages.running import only_table
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
+    shard = shard_of(only_table(Path(versions.path), "versions"))
     losses.metadata.update(run_stage(Path(prepared.path), workers, Path(versions.path), shard, Path(losses.path)))

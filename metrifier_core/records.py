@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "read_rows",
     "shard_file",
     "shard_name",
+    "shard_of",
 ]
 
 SCHEMA_VERSION = "1"
@@ -119,6 +121,18 @@ REJECTED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("r
 def shard_name(index: int, count: int) -> str:
     """Names a shard, e.g. `00000-of-00004`."""
     return f"{index:05d}-of-{count:05d}"
+
+
+def shard_of(path: Path) -> str:
+    """Finds the shard that a file of a table is, by its name.
+
+    Raises:
+        ValueError: The file is no shard of a table.
+    """
+    found = re.search(r"-(\d{5}-of-\d{5})\.parquet$", path.name)
+    if found is None:
+        raise ValueError(f"{path} is not named as a shard of a table is")
+    return found[1]
 
 
 def shard_file(folder: Path, table: str, shard: str) -> Path:

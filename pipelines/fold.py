@@ -46,7 +46,7 @@ def train_and_judge(
         **of_run,
         distortions=sections["distortions"],
         merge=sections["merge"],
-        images=judged_shards.images,
+        rejected=judged_shards.rejected,
         prepared=prepared,
         losses=judged_shards.collect("losses"),
     ).outputs["quality"]
@@ -62,7 +62,7 @@ def train_and_judge(
         components.evaluate_spearman,
         **of_run,
         **sections,
-        images=judged_shards.images,
+        rejected=judged_shards.rejected,
         prepared=prepared,
         versions=judged_shards.collect("versions"),
         losses=judged_shards.collect("losses"),

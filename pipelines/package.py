@@ -75,7 +75,7 @@ def read_package(path: Path) -> Package:
         inputs = document["root"]["inputDefinitions"]["parameters"]
         defaults = {name: definition["defaultValue"] for name, definition in inputs.items()}
         executors = document["deploymentSpec"]["executors"].values()
-        variables = [variable for executor in executors for variable in executor["container"].get("env", [])]
+        variables = [variable for executor in executors for variable in executor.get("container", {}).get("env", [])]
     except (YAMLError, UnicodeDecodeError, LookupError, TypeError, StopIteration) as error:
         raise PackageError(f"{path} is no compiled pipeline: write it with python -m pipelines.compile") from error
     servers = {variable["value"] for variable in variables if variable["name"] == "MLFLOW_TRACKING_URI"}

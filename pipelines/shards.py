@@ -24,12 +24,14 @@ class JudgedShards(NamedTuple):
 
     Attributes:
         images: The source images.
+        rejected: Those that could not be used.
         prepared: The workers.
         collect: Collects a table, `versions` or `losses`, over the shards; the compiler changes what it gets, so every
             consumer needs its own.
     """
 
     images: Any
+    rejected: Any
     prepared: Any
     collect: Callable[[str], dsl.Collected]
 
@@ -50,20 +52,18 @@ def build_shard_pipeline(site: Site) -> Any:
         seed: int,
         distortions: dict[str, Any],
         worker_groups: list[list[str]],
-        images: Input[Dataset],
         prepared: Input[Model],
     ) -> _ShardTables:
-        distorted = site.run(components.distort, distortions=distortions, seed=seed, shard=shard, images=images)
+        # A branch is handed its own images, not those of all.
+        images = dsl.importer(artifact_uri=shard, artifact_class=Dataset, reimport=False)
+        distorted = site.run(components.distort, distortions=distortions, seed=seed, images=images.output)
         versions = distorted.outputs["versions"]
         with site.worker_groups(worker_groups) as together:
-            evaluated = site.run(
-                components.worker_evaluate, workers=together, shard=shard, prepared=prepared, versions=versions
-            )
+            evaluated = site.run(components.worker_evaluate, workers=together, prepared=prepared, versions=versions)
             # The stage has a thread a core already; each runs its own image.
             evaluated.set_env_variable("TF_NUM_INTRAOP_THREADS", "1")
         joined = site.run(
             components.join_losses,
-            shard=shard,
             versions=versions,
             parts=dsl.Collected(evaluated.outputs["losses"]),
         )
@@ -113,7 +113,7 @@ def judge_shards(
             seed=seed,
             distortions=distortions,
             worker_groups=worker_groups,
-            images=images,
             prepared=prepared,
         )
-    return JudgedShards(images, prepared, lambda table: dsl.Collected(evaluated_shard.outputs[table]))
+    rejected = downloaded.outputs["rejected"]
+    return JudgedShards(images, rejected, prepared, lambda table: dsl.Collected(evaluated_shard.outputs[table]))

@@ -122,7 +122,7 @@ def _write_report(
         training=json.loads((folders["model"] / "training.json").read_text()),
         workers=[_worker_row(card) for card in read_cards(folders["workers"])],
         dataset=json.loads((folders["quality"] / "dataset.json").read_text()),
-        rejected=list(read_rows(folders["images"] / "rejected.parquet")),
+        rejected=list(read_rows(folders["rejected"] / "rejected.parquet")),
         examples=examples,
         config=dict(config),
         versions={name: version(name) for name in _PACKAGES},
@@ -135,7 +135,7 @@ def _write_report(
 @stage
 def evaluate_spearman(
     config: Mapping[str, Any],
-    images: Path,
+    rejected: Path,
     workers: Path,
     versions: Sequence[Path],
     losses: Sequence[Path],
@@ -149,7 +149,7 @@ def evaluate_spearman(
 
     Args:
         config: The config's name, seed and sections.
-        images: What `download` wrote, for its rejected images.
+        rejected: The folder of `download`'s `rejected.parquet`.
         workers: What `prepare_workers` wrote.
         versions: What `distort` wrote, a folder a shard.
         losses: What `join_losses` wrote, a folder a shard.
@@ -180,7 +180,7 @@ def evaluate_spearman(
     (evaluation / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(found, indent=2) + "\n")
-    folders = {"model": model, "workers": workers, "quality": quality, "images": images}
+    folders = {"model": model, "workers": workers, "quality": quality, "rejected": rejected}
     sheet = _write_report(config, found, pq.read_table(predictions), dataset, folders, report)
     (evaluation / "examples.png").write_bytes(sheet)
     mean = found["workers"]["mean"]

@@ -21,7 +21,6 @@ from metrifier_core.records import (
     fingerprint,
     open_writer,
     read_fingerprint,
-    read_rows,
 )
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.workers import read_cards
@@ -61,13 +60,14 @@ def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_wo
 
 @stage
 def merge_dataset(
-    merge: Mapping[str, Any], images: Path, workers: Path, losses: Sequence[Path], output: Path
+    merge: Mapping[str, Any], accepted: int, rejected: Path, workers: Path, losses: Sequence[Path], output: Path
 ) -> Summary:
     """Makes the table of versions with their quality, and its card.
 
     Args:
         merge: The config's `merge`.
-        images: What `download` wrote, for the counts of the card.
+        accepted: How many source images there are, for the card.
+        rejected: The folder of `download`'s `rejected.parquet`, for the card.
         workers: What `prepare_workers` wrote; its cards say who the label workers are.
         losses: What `join_losses` wrote, a folder a shard.
         output: Folder for `quality.parquet` and `dataset.json`.
@@ -96,13 +96,12 @@ def merge_dataset(
                 condition = conditions[f"{row['distortion']} {row['severity']}"]
                 condition[0] += 1
                 condition[1] += row["quality"]
-    accepted = sum(count_rows(path) for path in tables([images], "images"))
-    rejected = list(read_rows(images / "rejected.parquet"))
+    refused = count_rows(rejected / "rejected.parquet")
     rows = count_rows(quality_file)
     card: dict[str, Any] = {
-        "read": accepted + len(rejected),
+        "read": accepted + refused,
         "accepted": accepted,
-        "rejected": len(rejected),
+        "rejected": refused,
         "versions": rows,
         "splits": dict(sorted(images_by_split.items())),
         **parameters,

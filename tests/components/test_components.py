@@ -17,7 +17,7 @@ CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Runs the components one after the other; gives their artifacts and the shards' names."""
+    """Runs the components one after the other; gives their artifacts and where the shards are."""
     folder = tmp_path_factory.mktemp("artifacts")
 
     def artifact(kind, name):
@@ -30,34 +30,33 @@ def made(tmp_path_factory):
     seed, shards = config["seed"], config["shards"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        images = artifact(Dataset, "images")
-        names = components.download.python_func(
-            **of_run, source=config["source"], splits=config["splits"], seed=seed, shards=shards, images=images
-        )
+        images, rejected = artifact(Dataset, "images"), artifact(Dataset, "rejected")
+        sharded = {"source": config["source"], "splits": config["splits"], "seed": seed, "shards": shards}
+        uris = components.download.python_func(**of_run, **sharded, images=images, rejected=rejected)
         prepared = artifact(Model, "prepared")
         components.prepare_workers.python_func(
             **of_run, workers=config["workers"], seed=seed, images=images, prepared=prepared
         )
         versions, losses = [], []
-        for shard in names:
+        for shard, uri in enumerate(uris):
             versions.append(artifact(Dataset, f"versions {shard}"))
             components.distort.python_func(
-                distortions=config["distortions"], seed=seed, shard=shard, images=images, versions=versions[-1]
+                distortions=config["distortions"], seed=seed, images=Dataset(uri=uri), versions=versions[-1]
             )
             parts = []
             for index, workers in enumerate(config["worker_groups"]):
                 parts.append(artifact(Dataset, f"losses {index} {shard}"))
                 components.worker_evaluate.python_func(
-                    workers=workers, shard=shard, prepared=prepared, versions=versions[-1], losses=parts[-1]
+                    workers=workers, prepared=prepared, versions=versions[-1], losses=parts[-1]
                 )
             losses.append(artifact(Dataset, f"losses {shard}"))
-            components.join_losses.python_func(shard=shard, versions=versions[-1], parts=parts, losses=losses[-1])
+            components.join_losses.python_func(versions=versions[-1], parts=parts, losses=losses[-1])
         quality = artifact(Dataset, "quality")
         components.merge_dataset.python_func(
             **of_run,
             distortions=config["distortions"],
             merge=config["merge"],
-            images=images,
+            rejected=rejected,
             prepared=prepared,
             losses=losses,
             quality=quality,
@@ -74,7 +73,7 @@ def made(tmp_path_factory):
             seed=seed,
             shards=shards,
             **{section: config[section] for section in sections},
-            images=images,
+            rejected=rejected,
             prepared=prepared,
             versions=versions,
             losses=losses,
@@ -107,7 +106,8 @@ def test_download_counts_add_up(made):
     counted = made["images"].metadata
     assert counted["read"] == counted["accepted"] + counted["rejected"] == 240
     assert sum(pq.read_metadata(table).num_rows for table in _tables([made["images"]])) == counted["accepted"]
-    assert made["names"] == ["00000-of-00002", "00001-of-00002"]
+    folder = made["images"].uri
+    assert made["uris"] == [f"{folder}/images-{shard}.parquet" for shard in ("00000-of-00002", "00001-of-00002")]
 
 
 def test_prepare_workers_writes_verified_weights_and_a_card_each(made):

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from metrifier_core.checksums import file_sha256
 from metrifier_core.records import (
-    IMAGES,
     KEYS,
     LOSSES,
     QUALITY,
@@ -66,12 +65,8 @@ def write_rows(folder: Path, shard: str, rows: Sequence[tuple[str, Version, floa
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
     """Five source images of which two were refused, and the cards of three label workers and a held-out one."""
-    images, workers = tmp_path / "images", tmp_path / "workers"
-    with open_writer(shard_file(images, "images", "00000-of-00001"), IMAGES, "images") as writer:
-        for index in range(3):
-            image = {"bytes": b"", "path": ""}
-            writer.write({**keys_of((str(index), "pristine", 0)), "image": image})
-    with open_writer(images / "rejected.parquet", REJECTED, "rejected") as writer:
+    rejected, workers = tmp_path / "rejected", tmp_path / "workers"
+    with open_writer(rejected / "rejected.parquet", REJECTED, "rejected") as writer:
         for index in range(2):
             writer.write({"path": f"{index}.png", "reason": "empty file"})
     workers.mkdir()
@@ -92,13 +87,13 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
             calibration_images=100,
             fingerprint=name,
         ).write(workers)
-    return {"images": images, "workers": workers}
+    return {"rejected": rejected, "workers": workers}
 
 
 def merge(
     inputs: Mapping[str, Path], losses: Sequence[Path], output: Path, **settings: str
 ) -> tuple[dict[str, Any], dict[Version, float]]:
-    summary = merge_dataset(settings, inputs["images"], inputs["workers"], losses, output)
+    summary = merge_dataset(settings, 3, inputs["rejected"], inputs["workers"], losses, output)
     rows = list(read_rows(output / "quality.parquet"))
     for row in rows:
         version = row["image_id"], row["distortion"], row["severity"]

@@ -20,7 +20,7 @@ def _make_dataset(folder, shards, together):
     arguments = load_config(CONFIG, [f"shards={shards}", f"workers.together={together}"]).pipeline_arguments()
     seed = arguments["seed"]
     images, workers = folder / "images", folder / "workers"
-    download(arguments["source"], arguments["splits"], seed, shards, images)
+    accepted = download(arguments["source"], arguments["splits"], seed, shards, images)["accepted"]
     prepare_workers(arguments["workers"], seed, images, workers)
     joined = []
     for index in range(shards):
@@ -33,7 +33,7 @@ def _make_dataset(folder, shards, together):
             worker_evaluate(workers, names, versions, shard, parts[-1])
         joined.append(folder / shard / "losses")
         join_losses(parts, shard, joined[-1])
-    merge_dataset(arguments["merge"], images, workers, joined, folder / "quality")
+    merge_dataset(arguments["merge"], accepted, images, workers, joined, folder / "quality")
     return folder
 
 

@@ -35,6 +35,12 @@ def read(path):
     return pipeline, platform["platforms"]["kubernetes"]
 
 
+def executors_of(pipeline):
+    """The containers of the stages, and of nothing else that the engine does."""
+    executors = pipeline["deploymentSpec"]["executors"]
+    return {name: executor for name, executor in executors.items() if "container" in executor}
+
+
 def stages_of(pipeline):
     """The tasks inside the exit handler."""
     (handler,) = (task for name, task in pipeline["root"]["dag"]["tasks"].items() if name.startswith("exit-handler"))
@@ -57,7 +63,7 @@ def test_the_sdk_loads_it_back_with_every_section_as_a_parameter(compiled):
 
 
 def test_every_stage_runs_in_the_given_image_and_needs_no_installation(compiled):
-    executors = read(compiled)[0]["deploymentSpec"]["executors"]
+    executors = executors_of(read(compiled)[0])
     assert {name.removeprefix("exec-").replace("-", "_") for name in executors} == STAGES
     for executor in executors.values():
         assert executor["container"]["image"] == "registry.example/all:1"
@@ -75,6 +81,13 @@ def test_shards_and_workers_fan_out_and_are_collected(compiled):
     shard = document["components"]["comp-evaluate-shard"]["dag"]["tasks"]
     assert any("parameterIterator" in task for task in shard.values())
     assert {"distort", "join-losses"} <= set(shard)
+
+
+def test_a_shard_is_handed_its_own_images_alone(compiled):
+    shard = read(compiled)[0]["components"]["comp-evaluate-shard"]
+    assert set(shard["inputDefinitions"]["artifacts"]) == {"prepared"}
+    tasks = shard["dag"]["tasks"]
+    assert tasks["distort"]["inputs"]["artifacts"]["images"]["taskOutputArtifact"]["producerTask"] == "importer"
 
 
 def test_every_family_held_out_has_a_branch_of_its_own(tmp_path):
@@ -109,7 +122,7 @@ def test_tasks_know_the_server_and_no_secret(tmp_path, monkeypatch):
     output = tmp_path / "metrifier.yaml"
     assert CliRunner().invoke(app, ["--config", str(CONFIG), "--output", str(output)]).exit_code == 0
     assert "secret" not in output.read_text()
-    for executor in read(output)[0]["deploymentSpec"]["executors"].values():
+    for executor in executors_of(read(output)[0]).values():
         variables = {variable["name"]: variable["value"] for variable in executor["container"]["env"]}
         assert variables["MLFLOW_TRACKING_URI"] == "https://host.example/mlflow"
 

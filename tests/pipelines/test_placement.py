@@ -11,7 +11,7 @@ from metrifier_core import __version__
 from metrifier_core.cluster import STAGES
 from metrifier_core.config import ConfigError, load_config
 from pipelines.compile import app
-from tests.pipelines.test_compile import CONFIG, read, stages_of
+from tests.pipelines.test_compile import CONFIG, executors_of, read, stages_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 CLUSTER = """cluster={
@@ -130,7 +130,7 @@ def test_images_by_target_and_digest(tmp_path):
     output = compile_with(tmp_path, *options, "--digest", f"train={DIGEST}")
     images = {
         name.removeprefix("exec-"): executor["container"]["image"]
-        for name, executor in read(output)[0]["deploymentSpec"]["executors"].items()
+        for name, executor in executors_of(read(output)[0]).items()
     }
     assert images["distort"] == images["download"] == "registry.example:5000/all:1"
     assert images["train-metrifier"] == images["worker-evaluate"] == f"registry.example:5000/train@{DIGEST}"
@@ -138,8 +138,8 @@ def test_images_by_target_and_digest(tmp_path):
 
 
 def test_an_images_name_may_have_its_target_in_it(tmp_path):
-    executors = read(compile_with(tmp_path, "--image", "registry.example/metrifier-{target}:1"))[0]["deploymentSpec"]
-    images = {name: executor["container"]["image"] for name, executor in executors["executors"].items()}
+    executors = executors_of(read(compile_with(tmp_path, "--image", "registry.example/metrifier-{target}:1"))[0])
+    images = {name: executor["container"]["image"] for name, executor in executors.items()}
     assert images["exec-download"] == "registry.example/metrifier-ingest:1"
     assert images["exec-distort"] == "registry.example/metrifier-data:1"
     assert images["exec-train-metrifier"] == "registry.example/metrifier-train:1"
@@ -183,7 +183,7 @@ def test_a_wrong_cluster_is_refused_by_its_key(override, message):
 def test_defaults_are_written_as_they_stand(tmp_path):
     """A person who reads the file sees every stage's resources without looking into this package."""
     pipeline, platform = read(compile_with(tmp_path))
-    assert set(platform["deploymentSpec"]["executors"]) == set(pipeline["deploymentSpec"]["executors"])
+    assert set(platform["deploymentSpec"]["executors"]) == set(executors_of(pipeline))
     assert all(yaml.safe_dump(found) for found in platform["deploymentSpec"]["executors"].values())
 
 

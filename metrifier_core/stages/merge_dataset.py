@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from metrifier_core.workers import read_cards
 
 __all__ = ["merge_dataset"]
 
+_ROWS_A_BATCH = 4096
+
 Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -35,13 +37,21 @@ def _read_shard(path: Path, label_workers: Sequence[str]) -> tuple[pa.Table, NDA
 
     The losses of all workers stand in the order of the versions.
     """
-    losses = pq.read_table(path)
-    by_worker = {name: losses.filter(pc.equal(losses["worker"], name)) for name in label_workers}
+    columns = [*KEYS, "worker", "tcp"]
+    by_worker = {
+        name: pq.read_table(path, columns=columns, filters=pc.field("worker") == name) for name in label_workers
+    }
     keys = by_worker[label_workers[0]].select(list(KEYS))
     for name, table in by_worker.items():
         if not table.select(list(KEYS)).equals(keys):
             raise ValueError(f"{path}: '{name}' did not judge the same versions as '{label_workers[0]}'")
     return keys, np.stack([table["tcp"].to_numpy() for table in by_worker.values()])
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Goes through a table's rows, few of them as Python objects at a time."""
+    for batch in table.to_batches(max_chunksize=_ROWS_A_BATCH):
+        yield from batch.to_pylist()
 
 
 def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_workers: Sequence[str]) -> Aggregate:
@@ -90,8 +100,8 @@ def merge_dataset(
         for path in sources:
             keys, tcp = _read_shard(path, label_workers)
             columns = keys.append_column("quality", pa.array(aggregate(tcp)))
-            for row, worker_tcp in zip(columns.to_pylist(), tcp.T.tolist(), strict=True):
-                writer.write({**row, "worker_tcp": worker_tcp})
+            for row, worker_tcp in zip(_rows(columns), tcp.T, strict=True):
+                writer.write({**row, "worker_tcp": worker_tcp.tolist()})
                 images_by_split[row["split"]] += row["severity"] == 0
                 condition = conditions[f"{row['distortion']} {row['severity']}"]
                 condition[0] += 1

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["EMBEDDING", "SCORE_LOGIT", "build_scorer"]
+import numpy as np
+
+__all__ = ["CALIBRATION", "EMBEDDING", "SCORE_LOGIT", "build_scorer"]
 
 EMBEDDING = "embedding"
 """Name of the layer that the score, and in training the label workers' heads, are read from."""
 SCORE_LOGIT = "score_logit"
-"""Name of the layer whose output is the score before its sigmoid."""
+"""Name of the layer whose output training makes the score before its sigmoid."""
+CALIBRATION = "calibration"
+"""Name of the layer that turns it into the calibrated one: a slope below zero, a slope above, and an intercept."""
 
 
 def build_scorer(network: str, inputs: Any, pooled: Sequence[Any], *, units: Sequence[int], dropout: float) -> Any:
@@ -33,4 +37,11 @@ def build_scorer(network: str, inputs: Any, pooled: Sequence[Any], *, units: Seq
         x = layers.Dropout(dropout, name=name)(layers.Dense(width, activation="relu")(x))
     # In float32 whatever the network computes in: a score has more digits than 16 bits hold.
     logit = layers.Dense(1, name=SCORE_LOGIT, dtype="float32")(x)
-    return keras.Model(inputs, layers.Activation("sigmoid", name="score", dtype="float32")(logit), name=network)
+    fixed = {"trainable": False, "dtype": "float32"}
+    sides = layers.Dense(2, activation="relu", use_bias=False, name="sides", **fixed)
+    calibration = layers.Dense(1, name=CALIBRATION, **fixed)
+    score = layers.Activation("sigmoid", name="score", dtype="float32")(calibration(sides(logit)))
+    # As long as nothing is calibrated, exactly what went in comes out.
+    sides.set_weights([np.array([[1, -1]], np.float32)])
+    calibration.set_weights([np.array([[1], [-1]], np.float32), np.zeros(1, np.float32)])
+    return keras.Model(inputs, score, name=network)

@@ -14,7 +14,7 @@ from metrifier_core.progress import say
 from metrifier_core.records import fingerprint, read_fingerprint
 from metrifier_core.stages.running import Summary, partial_folder, stage, tables
 from metrifier_core.training import MetrifierSettings
-from metrifier_core.training.calibration import calibrate_network, fit_platt
+from metrifier_core.training.calibration import calibrate_network, fit_calibration
 from metrifier_core.training.fitting import CHECKPOINT, fit_network
 from metrifier_core.training.scoring import score_split
 
@@ -48,12 +48,11 @@ def train_metrifier(
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
     with partial_folder(output, "train_metrifier", identity) as folder:
         fitted = fit_network(dataset, settings, seed, folder)
-        calibration = score_split(
-            fitted.network, dataset, "calibration", crop=settings.crop, batch_size=settings.batch_size
-        )
-        platt = fit_platt(calibration)
-        calibrate_network(fitted.network, platt)
-        say(f"calibrated on {len(calibration.quality)} versions: {platt.slope:.3f} x logit {platt.intercept:+.3f}")
+        scored = score_split(fitted.network, dataset, "calibration", crop=settings.crop, batch_size=settings.batch_size)
+        line = fit_calibration(scored)
+        calibrate_network(fitted.network, line)
+        slopes = f"{line.below:.3f} x logit below 0, {line.above:.3f} x above, {line.intercept:+.3f}"
+        say(f"calibrated on {len(scored.quality)} versions: {slopes}")
 
         from metrifier_core.export import export_network, representative_views
 

@@ -7,43 +7,51 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logit
 
-from metrifier_core.architectures.head import SCORE_LOGIT
+from metrifier_core.architectures.head import CALIBRATION
 from metrifier_core.training.scoring import ScoredSplit
 
-__all__ = ["Platt", "calibrate_network", "fit_platt"]
+__all__ = ["Calibration", "calibrate_network", "fit_calibration"]
 
 _LEAST = 1e-6
 
 
-class Platt(NamedTuple):
-    """slope * logit + intercept; the slope is positive, so that ranks stay as they are."""
+class Calibration(NamedTuple):
+    """A line with a bend at logit 0; both slopes are positive, so that ranks stay as they are."""
 
-    slope: float
+    below: float
+    above: float
     intercept: float
 
+    def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turns logits of scores into calibrated ones, of the same shape."""
+        return self.above * np.maximum(logits, 0) - self.below * np.maximum(-logits, 0) + self.intercept
 
-def fit_platt(scored: ScoredSplit) -> Platt:
-    """Finds the line through the logits under which the qualities are most likely.
+
+def fit_calibration(scored: ScoredSplit) -> Calibration:
+    """Finds the bent line through the logits under which the qualities are most likely.
 
     Args:
         scored: Scores of calibration versions, and their quality as soft labels.
 
     Returns:
-        The line. Source: Platt 1999, "Probabilistic outputs for support vector machines".
+        The line. Sources: Platt 1999, "Probabilistic outputs for support vector machines", for the line; Kull, Silva
+        Filho, Flach 2017, "Beta calibration", for why low scores may be wrong in another way than high ones: theirs
+        bends smoothly, with the same slopes far from the middle.
     """
     logits = logit(np.clip(scored.scores, _LEAST, 1 - _LEAST))
 
+    def read(parameters: NDArray[np.float64]) -> Calibration:
+        log_below, log_above, intercept = parameters
+        return Calibration(float(np.exp(log_below)), float(np.exp(log_above)), float(intercept))
+
     def cross_entropy(parameters: NDArray[np.float64]) -> float:
-        log_slope, intercept = parameters
-        shifted = np.exp(log_slope) * logits + intercept
-        return float(np.mean(np.logaddexp(0, shifted) - scored.quality * shifted))
+        calibrated = read(parameters).apply(logits)
+        return float(np.mean(np.logaddexp(0, calibrated) - scored.quality * calibrated))
 
-    found = minimize(cross_entropy, np.zeros(2), method="BFGS")
-    return Platt(float(np.exp(found.x[0])), float(found.x[1]))
+    return read(minimize(cross_entropy, np.zeros(3), method="BFGS").x)
 
 
-def calibrate_network(network: Any, platt: Platt) -> None:
-    """Multiplies a line into the last layer of a network, in place: every export has it."""
-    layer = network.get_layer(SCORE_LOGIT)
-    kernel, bias = layer.get_weights()
-    layer.set_weights([kernel * np.float32(platt.slope), bias * np.float32(platt.slope) + np.float32(platt.intercept)])
+def calibrate_network(network: Any, calibration: Calibration) -> None:
+    """Puts a calibration into the weights of a network, in place: every export has it."""
+    kernel = np.array([[calibration.above], [-calibration.below]], np.float32)
+    network.get_layer(CALIBRATION).set_weights([kernel, np.array([calibration.intercept], np.float32)])

@@ -18,7 +18,7 @@ from kfp.local import docker_task_handler
 from metrifier_core.progress import LINE_PREFIX
 from pipelines.images import Images
 
-__all__ = ["ContainerError", "Containers"]
+__all__ = ["ContainerError", "Containers", "read_lines", "stage_of"]
 
 _LABEL = "metrifier.run"
 _HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")
@@ -64,7 +64,7 @@ def _paths(value: Any) -> Iterator[Path]:
         yield Path(value)
 
 
-def _stage_of(command: list[str]) -> str:
+def stage_of(command: list[str]) -> str:
     """Finds a stage's name in what KFP has its container execute."""
     option = "--function_to_execute"
     return command[command.index(option) + 1] if option in command else "a stage"
@@ -131,6 +131,7 @@ class Containers:
         finally:
             docker_task_handler.run_docker_container = kfps_own
             self._remove_all()
+            self.client.close()
 
     def _run(
         self,
@@ -162,7 +163,7 @@ class Containers:
         container.remove(force=True)
         if status and not said:
             why = " (killed, perhaps for want of memory)" if status == _KILLED else ""
-            _say(f"{LINE_PREFIX}{_stage_of(command)}: failed: its container ended with status {status}{why}")
+            _say(f"{LINE_PREFIX}{stage_of(command)}: failed: its container ended with status {status}{why}")
         return status
 
     def _remove_all(self) -> None:
@@ -185,14 +186,15 @@ def _say(line: str) -> None:
 def _pass_on_log(container: Container) -> bool:
     """Passes on what a container says, line by line; tells whether its stage said that it failed."""
     failed = False
-    for line in _lines(container.logs(stream=True, follow=True)):
+    for line in read_lines(container.logs(stream=True, follow=True)):
         text = line.decode(errors="replace")
         failed = failed or (text.strip().startswith(LINE_PREFIX) and ": failed: " in text)
         _say(text)
     return failed
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def read_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Puts lines together of the pieces in which a log arrives, without their ends."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")

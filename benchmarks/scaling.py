@@ -3,9 +3,9 @@
     python benchmarks/scaling.py tests/realdata/complete.yaml --sources 125
 
 Every stage runs in a process of its own, as a task does; time is measured in it, once it has begun. All sources are in
-one shard, so that what grows with a shard shows. Training is one epoch. The table says how far the time at 4 times is
-from the line through 1 and 16 times, and how the peak of memory grows. Then 4 times the sources are in two shards that
-run at the same time, over one.
+one shard, so that what grows with a shard shows. Training is one epoch, after the frozen ones of the config. The table
+says how far the time at 4 times is from the line through 1 and 16 times, and how the peak of memory grows. Then 4 times
+the sources are in two shards that run at the same time, over one.
 """
 
 import argparse
@@ -28,15 +28,6 @@ from metrifier_core.progress import say
 from metrifier_core.records import count_rows, shard_name
 
 SCALES = (1, 4, 16)
-STAGES = (
-    "download",
-    "distort",
-    "worker_evaluate",
-    "join_losses",
-    "merge_dataset",
-    "train_metrifier",
-    "evaluate_spearman",
-)
 
 
 @dataclass(frozen=True)
@@ -138,7 +129,7 @@ def _report(costs: Mapping[int, Mapping[str, Cost]], sources: int) -> list[str]:
     columns = ("stage", f"seconds at {sources} sources", f"{middle} x", f"{largest} x", f"off the line at {middle} x")
     columns += ("ms a source", "peak MiB", f"{middle} x", f"{largest} x", "growth", "KiB a source")
     lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
-    for stage in STAGES:
+    for stage in costs[smallest]:
         one, four, sixteen = (costs[scale][stage] for scale in SCALES)
         slope = (sixteen.seconds - one.seconds) / (largest - smallest)
         line = one.seconds + slope * (middle - smallest)

@@ -6,7 +6,10 @@ from typing import TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
-__all__ = ["LINE_PREFIX", "progress", "say"]
+__all__ = ["FAILED", "LINE_PREFIX", "progress", "say"]
+
+FAILED = ": failed: "
+"""What stands between a stage's name and the reason why it failed."""
 
 LINE_PREFIX = "metrifier: "
 """What every line of a stage begins with, so that a runner can tell it from its own log."""

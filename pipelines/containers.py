@@ -15,7 +15,7 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from kfp.local import docker_task_handler
 
-from metrifier_core.progress import LINE_PREFIX
+from metrifier_core.progress import FAILED, LINE_PREFIX
 from pipelines.images import Images
 
 __all__ = ["ContainerError", "Containers", "read_lines", "stage_of"]
@@ -163,7 +163,7 @@ class Containers:
         container.remove(force=True)
         if status and not said:
             why = " (killed, perhaps for want of memory)" if status == _KILLED else ""
-            _say(f"{LINE_PREFIX}{stage_of(command)}: failed: its container ended with status {status}{why}")
+            _say(f"{LINE_PREFIX}{stage_of(command)}{FAILED}its container ended with status {status}{why}")
         return status
 
     def _remove_all(self) -> None:
@@ -188,7 +188,7 @@ def _pass_on_log(container: Container) -> bool:
     failed = False
     for line in read_lines(container.logs(stream=True, follow=True)):
         text = line.decode(errors="replace")
-        failed = failed or (text.strip().startswith(LINE_PREFIX) and ": failed: " in text)
+        failed = failed or (text.strip().startswith(LINE_PREFIX) and FAILED in text)
         _say(text)
     return failed
 

@@ -19,7 +19,7 @@ import metrifier_core
 from metrifier_core.config import ConfigError, RunConfig
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.ingest.client import ingest_command
-from metrifier_core.progress import LINE_PREFIX
+from metrifier_core.progress import FAILED, LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.images import Images
@@ -52,7 +52,7 @@ class _StageLines(io.TextIOBase):
             said = line.strip()
             if said.startswith(LINE_PREFIX):
                 said = said.removeprefix(LINE_PREFIX)
-                if ": failed: " in said:
+                if FAILED in said:
                     self.failures.append(said)
                 minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
                 self._terminal.write(f"[{minutes:02d}:{seconds:02d}] {said}\n")

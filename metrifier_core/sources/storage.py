@@ -83,8 +83,11 @@ def reached(setting: str, location: str) -> Iterator[None]:
     except (SourceError, FileNotFoundError):
         raise
     except Exception as error:  # each protocol has its own
-        reason = str(error) or type(error).__name__
-        raise SourceError(f"{setting}: {location} cannot be read: {reason}") from error
+        raise _unreadable(setting, location, error) from error
+
+
+def _unreadable(setting: str, location: str, error: Exception) -> SourceError:
+    return SourceError(f"{setting}: {location} cannot be read: {str(error) or type(error).__name__}")
 
 
 def _stamp(information: Mapping[str, Any]) -> str:
@@ -128,6 +131,14 @@ class StoredFile:
         with reached(self.setting, self.location):
             options = {"cache_type": "readahead"} if self.size is not None else {}
             return cast("BinaryIO", self.filesystem.open(self.path, "rb", block_size=_BLOCK, **options))
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Makes a SourceError of whatever fails while a stream of it is read, also that it is gone."""
+        try:
+            yield
+        except Exception as error:  # each protocol has its own
+            raise _unreadable(self.setting, self.location, error) from error
 
     def in_parts(self) -> bool:
         """Tells whether parts of it can be read alone; some HTTP servers send whole files only."""

@@ -71,13 +71,10 @@ class Window:
         left = max(0, min(size, self._size - self._position))
         if not left:
             return b""
-        try:
+        with self._file.being_read():
             if self._stream.tell() != self._start + self._position:
                 self._stream.seek(self._start + self._position)
             data = self._stream.read(left)
-        except Exception as error:  # each protocol has its own
-            reason = str(error) or type(error).__name__
-            raise SourceError(f"{self._file.setting}: {self._file.location} cannot be read: {reason}") from error
         self._position += len(data)
         return data
 

@@ -10,7 +10,7 @@ from gzip import GzipFile
 from typing import IO, Any, cast
 
 from metrifier_core.images import MAX_BYTES
-from metrifier_core.sources.storage import SourceError, StoredFile
+from metrifier_core.sources.storage import StoredFile
 
 __all__ = ["BROKEN", "BombError", "ForwardReader", "is_packed", "open_forward"]
 
@@ -36,11 +36,8 @@ class _PackedStream:
         self.consumed = 0
 
     def read(self, size: int = -1) -> bytes:
-        try:
+        with self._file.being_read():
             data = self._stream.read(size)
-        except Exception as error:  # each protocol has its own
-            reason = str(error) or type(error).__name__
-            raise SourceError(f"{self._file.setting}: {self._file.location} cannot be read: {reason}") from error
         self.consumed += len(data)
         return data
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from metrifier_core.environment import PARTIAL_VARIABLE
-from metrifier_core.progress import say
+from metrifier_core.progress import FAILED, say
 
 __all__ = ["Summary", "only_table", "partial_folder", "stage", "tables"]
 
@@ -29,7 +29,7 @@ def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary
         try:
             summary = function(*args, **kwargs)
         except Exception as error:
-            say(f"{function.__name__}: failed: {error}")
+            say(f"{function.__name__}{FAILED}{error}")
             raise
         finished = time.time()
         counts = ", ".join(f"{key} {value}" for key, value in summary.items() if isinstance(value, int | str))

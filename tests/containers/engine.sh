@@ -9,7 +9,8 @@ if docker info >/dev/null 2>&1; then
   ENGINE=docker
 else
   ENGINE=podman
-  if ! command -v podman runc debootstrap >/dev/null; then
+  # `command -v` of several names is content with one of them.
+  if ! { command -v podman && command -v runc && command -v debootstrap; } >/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
       echo "make test-containers needs Docker, or root on a Debian machine, to install podman" >&2
       exit 1

@@ -44,7 +44,7 @@ def _run_stage(folder: Path, versions: int | None) -> float:
     settings = {"types": TYPES, "versions_per_source": versions}
     with tempfile.TemporaryDirectory() as output:
         start = time.perf_counter()
-        distort(settings, 0, folder, SHARD, Path(output))
+        distort(settings, 0, shard_file(folder, "images", SHARD), Path(output))
         return time.perf_counter() - start
 
 

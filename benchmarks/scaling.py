@@ -25,7 +25,7 @@ from typing import Any
 
 from metrifier_core.config import RunConfig, load_config
 from metrifier_core.progress import say
-from metrifier_core.records import count_rows, shard_name
+from metrifier_core.records import count_rows, shard_file, shard_name
 
 SCALES = (1, 4, 16)
 
@@ -101,12 +101,15 @@ def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
     add("download", [source], images)
     accepted = sum(count_rows(path) for path in images.glob("images-*.parquet"))
     _run("prepare_workers", {"workers": values["workers"], **seed, "images": images, "output": prepared})
-    distortions = {"distortions": values["distortions"], **seed, "images": images}
-    add("distort", [distortions | {"shard": name, "output": versions[name]} for name in names], folder / "versions")
+    distortions = {"distortions": values["distortions"], **seed}
+    distorted = [
+        distortions | {"images": shard_file(images, "images", name), "output": versions[name]} for name in names
+    ]
+    add("distort", distorted, folder / "versions")
     judge = {"workers": prepared, "names": workers}
-    evaluated = [judge | {"versions": versions[name], "shard": name, "output": parts[name]} for name in names]
+    evaluated = [judge | {"versions": versions[name], "output": parts[name]} for name in names]
     add("worker_evaluate", evaluated, folder / "parts")
-    joined = [{"parts": [parts[name]], "shard": name, "output": losses[name]} for name in names]
+    joined = [{"parts": [parts[name]], "output": losses[name]} for name in names]
     add("join_losses", joined, folder / "losses")
     tables = {"losses": list(losses.values())}
     merge = {"merge": values["merge"], "accepted": accepted, "rejected": images, "workers": prepared, "output": quality}

@@ -71,7 +71,7 @@ def _write_card(name: str, spec: WorkerSpec, folder: Path) -> None:
 def _run_stage(workers: Path, names: Sequence[str], versions: Path) -> float:
     with tempfile.TemporaryDirectory() as output:
         start = time.perf_counter()
-        worker_evaluate(workers, names, versions, SHARD, Path(output))
+        worker_evaluate(workers, names, versions, Path(output))
         return time.perf_counter() - start
 
 
@@ -160,7 +160,7 @@ def _compare_memory(workers: Path, name: str, files: list[Path], counts: list[in
 def _make_versions(files: list[Path], count: int, folder: Path) -> Path:
     write_sources(files, count, folder / "images")
     settings = {"versions_per_source": _VERSIONS, "held_out": []}
-    distort(settings, 0, folder / "images", SHARD, folder / "versions")
+    distort(settings, 0, shard_file(folder / "images", "images", SHARD), folder / "versions")
     return folder / "versions"
 
 

@@ -15,13 +15,11 @@ def distort(distortions: dict[str, Any], seed: int, images: Input[Dataset], vers
     Args:
         distortions: Types, severities and how many of them.
         seed: The run's seed.
-        images: The source images.
+        images: The shard of source images.
         versions: Their versions, stored without loss.
     """
     from pathlib import Path
 
-    from metrifier_core.records import shard_of
     from metrifier_core.stages.distort import distort as run_stage
 
-    table = Path(images.path)
-    versions.metadata.update(run_stage(distortions, seed, table.parent, shard_of(table), Path(versions.path)))
+    versions.metadata.update(run_stage(distortions, seed, Path(images.path), Path(versions.path)))

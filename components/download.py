@@ -34,17 +34,14 @@ def download(
     Returns:
         Where the shards are, each of which is given to one branch alone.
     """
-    import shutil
     from pathlib import Path
 
     from metrifier_core.records import shard_file, shard_name
     from metrifier_core.stages.download import download as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 
-    summary = run_stage(source, splits, seed, shards, Path(images.path))
+    summary = run_stage(source, splits, seed, shards, Path(images.path), Path(rejected.path))
     images.metadata.update(summary)
-    Path(rejected.path).mkdir(parents=True)
-    shutil.copyfile(Path(images.path) / "rejected.parquet", Path(rejected.path) / "rejected.parquet")
     rejected.metadata["accepted"] = summary["accepted"]
     parameters = {"source": source, "seed": seed, "shards": shards}
     log_stage(PipelineRun(name, experiment), "download", parameters, summary)

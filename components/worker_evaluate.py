@@ -16,13 +16,12 @@ def worker_evaluate(
         workers: Names of the workers.
         prepared: The workers.
         versions: The versions of the shard.
-        losses: True-class probability, loss, cross-entropy and more, a row a version.
+        losses: True-class probability, loss, cross-entropy and more, a row a version; its metadata names these.
     """
     from pathlib import Path
 
-    from metrifier_core.records import shard_of
-    from metrifier_core.stages.running import only_table
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
-    shard = shard_of(only_table(Path(versions.path), "versions"))
-    losses.metadata.update(run_stage(Path(prepared.path), workers, Path(versions.path), shard, Path(losses.path)))
+    summary = run_stage(Path(prepared.path), workers, Path(versions.path), Path(losses.path))
+    # What comes next is handed the losses alone, so that it need not fetch the versions to know of them.
+    losses.metadata.update(worker_evaluate=summary, distort=versions.metadata, versions=versions.uri)

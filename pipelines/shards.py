@@ -62,11 +62,7 @@ def build_shard_pipeline(site: Site) -> Any:
             evaluated = site.run(components.worker_evaluate, workers=together, prepared=prepared, versions=versions)
             # The stage has a thread a core already; each runs its own image.
             evaluated.set_env_variable("TF_NUM_INTRAOP_THREADS", "1")
-        joined = site.run(
-            components.join_losses,
-            versions=versions,
-            parts=dsl.Collected(evaluated.outputs["losses"]),
-        )
+        joined = site.run(components.join_losses, parts=dsl.Collected(evaluated.outputs["losses"]))
         return _ShardTables(versions=versions, losses=joined.outputs["losses"])
 
     return evaluate_shard

@@ -25,6 +25,7 @@ from metrifier_core.records import (
     read_fingerprint,
     read_rows,
     shard_file,
+    shard_of,
 )
 from metrifier_core.splits import VERSION_SPLITS
 from metrifier_core.stages.running import Summary, stage
@@ -47,14 +48,13 @@ class _Made(NamedTuple):
 
 
 @stage
-def distort(distortions: Mapping[str, Any], seed: int, images: Path, shard: str, output: Path) -> Summary:
+def distort(distortions: Mapping[str, Any], seed: int, images: Path, output: Path) -> Summary:
     """Makes the versions of one shard.
 
     Args:
         distortions: The config's `distortions`.
         seed: The config's seed.
-        images: What `download` wrote.
-        shard: Name of the shard.
+        images: One of the shards that `download` wrote, a file.
         output: Folder for `versions-SHARD.parquet`, and for `rejected-SHARD.parquet` where a distortion refused an
             image, such as one larger than its format holds.
 
@@ -62,12 +62,12 @@ def distort(distortions: Mapping[str, Any], seed: int, images: Path, shard: str,
         shard, versions and rejected (how many).
     """
     settings = DistortionSettings.model_validate(distortions)
-    source = shard_file(images, "images", shard)
-    identity = fingerprint("distort", {**settings.model_dump(), "seed": seed}, [str(read_fingerprint(source))])
+    shard = shard_of(images)
+    identity = fingerprint("distort", {**settings.model_dump(), "seed": seed}, [str(read_fingerprint(images))])
 
     def tasks() -> Iterator[_Task]:
-        rows = read_rows(source, splits=VERSION_SPLITS)
-        total = count_rows(source, VERSION_SPLITS)
+        rows = read_rows(images, splits=VERSION_SPLITS)
+        total = count_rows(images, VERSION_SPLITS)
         for row in progress(rows, f"distort {shard}", total=total, unit="image"):
             image = decode_image(row["image"]["bytes"])
             chosen = choose_versions(row["image_id"], row["split"], settings, seed)

@@ -1,5 +1,6 @@
 """download: labelled images from a source, checked, split and put into shards."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ from metrifier_core.stages.running import Summary, partial_folder, stage
 __all__ = ["download"]
 
 
+_REJECTED = "rejected.parquet"
 _READERS = 16  # threads that wait for a distant storage, beside those that decode
 
 
@@ -104,7 +106,12 @@ def _write_shard(images: Iterator[_Image], total: int, folder: Path, shard: str,
 
 @stage
 def download(
-    source: Mapping[str, Any], splits: Sequence[Mapping[str, Any]], seed: int, shards: int, output: Path
+    source: Mapping[str, Any],
+    splits: Sequence[Mapping[str, Any]],
+    seed: int,
+    shards: int,
+    output: Path,
+    rejected: Path | None = None,
 ) -> Summary:
     """Reads, checks and shards the source images.
 
@@ -114,6 +121,7 @@ def download(
         seed: The config's seed.
         shards: How many shards to make.
         output: Folder for `images-*.parquet` and `rejected.parquet`.
+        rejected: Folder for `rejected.parquet` once more, for tasks that are handed no images.
 
     Returns:
         read, accepted, rejected (read = accepted + rejected), how many each decoder read, and the source images of each
@@ -160,7 +168,7 @@ def download(
         for split in NEEDED_SPLITS:
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
-        with open_writer(folder / "rejected.parquet", REJECTED, identity) as writer:
+        with open_writer(folder / _REJECTED, REJECTED, identity) as writer:
             for item in faulty:
                 writer.write({"path": item.image_id, "reason": item.fault})
             for shard in names:
@@ -168,12 +176,15 @@ def download(
                     writer.write(row)
         for shard in names:
             shard_file(folder, "rejected", shard).unlink()
-        rejected = count_rows(folder / "rejected.parquet")
+        refused = count_rows(folder / _REJECTED)
 
+    if rejected is not None:
+        rejected.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(output / _REJECTED, rejected / _REJECTED)
     return {
         "read": len(chosen) + len(faulty),
         "accepted": accepted.total(),
-        "rejected": rejected,
+        "rejected": refused,
         **{f"decoded_by_{name.replace('-', '_')}": decoders[name] for name in DECODERS},
         **{f"sources_{split}": accepted[split] for split in SPLITS},
     }

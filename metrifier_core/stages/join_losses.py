@@ -3,25 +3,33 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from metrifier_core.records import LOSSES, fingerprint, open_writer, read_fingerprint, read_rows, shard_file
+from metrifier_core.records import (
+    LOSSES,
+    fingerprint,
+    open_writer,
+    read_fingerprint,
+    read_rows,
+    shard_file,
+    shard_of,
+)
 from metrifier_core.stages.running import Summary, only_table, stage
 
 __all__ = ["join_losses"]
 
 
 @stage
-def join_losses(parts: Sequence[Path], shard: str, output: Path) -> Summary:
+def join_losses(parts: Sequence[Path], output: Path) -> Summary:
     """Puts the workers' tables one after the other.
 
     Args:
-        parts: What `worker_evaluate` wrote, a folder a worker.
-        shard: Name of the shard.
+        parts: What `worker_evaluate` wrote for one shard, a folder for workers that shared a task.
         output: Folder for `losses-SHARD.parquet`.
 
     Returns:
         shard and rows.
     """
     sources = [only_table(part, "losses") for part in parts]
+    (shard,) = {shard_of(source) for source in sources}
     identity = fingerprint("join_losses", {}, [str(read_fingerprint(source)) for source in sources])
     rows = 0
     with open_writer(shard_file(output, "losses", shard), LOSSES, identity) as writer:

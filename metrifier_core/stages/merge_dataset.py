@@ -3,14 +3,15 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow.dataset import dataset as parquet_dataset
 
 from metrifier_core.checksums import file_sha256
 from metrifier_core.quality import MergeSettings, RankScale, mean_quality, median_quality
@@ -27,31 +28,39 @@ from metrifier_core.workers import read_cards
 
 __all__ = ["merge_dataset"]
 
-_ROWS_A_BATCH = 4096
+_ROWS_AT_A_TIME = 1024
 
 Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _read_shard(path: Path, label_workers: Sequence[str]) -> tuple[pa.Table, NDArray[np.float64]]:
-    """Reads the versions of one shard and their true-class probabilities, (W, N).
+def _read_losses(path: Path, worker: str) -> Iterator[pa.Table]:
+    """Reads a worker's losses on one shard, so many rows at a time; after the last come empty tables without end."""
+    scanner = parquet_dataset(path).scanner(
+        columns=[*KEYS, "tcp"], filter=pc.field("worker") == worker, use_threads=False, batch_readahead=1
+    )
+    held = scanner.projected_schema.empty_table()
+    for batch in scanner.to_batches():
+        held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+        while len(held) >= _ROWS_AT_A_TIME:
+            yield held.slice(0, _ROWS_AT_A_TIME)
+            held = held.slice(_ROWS_AT_A_TIME)
+    yield held
+    yield from repeat(held.slice(0, 0))
+
+
+def _read_shard(path: Path, label_workers: Sequence[str]) -> Iterator[tuple[pa.Table, NDArray[np.float64]]]:
+    """Reads the versions of one shard and their true-class probabilities, (W, N), some of them at a time.
 
     The losses of all workers stand in the order of the versions.
     """
-    columns = [*KEYS, "worker", "tcp"]
-    by_worker = {
-        name: pq.read_table(path, columns=columns, filters=pc.field("worker") == name) for name in label_workers
-    }
-    keys = by_worker[label_workers[0]].select(list(KEYS))
-    for name, table in by_worker.items():
-        if not table.select(list(KEYS)).equals(keys):
-            raise ValueError(f"{path}: '{name}' did not judge the same versions as '{label_workers[0]}'")
-    return keys, np.stack([table["tcp"].to_numpy() for table in by_worker.values()])
-
-
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """Goes through a table's rows, few of them as Python objects at a time."""
-    for batch in table.to_batches(max_chunksize=_ROWS_A_BATCH):
-        yield from batch.to_pylist()
+    for read in zip(*(_read_losses(path, name) for name in label_workers), strict=True):
+        keys = read[0].select(list(KEYS))
+        for name, table in zip(label_workers, read, strict=True):
+            if not table.select(list(KEYS)).equals(keys):
+                raise ValueError(f"{path}: '{name}' did not judge the same versions as '{label_workers[0]}'")
+        if not len(keys):
+            return
+        yield keys, np.stack([table["tcp"].to_numpy() for table in read])
 
 
 def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_workers: Sequence[str]) -> Aggregate:
@@ -64,7 +73,8 @@ def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_wo
         case "mean_rank":
             scale = RankScale(len(label_workers))
             for path in sources:
-                scale.count(_read_shard(path, label_workers)[1])
+                for _, tcp in _read_shard(path, label_workers):
+                    scale.count(tcp)
             return scale.mean_rank
 
 
@@ -98,14 +108,14 @@ def merge_dataset(
     conditions: defaultdict[str, list[float]] = defaultdict(lambda: [0, 0.0])
     with open_writer(quality_file, QUALITY, identity) as writer:
         for path in sources:
-            keys, tcp = _read_shard(path, label_workers)
-            columns = keys.append_column("quality", pa.array(aggregate(tcp)))
-            for row, worker_tcp in zip(_rows(columns), tcp.T, strict=True):
-                writer.write({**row, "worker_tcp": worker_tcp.tolist()})
-                images_by_split[row["split"]] += row["severity"] == 0
-                condition = conditions[f"{row['distortion']} {row['severity']}"]
-                condition[0] += 1
-                condition[1] += row["quality"]
+            for keys, tcp in _read_shard(path, label_workers):
+                columns = keys.append_column("quality", pa.array(aggregate(tcp)))
+                for row, worker_tcp in zip(columns.to_pylist(), tcp.T, strict=True):
+                    writer.write({**row, "worker_tcp": worker_tcp.tolist()})
+                    images_by_split[row["split"]] += row["severity"] == 0
+                    condition = conditions[f"{row['distortion']} {row['severity']}"]
+                    condition[0] += 1
+                    condition[1] += row["quality"]
     refused = count_rows(rejected / "rejected.parquet")
     rows = count_rows(quality_file)
     card: dict[str, Any] = {

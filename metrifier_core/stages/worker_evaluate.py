@@ -19,6 +19,7 @@ from metrifier_core.records import (
     read_fingerprint,
     read_rows,
     shard_file,
+    shard_of,
 )
 from metrifier_core.stages.running import Summary, only_table, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
@@ -55,7 +56,7 @@ def _evaluate(workers: Sequence[tuple[Worker, WorkerCard]], versions: Sequence[R
 
 
 @stage
-def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, shard: str, output: Path) -> Summary:
+def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, output: Path) -> Summary:
     """Runs workers on the versions of one shard; a held-out worker sees test versions alone.
 
     Every version is decoded once, whatever the number of workers.
@@ -63,8 +64,7 @@ def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, shard: 
     Args:
         workers: What `prepare_workers` wrote.
         names: Names of the workers.
-        versions: What `distort` wrote.
-        shard: Name of the shard.
+        versions: What `distort` wrote, the folder of a shard.
         output: Folder for `losses-SHARD.parquet`.
 
     Returns:
@@ -72,6 +72,7 @@ def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, shard: 
     """
     loaded = [load_worker(workers, name) for name in names]
     source = only_table(versions, "versions")
+    shard = shard_of(source)
     identities = [str(read_fingerprint(source)), *(card.fingerprint for _, card in loaded)]
     identity = fingerprint("worker_evaluate", {"workers": list(names)}, identities)
     splits = ["test"] if all(card.role == "held-out" for _, card in loaded) else None

@@ -1,7 +1,7 @@
 """What a network is shown in training, in an order that follows from the seed and the epoch alone."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from metrifier_core.views import random_view
 
 __all__ = ["Batch", "training_batches"]
 
-_GROUPS_SHUFFLED_TOGETHER = 16
+_GROUPS_SHUFFLED_TOGETHER = 8
 _VERSIONS_OF_A_SOURCE = 4  # that stand in a batch together, so that it has pairs of one source image
 
 Row = dict[str, Any]
@@ -33,19 +33,25 @@ class Batch(NamedTuple):
     truth: NDArray[np.float32]
 
 
+def _mix(dataset: QualityDataset, groups: Sequence[int], rng: np.random.Generator) -> list[list[Row]]:
+    """Reads the training versions of some row groups, a few of one source image together, in random order."""
+    by_source: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in chain.from_iterable(dataset.rows(group, "train") for group in groups):
+        by_source[row["image_id"]].append(row)
+    few = [
+        [rows[index] for index in order]
+        for rows in by_source.values()
+        for order in batched(rng.permutation(len(rows)).tolist(), _VERSIONS_OF_A_SOURCE)
+    ]
+    return [few[index] for index in rng.permutation(len(few))]
+
+
 def _shuffled(dataset: QualityDataset, rng: np.random.Generator) -> Iterator[Row]:
     """Goes through the training versions once; memory holds a few row groups of encoded bytes."""
     for groups in batched(rng.permutation(len(dataset)).tolist(), _GROUPS_SHUFFLED_TOGETHER):
-        by_source: defaultdict[str, list[Row]] = defaultdict(list)
-        for row in chain.from_iterable(dataset.rows(group, "train") for group in groups):
-            by_source[row["image_id"]].append(row)
-        few = [
-            [rows[index] for index in order]
-            for rows in by_source.values()
-            for order in batched(rng.permutation(len(rows)).tolist(), _VERSIONS_OF_A_SOURCE)
-        ]
-        for index in rng.permutation(len(few)):
-            yield from few[index]
+        mixed = _mix(dataset, groups, rng)[::-1]
+        while mixed:  # what has been shown makes room for what is read next
+            yield from mixed.pop()
 
 
 def training_batches(

@@ -50,7 +50,7 @@ def made(tmp_path_factory):
                     workers=workers, prepared=prepared, versions=versions[-1], losses=parts[-1]
                 )
             losses.append(artifact(Dataset, f"losses {shard}"))
-            components.join_losses.python_func(versions=versions[-1], parts=parts, losses=losses[-1])
+            components.join_losses.python_func(parts=parts, losses=losses[-1])
         quality = artifact(Dataset, "quality")
         components.merge_dataset.python_func(
             **of_run,

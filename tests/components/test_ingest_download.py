@@ -9,7 +9,7 @@ from PIL import Image
 
 from metrifier_core.images import decode_image
 from metrifier_core.ingest.client import IngestError, find_ingest_decoder
-from metrifier_core.records import SOURCE_IMAGES
+from metrifier_core.records import SOURCE_IMAGES, shard_file
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.download import download
 from tests.core.bad_images import encode, picture
@@ -94,6 +94,6 @@ def test_with_it_they_are_used_and_counted(source, tmp_path):
     download(source, SPLITS, 0, 3, tmp_path / "three")
     assert used(tmp_path / "three") == rows  # whatever the shards, and the threads' order
     settings = {"versions_per_source": 2}
-    made = distort(settings, 0, tmp_path / "three", "00001-of-00003", tmp_path / "versions")
+    made = distort(settings, 0, shard_file(tmp_path / "three", "images", "00001-of-00003"), tmp_path / "versions")
     assert made["versions"] > 0
     assert "decoder" not in pq.read_schema(tmp_path / "versions" / "versions-00001-of-00003.parquet").names

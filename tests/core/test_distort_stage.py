@@ -31,7 +31,7 @@ def test_versions_are_what_apply_distortion_makes(tmp_path: Path) -> None:
     images = {"a": picture(40, 50), "b": picture(31, 33)}
     write_sources(tmp_path / "images", images)
     settings = {"types": ["gaussian_noise", "motion_blur", "jpeg"], "severities": [1, 4]}
-    summary = distort(settings, 5, tmp_path / "images", SHARD, tmp_path / "versions")
+    summary = distort(settings, 5, shard_file(tmp_path / "images", "images", SHARD), tmp_path / "versions")
     versions = read_versions(tmp_path / "versions")
     assert summary["versions"] == len(versions) == 2 * (1 + 3 * 2)
     assert summary["rejected"] == 0
@@ -51,7 +51,7 @@ def test_levels_of_the_config_are_used(tmp_path: Path) -> None:
     write_sources(tmp_path / "images", {"a": picture(40, 50)})
     levels = {"contrast": [0.9, 0.8, 0.7, 0.6, 0.5]}
     settings = {"types": ["contrast"], "severities": [5], "levels": levels}
-    distort(settings, 0, tmp_path / "images", SHARD, tmp_path / "versions")
+    distort(settings, 0, shard_file(tmp_path / "images", "images", SHARD), tmp_path / "versions")
     versions = read_versions(tmp_path / "versions")
     spread = [decode_image(row["image"]["bytes"]).astype(float).std(axis=(0, 1)) for row in versions.values()]
     assert spread[1] / spread[0] == pytest.approx(0.5, abs=0.02)
@@ -61,7 +61,7 @@ def test_an_image_that_a_distortion_refuses_is_recorded_and_keeps_its_other_vers
     images = {"long": np.full((8, 16_400, 3), 90, np.uint8), "short": picture(16, 16)}
     write_sources(tmp_path / "images", images)
     settings = {"types": ["contrast"], "held_out": ["webp"], "severities": [2]}
-    summary = distort(settings, 0, tmp_path / "images", SHARD, tmp_path / "versions")
+    summary = distort(settings, 0, shard_file(tmp_path / "images", "images", SHARD), tmp_path / "versions")
     assert set(read_versions(tmp_path / "versions")) == {
         ("long", PRISTINE, 0),
         ("long", "contrast", 2),
@@ -92,7 +92,7 @@ def test_a_distortion_of_the_user_makes_versions(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(tmp_path)
     write_sources(tmp_path / "images", {"a": np.zeros((40, 50, 3), np.uint8)})
     settings = {"types": ["my_weather:rain"]}
-    distort(settings, 0, tmp_path / "images", SHARD, tmp_path / "versions")
+    distort(settings, 0, shard_file(tmp_path / "images", "images", SHARD), tmp_path / "versions")
     shares = [
         float((decode_image(row["image"]["bytes"]) == 255).mean())
         for row in read_versions(tmp_path / "versions").values()

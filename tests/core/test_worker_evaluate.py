@@ -72,7 +72,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(
     prepared: Path, names: Sequence[str], versions: Path, output: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    summary = worker_evaluate(prepared, names, versions, SHARD, output)
+    summary = worker_evaluate(prepared, names, versions, output)
     return summary, list(read_rows(shard_file(output, "losses", SHARD)))
 
 

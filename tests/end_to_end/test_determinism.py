@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metrifier_core.config import load_config
-from metrifier_core.records import shard_name
+from metrifier_core.records import shard_file, shard_name
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.download import download
 from metrifier_core.stages.join_losses import join_losses
@@ -26,13 +26,13 @@ def _make_dataset(folder, shards, together):
     for index in range(shards):
         shard = shard_name(index, shards)
         versions = folder / shard / "versions"
-        distort(arguments["distortions"], seed, images, shard, versions)
+        distort(arguments["distortions"], seed, shard_file(images, "images", shard), versions)
         parts = []
         for number, names in enumerate(arguments["worker_groups"]):
             parts.append(folder / shard / f"losses {number}")
-            worker_evaluate(workers, names, versions, shard, parts[-1])
+            worker_evaluate(workers, names, versions, parts[-1])
         joined.append(folder / shard / "losses")
-        join_losses(parts, shard, joined[-1])
+        join_losses(parts, joined[-1])
     merge_dataset(arguments["merge"], accepted, images, workers, joined, folder / "quality")
     return folder
 

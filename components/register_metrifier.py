@@ -1,6 +1,6 @@
 """The registered metrifier."""
 
-from typing import Any
+from typing import Any, List  # noqa: UP035
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
@@ -13,6 +13,7 @@ def register_metrifier(
     name: str,
     experiment: str,
     tracking: dict[str, Any],
+    versions: Input[List[Dataset]],  # noqa: UP006
     quality: Input[Dataset],
     model: Input[Model],
     metrics: Input[Metrics],
@@ -27,6 +28,7 @@ def register_metrifier(
         name: Name of the run.
         experiment: MLflow experiment.
         tracking: Name of the model, and the server.
+        versions: A table a shard; the champion so far scores their test versions too.
         quality: ImageNet_Quality.
         model: The trained metrifier.
         metrics: Its metrics.
@@ -45,6 +47,7 @@ def register_metrifier(
     summary = run_stage(
         run,
         tracking,
+        [Path(shard.path) for shard in versions],
         Path(quality.path),
         Path(model.path),
         Path(metrics.path),

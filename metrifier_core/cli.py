@@ -1,4 +1,4 @@
-"""The command line: `metrifier score`, `metrifier distort`, `metrifier workers`."""
+"""The command line: `metrifier score`, `metrifier compare`, `metrifier distort`, `metrifier workers`."""
 
 import csv
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from metrifier_core import cli_distort, cli_workers
+from metrifier_core import cli_compare, cli_distort, cli_workers
 from metrifier_core._version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["main", "write_scores"]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(cli_distort.app, name="distort")
 app.add_typer(cli_workers.app, name="workers")
+app.command()(cli_compare.compare)
 
 
 def _show_version(wanted: bool) -> None:

@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = "1"
-_ROWS_A_GROUP = 256
+_IMAGES_A_GROUP = 256
+_ROWS_A_GROUP = 4096  # without images; every group adds to what a reader has to know of a file
 _ROWS_A_BATCH = 16  # that are read at a time: a row group unpacked whole would be several times as large
 _BYTES_A_GROUP = 64 << 20
 
@@ -99,7 +100,10 @@ PREDICTIONS = pa.schema(
         *_KEY_FIELDS,
         pa.field("predicted", pa.float64(), nullable=False),
         pa.field("quality", pa.float64(), nullable=False),
+        pa.field("unseen", pa.bool_(), nullable=False),
         pa.field("held_out", pa.float64(), nullable=False),
+        pa.field("held_out_tcp", pa.list_(pa.float64()), nullable=False),
+        pa.field("held_out_right", pa.list_(pa.bool_()), nullable=False),
         pa.field("laplacian_variance", pa.float64(), nullable=False),
         pa.field("jpeg_size", pa.float64(), nullable=False),
         pa.field("brisque_trees", pa.float64(), nullable=False),
@@ -111,7 +115,9 @@ PREDICTIONS = pa.schema(
 )
 """The test versions as the metrifier, the workers and the baselines judge them.
 
-`held_out` is the held-out workers' mean TCP; `psnr` and `ssim` are null where a source image has no pristine version.
+`unseen` says that no training has seen the distortion. `held_out` is the held-out workers' mean TCP; `held_out_tcp` and
+`held_out_right` have the TCP of each of them and whether its answer is right, by the workers' names. `psnr` and `ssim`
+are null where a source image has no pristine version.
 """
 
 REJECTED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
@@ -163,13 +169,14 @@ class TableWriter:
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
+        self._most = _IMAGES_A_GROUP if "image" in schema.names else _ROWS_A_GROUP
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Adds one row, a value a column."""
         self._rows.append(row)
         if "image" in row:
             self._bytes += len(row["image"]["bytes"])
-        if len(self._rows) >= _ROWS_A_GROUP or self._bytes >= _BYTES_A_GROUP:
+        if len(self._rows) >= self._most or self._bytes >= _BYTES_A_GROUP:
             self.flush()
 
     def flush(self) -> None:

@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ except ImportError as error:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
 
+if TYPE_CHECKING:
+    from metrifier_core.gate import Verdict
+
 __all__ = [
     "PipelineRun",
     "PythonModel",
@@ -49,7 +52,6 @@ _STAGE_TAG = "metrifier.stage"
 _FAILURE_TAG = "metrifier.failure"
 _FAMILY_TAG = "metrifier.held_out_family"
 _CHAMPION, _CHALLENGER = "champion", "challenger"
-_CHAMPION_METRIC = "mean_global_rho"
 _LONGEST_VALUE = 6000  # of a parameter, in characters
 _LONGEST_DESCRIPTION = 5000  # of a model version, in characters
 _MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
@@ -323,6 +325,7 @@ def register_model(
     report: Path,
     predictions: Path,
     model_card: Path,
+    challenge: "Callable[[Path], Verdict]",
 ) -> dict[str, Any]:
     """Registers a version of the model and completes the pipeline's run.
 
@@ -336,9 +339,10 @@ def register_model(
         report: The report as HTML.
         predictions: Table of the predictions behind it.
         model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
+        challenge: Compares the new metrifier with the champion, whose folder it is given.
 
     Returns:
-        model_name, version, champion (whether the new version is the best so far), experiment_id and run_id.
+        model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
     """
     client = MlflowClient()
     parent = _parent(client, run)
@@ -370,25 +374,42 @@ def register_model(
     for key, value in headline.items():
         client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
     client.set_registered_model_alias(model_name, _CHALLENGER, registered.version)
-    champion = _is_best(client, model_name, headline)
-    if champion:
-        client.set_registered_model_alias(model_name, _CHAMPION, registered.version)
+    verdict = _pass_gate(client, model_name, str(registered.version), challenge)
+    client.set_model_version_tag(model_name, registered.version, "gate", verdict.reason)
+    found = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
+    _log(client, parent, {}, {**found, "metrifier.gate": verdict.reason}, ())
+    say(
+        f"{model_name} version {registered.version}: {'champion' if verdict.passed else 'challenger'}, {verdict.reason}"
+    )
     return {
         "model_name": model_name,
         "version": str(registered.version),
-        "champion": champion,
+        "champion": verdict.passed,
+        "gate": verdict.reason,
         "experiment_id": str(parent.info.experiment_id),
         "run_id": str(parent.info.run_id),
     }
 
 
-def _is_best(client: MlflowClient, model_name: str, headline: Mapping[str, float]) -> bool:
-    """Compares a new version with the champion by its correlation with the held-out workers' mean."""
-    holder = client.get_registered_model(model_name).aliases.get(_CHAMPION)
-    if holder is None:
-        return True
-    champion = client.get_model_version(model_name, holder)
-    return headline.get(_CHAMPION_METRIC, -1.0) > float(champion.tags.get(_CHAMPION_METRIC, -1.0))
+def _pass_gate(
+    client: MlflowClient, model_name: str, version: str, challenge: "Callable[[Path], Verdict]"
+) -> "Verdict":
+    """Makes a new version the champion where it passes."""
+    from metrifier_core.gate import Verdict
+
+    def champion() -> str | None:
+        found: str | None = client.get_registered_model(model_name).aliases.get(_CHAMPION)
+        return found
+
+    verdict = Verdict(True, "the first version", {})
+    while (holder := champion()) is not None:
+        verdict = challenge(download_model(f"models:/{model_name}/{holder}"))
+        # Another run may have moved the alias meanwhile: its version is the one to beat.
+        if champion() == holder:
+            break
+    if verdict.passed:
+        client.set_registered_model_alias(model_name, _CHAMPION, version)
+    return verdict
 
 
 def download_model(uri: str) -> Path:

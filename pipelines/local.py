@@ -79,7 +79,7 @@ def main(
     console.print(metrics_table(metrics), baselines_table(metrics))
     typer.echo(f"Report:          {shown}/report.html")
     registered = json.loads((folder / "registered.json").read_text())
-    standing = "the champion" if registered["champion"] else "a challenger"
+    standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
     typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
     ui = _show_server(server, folder, shown)
     typer.echo(f"  its runs:      {ui}/#/experiments/{registered['experiment_id']}/runs")

@@ -90,6 +90,7 @@ def build_pipeline(site: Site) -> Any:
                 components.register_metrifier,
                 **of_run,
                 tracking=tracking,
+                versions=judged_shards.collect("versions"),
                 quality=fold.quality,
                 model=fold.model,
                 **found,

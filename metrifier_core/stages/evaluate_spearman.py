@@ -54,14 +54,19 @@ def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: Ru
     return found
 
 
-def _write_predictions(versions: JudgedVersions, cards: Sequence[WorkerCard], path: Path, identity: str) -> None:
+def _write_predictions(
+    versions: JudgedVersions, cards: Sequence[WorkerCard], unseen: Sequence[str], path: Path, identity: str
+) -> None:
     """Writes a row a test version; what is undefined is null."""
-    held_out = np.mean([versions.tcp[card.name] for card in cards if card.role == "held-out"], axis=0)
-    columns = {"predicted": versions.predicted, "held_out": held_out, **versions.baselines}
+    held_out = sorted(card.name for card in cards if card.role == "held-out")
+    tcp, right = (np.stack([answers[name] for name in held_out], axis=1) for answers in (versions.tcp, versions.right))
+    columns = {"predicted": versions.predicted, "held_out": tcp.mean(axis=1), **versions.baselines}
     with open_writer(path, PREDICTIONS, identity) as writer:
         for index, row in enumerate(versions.rows):
             values = {name: column[index].item() for name, column in columns.items()}
-            writer.write({**row, **{name: None if np.isnan(value) else value for name, value in values.items()}})
+            defined = {name: None if np.isnan(value) else value for name, value in values.items()}
+            answers = {"held_out_tcp": tcp[index].tolist(), "held_out_right": right[index].tolist()}
+            writer.write({**row, **defined, **answers, "unseen": row["distortion"] in unseen})
 
 
 def _agreement(tcp: Mapping[str, NDArray[np.float64]], cards: Sequence[WorkerCard]) -> dict[str, Any]:
@@ -176,7 +181,8 @@ def evaluate_spearman(
 
     inputs = [str(read_fingerprint(quality_file)), metrifier.card.fingerprint]
     predictions = evaluation / "predictions.parquet"
-    _write_predictions(judged, cards, predictions, fingerprint("evaluate_spearman", dict(config), inputs))
+    identity = fingerprint("evaluate_spearman", dict(config), inputs)
+    _write_predictions(judged, cards, settings.distortions.held_out, predictions, identity)
     (evaluation / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(found, indent=2) + "\n")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow.dataset import dataset as parquet_dataset
 
 from metrifier_core.checksums import file_sha256
 from metrifier_core.quality import MergeSettings, RankScale, mean_quality, median_quality
@@ -35,12 +35,12 @@ Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 def _read_losses(path: Path, worker: str) -> Iterator[pa.Table]:
     """Reads a worker's losses on one shard, so many rows at a time; after the last come empty tables without end."""
-    scanner = parquet_dataset(path).scanner(
-        columns=[*KEYS, "tcp"], filter=pc.field("worker") == worker, use_threads=False, batch_readahead=1
-    )
-    held = scanner.projected_schema.empty_table()
-    for batch in scanner.to_batches():
-        held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+    file = pq.ParquetFile(path)
+    columns = [*KEYS, "worker", "tcp"]
+    held = file.schema_arrow.empty_table().select(columns)
+    for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=columns):
+        own = batch.filter(pc.equal(batch["worker"], worker))
+        held = pa.concat_tables([held, pa.Table.from_batches([own]).select(columns)])
         while len(held) >= _ROWS_AT_A_TIME:
             yield held.slice(0, _ROWS_AT_A_TIME)
             held = held.slice(_ROWS_AT_A_TIME)

@@ -3,14 +3,17 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from metrifier_core.comparison import read_judged_rows
 from metrifier_core.config import TrackingSettings
+from metrifier_core.gate import challenge
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.model_card import render_model_card
-from metrifier_core.stages.running import Summary, stage
+from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.tracking import PipelineRun, register_model
 
 __all__ = ["register_metrifier"]
@@ -20,6 +23,7 @@ __all__ = ["register_metrifier"]
 def register_metrifier(
     run: PipelineRun,
     tracking: Mapping[str, Any],
+    versions: Sequence[Path],
     quality: Path,
     model: Path,
     metrics: Path,
@@ -32,6 +36,7 @@ def register_metrifier(
     Args:
         run: The pipeline's run.
         tracking: The config's `tracking`.
+        versions: What `distort` wrote, a folder a shard: the champion scores their test versions too.
         quality: What `merge_dataset` wrote.
         model: What `train_metrifier` wrote.
         metrics: The metrics as JSON.
@@ -40,7 +45,7 @@ def register_metrifier(
         model_card: File for the model card as Markdown.
 
     Returns:
-        model_name, version, champion (whether it is the best so far), experiment_id and run_id.
+        model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
 
     Raises:
         ValueError: No MLflow server is named.
@@ -61,4 +66,12 @@ def register_metrifier(
         named = Path(folder) / "model_card.md"
         named.write_text(text, encoding="utf-8")
         predictions = evaluation / "predictions.parquet"
-        return register_model(run, settings.model_name, config, found, dataset, model, report, predictions, named)
+        rows = read_judged_rows(predictions)
+        gate = partial(
+            challenge,
+            rows=rows,
+            versions=tables(list(versions), "versions"),
+            quality=quality / "quality.parquet",
+            seed=config["seed"],
+        )
+        return register_model(run, settings.model_name, config, found, dataset, model, report, predictions, named, gate)

@@ -11,6 +11,7 @@ from metrifier_core.statistics.evaluation import BASELINES, CEILING, METRIFIER, 
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
 from metrifier_core.statistics.families import FIGURES, average_folds, summarize_fold
 from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
+from metrifier_core.statistics.paired import PAIRED, PairedDifference, paired_differences
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "LEVELS",
     "MEAN",
     "METRIFIER",
+    "PAIRED",
     "Accuracy",
     "Agreement",
     "BrisqueTrees",
     "Calibration",
     "Estimate",
     "FailureDetection",
+    "PairedDifference",
     "average_folds",
     "brisque_features",
     "calibration",
@@ -34,6 +37,7 @@ __all__ = [
     "failure_detection",
     "jpeg_size",
     "laplacian_variance",
+    "paired_differences",
     "peak_signal_to_noise",
     "rank_correlations",
     "severity_oracle",

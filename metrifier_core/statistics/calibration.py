@@ -1,5 +1,6 @@
 """Whether predicted quality can be taken at its word."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 
-__all__ = ["BINS", "Calibration", "ReliabilityBin", "calibration"]
+__all__ = ["BINS", "Calibration", "ReliabilityBin", "calibration", "error_of", "reliability_statistic"]
 
 BINS = 15
 """Number of equal-width bins in [0, 1]."""
@@ -82,21 +83,10 @@ def calibration(
             raise ValueError(f"The {name} needs one value a version, shape {image_id.shape}, not {column.shape}.")
         if not ((column >= 0) & (column <= 1)).all():
             raise ValueError(f"The {name} holds values outside [0, 1].")
-    images, image = np.unique(image_id, return_inverse=True)
-    place = np.minimum((predicted * BINS).astype(np.intp), BINS - 1)
-
-    def totals(copies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Adds up rows, predictions and qualities of each bin, (3, BINS)."""
-        weights = copies[image]
-        return np.array(
-            [np.bincount(place, weights * column, minlength=BINS) for column in (np.ones(1), predicted, quality)]
-        )
-
-    def error(sums: NDArray[np.float64]) -> float:
-        return float(np.abs(sums[1] - sums[2]).sum() / sums[0].sum())
-
-    sums = totals(np.ones(len(images)))
-    replicated = [error(totals(copies)) for copies in draw_copies(len(images), replicates, rng)]
+    images = len(np.unique(image_id))
+    totals = reliability_statistic(predicted, quality, image_id)
+    sums = totals(np.ones(images))
+    replicated = [error_of(totals(copies)) for copies in draw_copies(images, replicates, rng)]
     bins = [
         ReliabilityBin(
             low=index / BINS,
@@ -107,4 +97,35 @@ def calibration(
         )
         for index, (count, of_predicted, of_quality) in enumerate(sums.T)
     ]
-    return Calibration(estimate(error(sums), np.array(replicated)), tuple(bins))
+    return Calibration(estimate(error_of(sums), np.array(replicated)), tuple(bins))
+
+
+def reliability_statistic(
+    predicted: NDArray[np.float64], quality: NDArray[np.float64], image_id: NDArray[np.generic]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Prepares the reliability table of `calibration` for many draws of the same rows.
+
+    Args:
+        predicted: Predicted quality in [0, 1], (N,).
+        quality: True quality in [0, 1], (N,).
+        image_id: Source image of each version, (N,).
+
+    Returns:
+        A function from how often each source image was drawn, (images,) in their sorted order, to (3, BINS): rows,
+        predictions and qualities of each bin, added up.
+    """
+    image = np.unique(image_id, return_inverse=True)[1]
+    place = np.minimum((predicted * BINS).astype(np.intp), BINS - 1)
+
+    def totals(copies: NDArray[np.float64]) -> NDArray[np.float64]:
+        weights = copies[image]
+        return np.array(
+            [np.bincount(place, weights * column, minlength=BINS) for column in (np.ones(1), predicted, quality)]
+        )
+
+    return totals
+
+
+def error_of(totals: NDArray[np.float64]) -> float:
+    """Computes the expected calibration error of a reliability table, (3, BINS)."""
+    return float(np.abs(totals[1] - totals[2]).sum() / totals[0].sum())

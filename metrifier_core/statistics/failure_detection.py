@@ -1,6 +1,6 @@
 """How well scores predict that a worker is right on an image, with a bootstrap over source images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 from metrifier_core.statistics.error_curve import SortedErrors
 
-__all__ = ["DISCARDED", "MEAN", "FailureDetection", "failure_detection"]
+__all__ = ["DISCARDED", "MEAN", "FailureDetection", "detection_statistic", "failure_detection", "mean_over_workers"]
 
 DISCARDED: tuple[float, ...] = tuple(share / 100 for share in range(0, 51, 5))
 """The shares that are discarded in `FailureDetection.discard`."""
@@ -63,25 +63,13 @@ def failure_detection(
         ValueError: Columns differ in length, a score holds NaN, or `replicates` is below 1.
     """
     _check(scores, right, image_id)
-    answers = np.stack(list(right.values()))
-    images, image = np.unique(image_id, return_inverse=True)
-    ordered = [SortedErrors.of(score.astype(np.float64), answers) for score in scores.values()]
-    shares = np.array(DISCARDED)
-
-    def judge(copies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Computes all statistics of one draw, (K, W, 2 + D)."""
-        weights = copies[image]
-        curves = [errors.curve(weights) for errors in ordered]
-        return np.array(
-            [np.column_stack([curve.auroc(), curve.augrc(), curve.error_on_kept(shares)]) for curve in curves]
-        )
-
-    found = judge(np.ones(len(images)))
-    draws = draw_copies(len(images), replicates, rng)
-    replicated = np.array([judge(copies) for copies in draws]).reshape(-1, *found.shape)
+    images = len(np.unique(image_id))
+    judge = detection_statistic(list(scores.values()), list(right.values()), image_id)
+    found = judge(np.ones(images))
+    replicated = np.array([judge(copies) for copies in draw_copies(images, replicates, rng)]).reshape(-1, *found.shape)
     # Averaged over the workers of which the whole table defines a statistic; of these a draw has to define all.
     defined = ~np.isnan(found)
-    found_mean, replicated_mean = (_mean(values, defined) for values in (found, replicated))
+    found_mean, replicated_mean = (mean_over_workers(values, defined) for values in (found, replicated))
 
     def describe(values: NDArray[np.float64], drawn: NDArray[np.float64]) -> FailureDetection:
         auroc, augrc, *discard = (estimate(value, own) for value, own in zip(values, drawn.T, strict=True))
@@ -95,7 +83,36 @@ def failure_detection(
     return {**of_workers, MEAN: of_mean}
 
 
-def _mean(values: NDArray[np.float64], defined: NDArray[np.bool_]) -> NDArray[np.float64]:
+def detection_statistic(
+    scores: Sequence[NDArray[np.float64]], right: Sequence[NDArray[np.bool_]], image_id: NDArray[np.generic]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Prepares the statistics of `failure_detection` for many draws of the same rows.
+
+    Args:
+        scores: K scores, each (N,) without NaN.
+        right: Of each of W workers, whether it is right on each version, (N,).
+        image_id: Source image of each version, (N,).
+
+    Returns:
+        A function from how often each source image was drawn, (images,) in their sorted order, to (K, W, 2 + D): AUROC,
+        AUGRC and the error at each of `DISCARDED`, NaN where one is undefined.
+    """
+    answers = np.stack(list(right))
+    image = np.unique(image_id, return_inverse=True)[1]
+    ordered = [SortedErrors.of(score.astype(np.float64), answers) for score in scores]
+    shares = np.array(DISCARDED)
+
+    def judge(copies: NDArray[np.float64]) -> NDArray[np.float64]:
+        weights = copies[image]
+        curves = [errors.curve(weights) for errors in ordered]
+        return np.array(
+            [np.column_stack([curve.auroc(), curve.augrc(), curve.error_on_kept(shares)]) for curve in curves]
+        )
+
+    return judge
+
+
+def mean_over_workers(values: NDArray[np.float64], defined: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Averages (..., K, W, S) over the workers W for which (K, W, S) says so; NaN where there are none."""
     count = defined.sum(axis=-2)
     total = np.where(defined, values, 0).sum(axis=-2)

@@ -1,6 +1,6 @@
 """Spearman's rank correlation at three levels, with a bootstrap over source images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 
-__all__ = ["LEVELS", "rank_correlations"]
+__all__ = ["LEVELS", "rank_correlations", "rank_statistic"]
 
 LEVELS = ("global", "within_image", "within_condition")
 """The levels of `rank_correlations`: all versions; those of one source image; those at one condition."""
@@ -61,8 +61,40 @@ def rank_correlations(
     _check(scores, targets, image_id, condition)
     if not scores or not targets:
         return {name: {} for name in targets}
-    columns = np.stack([*targets.values(), *scores.values()]).astype(np.float64)
-    images, image = np.unique(image_id, return_inverse=True)
+    images = len(np.unique(image_id))
+    level_means = rank_statistic(list(scores.values()), list(targets.values()), image_id, condition)
+    rho = level_means(np.ones(images))
+    bootstrap = [level_means(copies) for copies in draw_copies(images, replicates, rng)]
+    replicated = np.array(bootstrap).reshape(-1, *rho.shape)
+    return {
+        target: {
+            score: {level: estimate(rho[row, t, s], replicated[:, row, t, s]) for row, level in enumerate(LEVELS)}
+            for s, score in enumerate(scores)
+        }
+        for t, target in enumerate(targets)
+    }
+
+
+def rank_statistic(
+    scores: Sequence[NDArray[np.float64]],
+    targets: Sequence[NDArray[np.float64]],
+    image_id: NDArray[np.generic],
+    condition: NDArray[np.generic],
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Prepares the correlations of `rank_correlations` for many draws of the same rows.
+
+    Args:
+        scores: S scores, each (N,) without NaN.
+        targets: T targets, each (N,) without NaN.
+        image_id: Source image of each version, (N,).
+        condition: Of each version, (N,).
+
+    Returns:
+        A function from how often each source image was drawn, (images,) in their sorted order, to (3, T, S): rho at
+        each of `LEVELS`, NaN where a level is undefined.
+    """
+    columns = np.stack([*targets, *scores]).astype(np.float64)
+    image = np.unique(image_id, return_inverse=True)[1]
     in_all = _GroupedRanks.of(columns, np.zeros_like(image))
     in_condition = _GroupedRanks.of(columns, np.unique(condition, return_inverse=True)[1])
     image_rho, image_counts = _GroupedRanks.of(columns, image).correlations(np.ones(image.size), len(targets))
@@ -77,16 +109,7 @@ def rank_correlations(
             ]
         )
 
-    rho = level_means(np.ones(len(images)))
-    bootstrap = [level_means(copies) for copies in draw_copies(len(images), replicates, rng)]
-    replicated = np.array(bootstrap).reshape(-1, *rho.shape)
-    return {
-        target: {
-            score: {level: estimate(rho[row, t, s], replicated[:, row, t, s]) for row, level in enumerate(LEVELS)}
-            for s, score in enumerate(scores)
-        }
-        for t, target in enumerate(targets)
-    }
+    return level_means
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,16 @@ class Products:
     predictions: Path
     model_card: Path
 
-    def register(self, run: Any, model_name: str, rho: float | None, config: Mapping[str, Any] = CONFIG) -> Any:
+    def register(
+        self,
+        run: Any,
+        model_name: str,
+        rho: float | None,
+        config: Mapping[str, Any] = CONFIG,
+        *,
+        passes: bool = False,
+    ) -> Any:
+        from metrifier_core.gate import Verdict
         from metrifier_core.tracking import register_model
 
         estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": None, "share": None}
@@ -33,7 +42,9 @@ class Products:
         }
         dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
         files = (self.model, self.report, self.predictions, self.model_card)
-        return register_model(run, model_name, config, metrics, dataset, *files)
+        reason = f"{'better' if passes else 'not better'} than the champion"
+        verdict = Verdict(passes, reason, {"value": 0.25, "low": 0.125, "high": 0.5})
+        return register_model(run, model_name, config, metrics, dataset, *files, lambda _: verdict)
 
 
 def write_products(folder: Path) -> Products:

@@ -239,9 +239,9 @@ def registered(client: Any, products: Products) -> Registered:
     from metrifier_core.tracking import PipelineRun
 
     made = Registered([], [], [])
-    for index, rho in enumerate([0.5, 0.4, 0.6]):
+    for index, (rho, passes) in enumerate([(0.5, False), (0.4, False), (0.6, True)]):
         run = PipelineRun(f"training-{index}", "registry")
-        made.results.append(products.register(run, "metrifier", rho))
+        made.results.append(products.register(run, "metrifier", rho, passes=passes))
         for alias, versions in (("champion", made.champions), ("challenger", made.challengers)):
             versions.append(client.get_model_version_by_alias("metrifier", alias).version)
     return made
@@ -264,6 +264,7 @@ def test_a_version_carries_its_headline_and_how_to_call_it(client: Any, register
         "mean_global_high": "0.900000",
         "mean_auroc": "0.875000",
         "calibration_error": "0.031250",
+        "gate": "not better than the champion",
     }
     info = mlflow.models.get_model_info("models:/metrifier/2")
     (images,), (quality,) = info.signature.inputs.inputs, info.signature.outputs.inputs

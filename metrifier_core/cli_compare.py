@@ -1,0 +1,113 @@
+"""The command line: `metrifier compare`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metrifier_core.cli_refusal import refuse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from metrifier_core.comparison import JudgedRows
+
+__all__ = ["compare"]
+
+_PREDICTIONS = "predictions.parquet"
+_TABLE_WIDTH = 120
+_SHOWN = {
+    "global": "global Spearman",
+    "within_image": "within image",
+    "within_condition": "within condition",
+    "auroc": "AUROC",
+    "augrc": "AUGRC (less is better)",
+    "calibration_error": "calibration error (less is better)",
+}
+_TITLES = {"seen": "distortions of the training", "unseen": "distortions that no training has seen"}
+
+
+def _is_run(name: str) -> bool:
+    return (Path(name) / _PREDICTIONS).is_file()
+
+
+def _scores(name: str, run: Path, rows: "JudgedRows") -> "NDArray[Any]":
+    """Takes a run's own scores of the test versions, where it has these, or has its model score them."""
+    from metrifier_core.comparison import read_judged_rows, score_rows
+    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.stages.running import tables
+
+    if _is_run(name):
+        own = read_judged_rows(Path(name) / _PREDICTIONS)
+        if own.is_judged_like(rows):
+            return own.predicted
+    metrifier = Metrifier.load(Path(name) / "model" if _is_run(name) else name)
+    return score_rows(metrifier.evaluate, rows, tables([run / "versions"], "versions"), run / "quality.parquet")
+
+
+def _print(found: dict[str, Any], first: str, second: str) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    console.width = max(_TABLE_WIDTH, console.width)
+    for part, title in _TITLES.items():
+        judged = found[part]
+        if judged is None:
+            continue
+        table = Table(box=SIMPLE, title=f"{judged['rows']:,} test versions of {judged['sources']:,} images, {title}")
+        for heading in ("", "A", "B", "A - B", "95 % interval", "better"):
+            table.add_column(heading, no_wrap=True, justify="left" if heading in {"", "better"} else "right")
+        for name, shown in _SHOWN.items():
+            metric = judged["metrics"][name]
+            difference = metric["difference"]
+            values = ["" if metric[side] is None else f"{metric[side]:.3f}" for side in ("first", "second")]
+            interval = "" if difference["low"] is None else f"{difference['low']:+.3f} to {difference['high']:+.3f}"
+            change = "" if difference["value"] is None else f"{difference['value']:+.3f}"
+            undecided = "not to be told" if interval else ""
+            better = {"first": "A", "second": "B", None: undecided}[metric["better"]]
+            table.add_row(shown, *values, change, interval, better)
+        console.print(table)
+    console.print(escape(f"A: {first}\nB: {second}"), highlight=False)
+
+
+def compare(
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A run's folder, or a model as `metrifier score` takes it.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    on: Annotated[
+        Path | None, typer.Option(help="The run whose test versions both score; A, or else B, where left out.")
+    ] = None,
+    replicates: Annotated[int, typer.Option(min=1, help="Draws of the bootstrap.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="JSON file for all figures.")] = None,
+) -> None:
+    """Compare two metrifiers on the same test versions, by the workers that were held out of that run's labels.
+
+    Both are judged on the same draws of source images, so that a difference shows which their own intervals would hide.
+
+    Examples:
+        metrifier compare runs/large runs/small
+
+        metrifier compare models:/metrifier@challenger models:/metrifier@champion --on runs/large
+    """
+    from metrifier_core.comparison import compare_scores, read_judged_rows
+
+    runs = [Path(name) for name in (first, second) if _is_run(name)]
+    if on is None and not runs:
+        refuse("neither A nor B is the folder of a finished run: name one whose test versions they score with --on")
+    run = on or runs[0]
+    try:
+        rows = read_judged_rows(run / _PREDICTIONS)
+        found = compare_scores(
+            rows, *(_scores(name, run, rows) for name in (first, second)), replicates=replicates, seed=seed
+        )
+    except (ValueError, ImportError) as error:
+        refuse(error)
+    _print(found, first, second)
+    if output is not None:
+        output.write_text(json.dumps({"a": first, "b": second, "on": str(run), **found}, indent=2) + "\n")

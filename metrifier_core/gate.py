@@ -1,0 +1,62 @@
+"""The registry's gate: a new metrifier becomes champion only where it is better than the one before, beyond doubt."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from metrifier_core.comparison import JudgedRows, compare_scores, score_rows
+from metrifier_core.metrifier import Metrifier
+
+__all__ = ["Verdict", "challenge"]
+
+_REPLICATES = 1000
+
+
+class Verdict(NamedTuple):
+    """What the gate decides.
+
+    Attributes:
+        passed: Whether the new metrifier takes the champion's place.
+        reason: Why, a sentence.
+        difference: New minus champion, global Spearman: `value`, `low`, `high`; empty where there was no comparison.
+    """
+
+    passed: bool
+    reason: str
+    difference: dict[str, float]
+
+
+def challenge(champion: Path, rows: JudgedRows, versions: Sequence[Path], quality: Path, seed: int) -> Verdict:
+    """Has the champion score the test versions of a new metrifier, and compares the two by a paired bootstrap.
+
+    Args:
+        champion: Folder of the metrifier that is the champion.
+        rows: The test versions, scored by the new metrifier.
+        versions: The shards that hold them.
+        quality: The `quality.parquet` that they belong to.
+        seed: Of the bootstrap.
+
+    Returns:
+        Passed where the 95 % interval of the difference in global Spearman lies above 0. A champion that cannot be
+        loaded any more stays: the reason says what to do.
+    """
+    try:
+        score = Metrifier.load(champion).evaluate
+    except (ValueError, ImportError) as error:
+        return Verdict(False, f"the champion cannot be run ({error}): move the alias by hand", {})
+    found = compare_scores(
+        rows, rows.predicted, score_rows(score, rows, versions, quality), replicates=_REPLICATES, seed=seed
+    )["seen"]
+    estimate: dict[str, Any] = found["metrics"]["global"]
+    difference = {name: value for name, value in estimate["difference"].items() if value is not None}
+    passed = estimate["better"] == "first"
+    if "low" not in difference:
+        return Verdict(False, "the test versions are too few to tell", difference)
+    numbers = (
+        f"global Spearman {estimate['first']:.3f} against {estimate['second']:.3f} on {found['rows']:,} test versions "
+        f"of {found['sources']:,} images, difference {difference['value']:+.3f} "
+        f"({difference['low']:+.3f} to {difference['high']:+.3f})"
+    )
+    return Verdict(
+        passed, f"{'better than' if passed else 'not better beyond doubt than'} the champion: {numbers}", difference
+    )

@@ -1,0 +1,95 @@
+"""What every component makes, in the order of the pipeline: shared, since it takes a while."""
+
+from pathlib import Path
+
+import pytest
+from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
+
+import components
+from metrifier_core.config import load_config
+
+CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Runs the components one after the other; gives their artifacts and where the shards are."""
+    folder = tmp_path_factory.mktemp("artifacts")
+
+    def artifact(kind, name):
+        return kind(name=name, uri=str(folder / name))
+
+    config = load_config(
+        CONFIG, ["source.max_sources=240", "metrifier.epochs=1", "workers.together=2"]
+    ).pipeline_arguments()
+    of_run = {"name": "quick", "experiment": config["experiment"]}
+    seed, shards = config["seed"], config["shards"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        images, rejected = artifact(Dataset, "images"), artifact(Dataset, "rejected")
+        sharded = {"source": config["source"], "splits": config["splits"], "seed": seed, "shards": shards}
+        uris = components.download.python_func(**of_run, **sharded, images=images, rejected=rejected)
+        prepared = artifact(Model, "prepared")
+        components.prepare_workers.python_func(
+            **of_run, workers=config["workers"], seed=seed, images=images, prepared=prepared
+        )
+        versions, losses = [], []
+        for shard, uri in enumerate(uris):
+            versions.append(artifact(Dataset, f"versions {shard}"))
+            components.distort.python_func(
+                distortions=config["distortions"], seed=seed, images=Dataset(uri=uri), versions=versions[-1]
+            )
+            parts = []
+            for index, workers in enumerate(config["worker_groups"]):
+                parts.append(artifact(Dataset, f"losses {index} {shard}"))
+                components.worker_evaluate.python_func(
+                    workers=workers, prepared=prepared, versions=versions[-1], losses=parts[-1]
+                )
+            losses.append(artifact(Dataset, f"losses {shard}"))
+            components.join_losses.python_func(parts=parts, losses=losses[-1])
+        quality = artifact(Dataset, "quality")
+        components.merge_dataset.python_func(
+            **of_run,
+            distortions=config["distortions"],
+            merge=config["merge"],
+            rejected=rejected,
+            prepared=prepared,
+            losses=losses,
+            quality=quality,
+        )
+        model = artifact(Model, "model")
+        components.train_metrifier.python_func(
+            **of_run, metrifier=config["metrifier"], seed=seed, versions=versions, quality=quality, model=model
+        )
+        metrics, report = artifact(Metrics, "metrics"), artifact(HTML, "report")
+        evaluated = artifact(Artifact, "evaluated")
+        sections = ("source", "splits", "distortions", "workers", "merge", "metrifier", "evaluation")
+        components.evaluate_spearman.python_func(
+            **of_run,
+            seed=seed,
+            shards=shards,
+            **{section: config[section] for section in sections},
+            rejected=rejected,
+            prepared=prepared,
+            versions=versions,
+            losses=losses,
+            quality=quality,
+            model=model,
+            metrics=metrics,
+            report=report,
+            evaluated=evaluated,
+        )
+        registered, model_card = artifact(Artifact, "registered"), artifact(Markdown, "model_card")
+        components.register_metrifier.python_func(
+            **of_run,
+            tracking=config["tracking"],
+            versions=versions,
+            quality=quality,
+            model=model,
+            metrics=metrics,
+            report=report,
+            evaluated=evaluated,
+            registered=registered,
+            model_card=model_card,
+        )
+        yield {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}

@@ -37,7 +37,6 @@ def register_metrifier(
         registered: Name, version and whether it is the champion, as JSON.
         model_card: What is to be known about the model.
     """
-    import json
     from pathlib import Path
 
     from metrifier_core.stages.register_metrifier import register_metrifier as run_stage
@@ -54,7 +53,7 @@ def register_metrifier(
         Path(report.path),
         Path(evaluated.path),
         Path(model_card.path),
+        Path(registered.path),
     )
     registered.metadata.update(summary)
-    Path(registered.path).write_text(json.dumps(summary, indent=2) + "\n")
     log_stage(run, "register_metrifier", tracking, summary)

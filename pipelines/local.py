@@ -74,16 +74,25 @@ def main(
         typer.echo(f"Comparison:      {shown}/families.md")
         typer.echo(f"Reports:         {shown}/families/*/report.html")
         _show_server(server, folder, shown)
+        _fail_where_something_waits(folder, server)
         return
     metrics = json.loads((folder / "metrics.json").read_text())
     console.print(metrics_table(metrics), baselines_table(metrics))
     typer.echo(f"Report:          {shown}/report.html")
     registered = json.loads((folder / "registered.json").read_text())
     standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
-    typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-    ui = _show_server(server, folder, shown)
-    typer.echo(f"  its runs:      {ui}/#/experiments/{registered['experiment_id']}/runs")
+    if registered["version"] is not None:
+        typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
+        ui = _show_server(server, folder, shown)
+        typer.echo(f"  its runs:      {ui}/#/experiments/{registered['experiment_id']}/runs")
     typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
+    _fail_where_something_waits(folder, server)
+
+
+def _fail_where_something_waits(folder: Path, server: str) -> None:
+    if (folder / "unlogged").is_dir():
+        typer.echo(f"All results are complete, but not in MLflow at {server}: run the same command again", err=True)
+        raise typer.Exit(1)
 
 
 def _show_server(server: str, folder: Path, shown: str) -> str:

@@ -23,6 +23,7 @@ from metrifier_core.progress import FAILED, LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.images import Images
+from pipelines.postponed import log_what_waits, postponing
 from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server, without_credentials
 
@@ -183,6 +184,7 @@ def run_locally(
     folder.mkdir(parents=True, exist_ok=True)
     tasks = folder / "tasks"
     partial = folder / "partial"
+    unlogged = folder / "unlogged"
     with _only_run(folder), (folder / "log.txt").open("a", encoding="utf-8") as log:
         if fresh:
             for stale in (tasks, partial):
@@ -194,12 +196,14 @@ def run_locally(
         os.environ["MLFLOW_TRACKING_URI"] = server
         os.environ[PARTIAL_VARIABLE] = str(partial / place.code)
         os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
+        postponing(unlogged)
         runner = local.SubprocessRunner(use_venv=False) if images is None else local.DockerRunner()
         local.init(runner, pipeline_root=str(tasks), enable_caching=True)
         lines = _StageLines(log, terminal)
         try:
             with contextlib.redirect_stdout(lines), place.used(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
+                log_what_waits(unlogged, server)
                 pipeline = build_graph(config, Site(place.names))
                 arguments = config.pipeline_arguments()
                 # Registration alone has the server among its arguments: it is repeated on another one.
@@ -212,6 +216,9 @@ def run_locally(
 
             fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}") from error
+        if unlogged.is_dir():
+            # What the server missed may have been its last minute alone.
+            log_what_waits(unlogged, server)
         if config.held_out_families:
             publish_families(outputs, folder)
         else:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,9 +15,65 @@ from metrifier_core.gate import challenge
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.model_card import render_model_card
 from metrifier_core.stages.running import Summary, stage, tables
-from metrifier_core.tracking import PipelineRun, register_model
+from metrifier_core.tracking import PipelineRun, postponed_if_unreachable, register_model
 
-__all__ = ["register_metrifier"]
+__all__ = ["register_metrifier", "register_now"]
+
+_PREDICTIONS = "predictions.parquet"
+
+
+@postponed_if_unreachable(needed=True)
+def register_now(
+    run: PipelineRun,
+    tracking: Mapping[str, Any],
+    versions: Sequence[Path],
+    quality: Path,
+    model: Path,
+    metrics: Path,
+    report: Path,
+    evaluation: Path,
+    model_card: Path,
+    registered: Path,
+) -> None:
+    """Registers a metrifier whose model card is written; what `register_metrifier` leaves to a next start if it has to.
+
+    Args:
+        run: As the others, of `register_metrifier`.
+        tracking: The config's `tracking`.
+        versions: The shards.
+        quality: ImageNet_Quality.
+        model: The metrifier.
+        metrics: Its metrics.
+        report: Its report.
+        evaluation: Its predictions and config.
+        model_card: Its model card.
+        registered: File for what came of it.
+    """
+    config = json.loads((evaluation / "config.json").read_text())
+    gate = partial(
+        challenge,
+        rows=read_judged_rows(evaluation / _PREDICTIONS),
+        versions=tables(list(versions), "versions"),
+        quality=quality / "quality.parquet",
+        seed=config["seed"],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        # An artifact of the pipeline has no ending; MLflow shows a file by it.
+        named = Path(folder) / "model_card.md"
+        shutil.copyfile(model_card, named)
+        found = register_model(
+            run,
+            TrackingSettings.model_validate(tracking).model_name,
+            config,
+            json.loads(metrics.read_text()),
+            json.loads((quality / "dataset.json").read_text()),
+            model,
+            report,
+            evaluation / _PREDICTIONS,
+            named,
+            gate,
+        )
+    registered.write_text(json.dumps(found, indent=2) + "\n")
 
 
 @stage
@@ -30,6 +87,7 @@ def register_metrifier(
     report: Path,
     evaluation: Path,
     model_card: Path,
+    registered: Path,
 ) -> Summary:
     """Registers a trained metrifier and completes the pipeline's run in MLflow.
 
@@ -43,6 +101,8 @@ def register_metrifier(
         report: The report as HTML.
         evaluation: What `evaluate_spearman` wrote beside them.
         model_card: File for the model card as Markdown.
+        registered: File for what is returned, as JSON. Where MLflow cannot be reached and there is a next start for it,
+            `version` is null until then.
 
     Returns:
         model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
@@ -52,26 +112,16 @@ def register_metrifier(
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise ValueError("there is no MLflow server: set tracking.uri or the variable MLFLOW_TRACKING_URI")
-    settings = TrackingSettings.model_validate(tracking)
-    found = json.loads(metrics.read_text())
+    name = TrackingSettings.model_validate(tracking).model_name
     config = json.loads((evaluation / "config.json").read_text())
-    dataset = json.loads((quality / "dataset.json").read_text())
     card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
     sizes = {file.name: file.stat().st_size for file in model.iterdir()}
-    text = render_model_card(settings.model_name, card, sizes, config, dataset, found)
+    dataset = json.loads((quality / "dataset.json").read_text())
+    text = render_model_card(name, card, sizes, config, dataset, json.loads(metrics.read_text()))
     model_card.parent.mkdir(parents=True, exist_ok=True)
     model_card.write_text(text, encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        # An artifact of the pipeline has no ending; MLflow shows a file by it.
-        named = Path(folder) / "model_card.md"
-        named.write_text(text, encoding="utf-8")
-        predictions = evaluation / "predictions.parquet"
-        rows = read_judged_rows(predictions)
-        gate = partial(
-            challenge,
-            rows=rows,
-            versions=tables(list(versions), "versions"),
-            quality=quality / "quality.parquet",
-            seed=config["seed"],
-        )
-        return register_model(run, settings.model_name, config, found, dataset, model, report, predictions, named, gate)
+    waiting = {"model_name": name, "version": None, "champion": False, "gate": "waits for MLflow"}
+    registered.write_text(json.dumps(waiting, indent=2) + "\n")
+    register_now(run, tracking, versions, quality, model, metrics, report, evaluation, model_card, registered)
+    found: Summary = json.loads(registered.read_text())
+    return found

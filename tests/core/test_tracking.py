@@ -202,7 +202,7 @@ def test_without_mlflow_the_cure_is_named() -> None:
     assert "MLflow is not installed: pip install 'metrifier[tracking]'" in done.stderr
 
 
-def test_one_file_alone_imports_mlflow() -> None:
+def test_one_room_alone_imports_mlflow() -> None:
     importers = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -214,7 +214,7 @@ def test_one_file_alone_imports_mlflow() -> None:
                 continue
             if any(name.split(".")[0] == "mlflow" for name in names):
                 importers.add(path.relative_to(PACKAGE).as_posix())
-    assert importers == {"tracking.py"}
+    assert {importer.split("/")[0] for importer in importers} == {"tracking"}
 
 
 # The registry

@@ -1,47 +1,15 @@
 """A tracking server with its artifacts on S3, as `mlflow/kubernetes` has it: who logs needs no key to the bucket."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import boto3
 import pytest
-import requests
 
 from tests.core.run_products import write_products
 from tests.core.source_servers import s3_server
+from tests.core.tracking_servers import tracking_server
 
 KEYS = {"AWS_ACCESS_KEY_ID": "of-the-server", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@contextmanager
-def tracking_server(folder: Path, s3: str) -> Iterator[str]:
-    """Serves MLflow, its artifacts going to the bucket `artifacts`; gives its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", "s3://artifacts"]
-    environment = {**os.environ, **KEYS, "MLFLOW_S3_ENDPOINT_URL": s3}
-    with (folder / "log.txt").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            for _ in range(120):
-                try:
-                    if requests.get(f"{url}/health", timeout=5).ok:
-                        break
-                except requests.ConnectionError:
-                    assert server.poll() is None, (folder / "log.txt").read_text()
-                time.sleep(0.5)
-            yield url
-        finally:
-            os.killpg(server.pid, 15)
-            server.wait(30)
 
 
 @pytest.fixture
@@ -65,7 +33,8 @@ def test_a_models_files_go_to_the_bucket_and_come_back(tmp_path, bucket, monkeyp
     products = write_products(tmp_path)
     for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "METRIFIER_RUN_ID"):
         monkeypatch.delenv(variable, raising=False)
-    with tracking_server(tmp_path, s3) as url:
+    environment = {**KEYS, "MLFLOW_S3_ENDPOINT_URL": s3}
+    with tracking_server(tmp_path, "--artifacts-destination", "s3://artifacts", environment=environment) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         from metrifier_core.tracking import PipelineRun, download_model
 

@@ -1,0 +1,31 @@
+"""MLflow: one run a pipeline run, a nested one a stage, a registered version a training. Nothing else imports it."""
+
+try:
+    from mlflow.models import set_model
+    from mlflow.pyfunc import PythonModel
+except ImportError as error:
+    # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
+    raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
+
+from metrifier_core.tracking.pipeline_run import PipelineRun
+from metrifier_core.tracking.postponed import UNREACHABLE, log_postponed, postponed, postponed_if_unreachable
+from metrifier_core.tracking.registry import download_model, register_model
+from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage
+
+__all__ = [
+    "UNREACHABLE",
+    "PipelineRun",
+    "PythonModel",
+    "ask_server",
+    "complete_run",
+    "download_model",
+    "fail_run",
+    "find_run",
+    "log_fan_out",
+    "log_postponed",
+    "log_stage",
+    "postponed",
+    "postponed_if_unreachable",
+    "register_model",
+    "set_model",
+]

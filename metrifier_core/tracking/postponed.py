@@ -1,0 +1,102 @@
+"""What MLflow could not be told: on this machine it waits beside the run, and is told when the run is started again."""
+
+import functools
+import inspect
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from pydantic import validate_call
+from pydantic_core import to_json
+
+from metrifier_core.environment import UNLOGGED_VARIABLE
+from metrifier_core.progress import say
+from metrifier_core.tracking.pipeline_run import PipelineRun
+
+__all__ = ["UNREACHABLE", "log_postponed", "postponed", "postponed_if_unreachable"]
+
+UNREACHABLE = "could not be logged to MLflow"
+"""What is said where something was not logged."""
+
+Arguments = ParamSpec("Arguments")
+
+
+def postponed(folder: Path) -> list[Path]:
+    """Lists what waits in a folder, in the order in which it happened."""
+    return sorted(folder.glob("*.json"))
+
+
+def postponed_if_unreachable(
+    *, needed: bool = False
+) -> Callable[[Callable[Arguments, None]], Callable[Arguments, None]]:
+    """Lets a stage's work stand when the tracking server does not.
+
+    What the function would have logged waits in the folder that `UNLOGGED_VARIABLE` names, and so does everything after
+    it, so that the order stays and one wait for an answer is enough. Without such a folder it is said that it is lost.
+
+    Args:
+        needed: Whether the function must not be given up: without a folder its error is raised.
+
+    Returns:
+        A decorator of functions of a `run` and of what JSON can hold.
+    """
+
+    def decorate(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
+        @functools.wraps(function)
+        def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+            arguments = inspect.signature(function).bind(*args, **kwargs).arguments
+            named = os.environ.get(UNLOGGED_VARIABLE)
+            folder = Path(named) if named else None
+            waiting = folder is not None and folder.is_dir()
+            if not waiting:
+                try:
+                    function(*args, **kwargs)
+                except Exception as error:
+                    if folder is None and needed:
+                        raise
+                    says = "; the stage's own results are complete" if folder is None else ", nor will what follows"
+                    say(f"{arguments.get('stage', arguments['run'].name)} {UNREACHABLE}{says}. Reason: {error}")
+                else:
+                    return
+            if folder is not None:
+                _keep(folder, function.__name__, arguments)
+
+        return run
+
+    return decorate
+
+
+def _keep(folder: Path, function: str, arguments: Mapping[str, Any]) -> None:
+    # Told on the next start, when the environment names that one.
+    kept = {
+        name: replace(value, identity=value.id) if isinstance(value, PipelineRun) else value
+        for name, value in arguments.items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{time.time_ns():020d}-{os.getpid()}.json"
+    temporary = file.with_suffix(".partial")
+    temporary.write_bytes(to_json({"function": function, "arguments": kept}))
+    temporary.replace(file)
+
+
+def log_postponed(folder: Path, functions: list[Callable[..., None]]) -> None:
+    """Tells MLflow what waits, in the order in which it happened.
+
+    Args:
+        folder: Where it waits; it is gone when nothing does any more.
+        functions: Those that were postponed.
+
+    Raises:
+        Exception: MLflow's, of the first that still cannot be logged; it and those after it go on waiting.
+    """
+    known = {function.__name__: validate_call(inspect.unwrap(function)) for function in functions}
+    for file in postponed(folder):
+        record = json.loads(file.read_bytes())
+        known[record["function"]](**record["arguments"])
+        file.unlink()
+    if folder.is_dir():
+        folder.rmdir()

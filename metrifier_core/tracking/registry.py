@@ -1,0 +1,161 @@
+"""Versions in MLflow's registry: a new one a training, the challenger; the champion is the best beyond doubt."""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.pyfunc import FLAVOR_NAME
+from mlflow.types import Schema, TensorSpec
+
+from metrifier_core.progress import say
+from metrifier_core.tracking.pipeline_run import PipelineRun
+from metrifier_core.tracking.runs import LONGEST_DESCRIPTION, active_run, log_to, parent_run
+
+if TYPE_CHECKING:
+    from metrifier_core.gate import Verdict
+
+__all__ = ["download_model", "register_model"]
+
+_CHAMPION, _CHALLENGER = "champion", "challenger"
+_PACKAGE = Path(__file__).parents[1]
+_MODEL_CODE = _PACKAGE / "mlflow_model.py"
+_MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
+
+
+def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Names the metrics that runs are compared by: correlations and AUROC a worker, and the calibration error."""
+    named: dict[str, float | None] = {"calibration_error": metrics["calibration"]["error"]["value"]}
+    for worker, found in metrics["workers"].items():
+        named[f"{worker}_auroc"] = found["auroc"]["value"]
+        for level, estimate in found.items():
+            if "rho" in estimate:
+                values = ("rho", "low", "high", "ceiling", "share")
+                named |= {f"{worker}_{level}_{value}": estimate[value] for value in values}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def register_model(
+    run: PipelineRun,
+    model_name: str,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    model: Path,
+    report: Path,
+    predictions: Path,
+    model_card: Path,
+    challenge: "Callable[[Path], Verdict]",
+) -> dict[str, Any]:
+    """Registers a version of the model and completes the pipeline's run.
+
+    Args:
+        run: The pipeline's run.
+        model_name: Name in the registry.
+        config: The whole config.
+        metrics: What `evaluate_spearman` found.
+        dataset: The data set's card.
+        model: Folder of the trained metrifier.
+        report: The report as HTML.
+        predictions: Table of the predictions behind it.
+        model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
+        challenge: Compares the new metrifier with the champion, whose folder it is given.
+
+    Returns:
+        model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
+    """
+    client = MlflowClient()
+    parent = parent_run(client, run)
+    headline = _headline(metrics)
+    log_to(client, parent, config, {**headline, "rows": metrics["rows"], "sources": metrics["sources"]}, ())
+    with active_run(client, parent):
+        source = CodeDatasetSource(tags={"metrifier.run": run.name})
+        mlflow.log_input(MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:36]), context="training")
+        mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
+        mlflow.log_dict(dict(metrics), "metrics.json")
+        mlflow.log_dict(dict(dataset), "dataset.json")
+        mlflow.log_artifact(str(predictions))
+        crop = config["metrifier"]["crop"]
+        # Tensors without a name: `predict` takes and gives plain arrays.
+        images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+        scores = TensorSpec(np.dtype(np.float64), (-1,))
+        logged = mlflow.pyfunc.log_model(
+            name="metrifier",
+            python_model=_MODEL_CODE,
+            artifacts={"metrifier": str(model), "model_card": str(model_card)},
+            code_paths=[str(_PACKAGE)],
+            signature=ModelSignature(Schema([images]), Schema([scores])),
+            input_example=np.full((1, crop, crop, 3), 128, np.uint8),
+            pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
+        )
+    registered = mlflow.register_model(logged.model_uri, model_name)
+    description = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
+    client.update_model_version(model_name, registered.version, description)
+    for key, value in headline.items():
+        client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
+    client.set_registered_model_alias(model_name, _CHALLENGER, registered.version)
+    verdict = _pass_gate(client, model_name, str(registered.version), challenge)
+    client.set_model_version_tag(model_name, registered.version, "gate", verdict.reason)
+    found = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
+    log_to(client, parent, {}, {**found, "metrifier.gate": verdict.reason}, ())
+    say(
+        f"{model_name} version {registered.version}: {'champion' if verdict.passed else 'challenger'}, {verdict.reason}"
+    )
+    return {
+        "model_name": model_name,
+        "version": str(registered.version),
+        "champion": verdict.passed,
+        "gate": verdict.reason,
+        "experiment_id": str(parent.info.experiment_id),
+        "run_id": str(parent.info.run_id),
+    }
+
+
+def _pass_gate(
+    client: MlflowClient, model_name: str, version: str, challenge: "Callable[[Path], Verdict]"
+) -> "Verdict":
+    """Makes a new version the champion where it passes."""
+    from metrifier_core.gate import Verdict
+
+    def champion() -> str | None:
+        found: str | None = client.get_registered_model(model_name).aliases.get(_CHAMPION)
+        return found
+
+    verdict = Verdict(True, "the first version", {})
+    while (holder := champion()) is not None:
+        verdict = challenge(download_model(f"models:/{model_name}/{holder}"))
+        # Another run may have moved the alias meanwhile: its version is the one to beat.
+        if champion() == holder:
+            break
+    if verdict.passed:
+        client.set_registered_model_alias(model_name, _CHAMPION, version)
+    return verdict
+
+
+def download_model(uri: str) -> Path:
+    """Fetches a registered metrifier.
+
+    Args:
+        uri: Such as `models:/metrifier@champion`; the server is the one that MLFLOW_TRACKING_URI names.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        ValueError: There is no such model, the message has MLflow's reason; or it is no metrifier.
+    """
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        parts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+    except MlflowException as error:
+        raise ValueError(f"{uri} cannot be loaded from {mlflow.get_tracking_uri()}: {error}") from error
+    if "metrifier" not in parts:
+        raise ValueError(f"{uri} is no metrifier")
+    return folder / str(parts["metrifier"]["path"])

@@ -1,0 +1,77 @@
+"""What an earlier start of a run could not log: it is logged when MLflow can be reached again."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from metrifier_core.environment import UNLOGGED_VARIABLE
+from metrifier_core.progress import say
+from pipelines.server import without_credentials
+
+__all__ = ["log_what_waits", "postponing"]
+
+_RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's own would be four
+_RETRIES_WHERE_NOBODY_WAITS = "1"
+
+
+@contextmanager
+def _setting(variable: str, value: str) -> Iterator[None]:
+    before = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def postponing(folder: Path) -> None:
+    """Has tasks put what they cannot log into a folder; see `tracking.postponed_if_unreachable`."""
+    os.environ[UNLOGGED_VARIABLE] = str(folder)
+    os.environ.setdefault(_RETRIES_VARIABLE, _RETRIES)
+
+
+def log_what_waits(folder: Path, server: str) -> bool:
+    """Logs what waits in a folder, and looks whether MLflow can be reached.
+
+    Args:
+        folder: Where it waits. It is made where MLflow cannot be reached, so that no task waits for an answer.
+        server: The server, as it is said.
+
+    Returns:
+        Whether nothing waits any more.
+    """
+    if server.startswith("sqlite:") and not folder.is_dir():
+        return True
+    from metrifier_core.stages.register_metrifier import register_now
+    from metrifier_core.tracking import (
+        ask_server,
+        complete_run,
+        fail_run,
+        log_fan_out,
+        log_postponed,
+        log_stage,
+        postponed,
+    )
+
+    waiting = len(postponed(folder))
+    told = folder.is_dir()
+    try:
+        with _setting(_RETRIES_VARIABLE, _RETRIES_WHERE_NOBODY_WAITS):
+            ask_server()
+            log_postponed(folder, [log_stage, log_fan_out, fail_run, complete_run, register_now])
+    except Exception as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not told:
+            say(
+                f"MLflow at {without_credentials(server)} could not be reached; what is to be logged waits in {folder} "
+                f"and is logged when the run is started again. Reason: {error}"
+            )
+        return False
+    if waiting:
+        say(f"MLflow: logged what had waited, {waiting} entries")
+    return True

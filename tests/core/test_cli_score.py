@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from metrifier_core import Metrifier, Score
 from metrifier_core.cli import app
 from metrifier_core.images import encode_png
+from metrifier_core.progress import progress
 from metrifier_core.score_table import ScoreTable, TableFormat, decide
 from tests.core.bad_images import picture, write_awkward_images
 from tests.core.tiny_models import write_brightness_metrifier
@@ -314,6 +315,16 @@ def test_every_name_has_one_row_in_its_order(names: list[str], model: Path, phot
 
 
 # Progress
+
+
+def test_a_command_is_silent_in_a_pipe_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr("metrifier_core.progress._SECONDS_BETWEEN_LINES", 0.0)
+    assert list(progress(range(3), "score", unit="images", log=False)) == [0, 1, 2]
+    assert sys.stderr.getvalue() == ""
+    # The log of a stage has its lines.
+    assert list(progress(range(3), "score", unit="image")) == [0, 1, 2]
+    assert "metrifier: score" in sys.stderr.getvalue()
 
 
 @pytest.mark.parametrize("table_on_terminal", [False, True])

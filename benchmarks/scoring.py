@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from metrifier_core import Metrifier
-from metrifier_core.cli import write_scores
 from metrifier_core.images import read_image
 from metrifier_core.parallel import parallel_map
+from metrifier_core.score_table import ScoreTable
 from metrifier_core.views import views
 
 ROUNDS = 5
@@ -43,7 +43,9 @@ def _write_photos(folder: Path, count: int, rng: np.random.Generator) -> list[Pa
 def _write_table(metrifier: Metrifier, paths: list[Path], table: Path) -> None:
     """Does what `metrifier score` does once its model is loaded."""
     with table.open("w", newline="", encoding="utf-8") as stream:
-        write_scores(metrifier, paths, stream)
+        scores = ScoreTable(stream)
+        for score in metrifier.evaluate_many(paths):
+            scores.write(score)
 
 
 def _seconds(work: Callable[[], object]) -> float:

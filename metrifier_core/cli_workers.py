@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metrifier_core.cli_options import (
+    STANDARD,
+    MatchOption,
+    RootOption,
+    check_folder,
+    list_images,
+    read_workers,
+    write_json,
+)
 from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
@@ -13,7 +22,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from metrifier_core.sources import SourceItem
     from metrifier_core.statistics import Accuracy
     from metrifier_core.worker_verification import Verification
     from metrifier_core.workers import WorkerSpec
@@ -23,15 +31,6 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Look at classifiers before their losses become labels.")
 
 _TABLE_WIDTH = 120
-
-
-def _read_catalogue(path: Path) -> "dict[str, WorkerSpec]":
-    from metrifier_core.workers import read_catalogue
-
-    try:
-        return read_catalogue(path)
-    except ValueError as error:
-        refuse(f"{path}: {error}")
 
 
 def _print(table: "Table") -> None:
@@ -57,7 +56,7 @@ def list_workers(
 
     from metrifier_core.workers import KNOWN_WORKERS, find_location
 
-    known: dict[str, WorkerSpec] = {**KNOWN_WORKERS, **({} if catalogue is None else _read_catalogue(catalogue))}
+    known: dict[str, WorkerSpec] = {**KNOWN_WORKERS, **({} if catalogue is None else read_workers(catalogue))}
     # Names stay on one line, for those who search.
     table = Table(
         *(Column(title, no_wrap=True) for title in ("family", "worker", "format")),
@@ -67,25 +66,6 @@ def list_workers(
     for name, spec in sorted(known.items(), key=lambda entry: (entry[1].family.lower(), entry[0])):
         table.add_row(*map(escape, (spec.family, name, spec.format, find_location(spec), spec.licence)))
     _print(table)
-
-
-def _list_images(manifest: Path, root: Path | None, match: str, images: int) -> "list[SourceItem]":
-    """Lists images of a manifest in an order that has nothing to do with their labels."""
-    from fnmatch import fnmatchcase
-
-    from metrifier_core.sources import ManifestSource, list_items
-
-    if root is None:
-        beside = manifest.parent / "images"
-        root = beside if beside.is_dir() else manifest.parent
-    try:
-        items = list_items(ManifestSource(kind="manifest", manifest=str(manifest), root=str(root)))
-    except ValueError as error:
-        refuse(f"--images: {str(error).replace('source.manifest: ', '').replace('source.root', '--root')}")
-    chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]
-    if not chosen:
-        refuse(f"--match {match}: there is no such image in {manifest}")
-    return chosen
 
 
 def _percent(accuracy: "Accuracy | None") -> str:
@@ -128,13 +108,13 @@ def verify(
     images: Annotated[
         Path, typer.Option(help="A CSV file of labelled images, with the columns path and label_index (from 0).")
     ],
-    root: Annotated[
-        Path | None, typer.Option(help="What its paths are relative to; the folder `images` beside it, or its own.")
-    ] = None,
-    match: Annotated[str, typer.Option(help="Use those images alone whose path matches this pattern.")] = "*",
+    root: RootOption = None,
+    match: MatchOption = "*",
     limit: Annotated[int, typer.Option("--limit", min=20, help="Use at most this many, evenly chosen.")] = 1000,
     worker: Annotated[list[str] | None, typer.Option(help="Only this one, or a known one; may be given again.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write what was found as JSON, too.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Write what was found as JSON, too; - prints it instead of the table.")
+    ] = None,
 ) -> None:
     """Verify workers on labelled images: checksum, answers, accuracy, preprocessing and class order.
 
@@ -152,22 +132,19 @@ def verify(
     from metrifier_core.worker_verification import verify_worker
     from metrifier_core.workers import find_spec
 
-    entries = _read_catalogue(catalogue)
+    entries = read_workers(catalogue)
     try:
         chosen = {name: find_spec(name, entries) for name in worker or entries}
     except ValueError as error:
         refuse(f"--worker: {error}")
-    if output is not None and not output.parent.is_dir():
-        refuse(f"--output {output}: there is no folder {output.parent}")
-    items = _list_images(images, root, match, limit)
-    verifications = [verify_worker(name, spec, items) for name, spec in chosen.items()]
-    _print_verifications(verifications)
     if output is not None:
-        found = {verification.name: asdict(verification) for verification in verifications}
-        try:
-            output.write_text(json.dumps(found, indent=2) + "\n")
-        except OSError as error:
-            refuse(f"--output {output}: {error.strerror}")
+        check_folder(output)
+    items = list_images(images, root, match, limit)
+    verifications = [verify_worker(name, spec, items) for name, spec in chosen.items()]
+    if output != STANDARD:
+        _print_verifications(verifications)
+    if output is not None:
+        write_json(output, {verification.name: asdict(verification) for verification in verifications})
     if any(verification.faults for verification in verifications):
         raise typer.Exit(1)
 

@@ -34,7 +34,9 @@ class _LinePerUpdate:
         self._stream.flush()
 
 
-def progress(items: Iterable[Item], description: str, *, total: int | None = None, unit: str) -> Iterable[Item]:
+def progress(
+    items: Iterable[Item], description: str, *, total: int | None = None, unit: str, log: bool = True
+) -> Iterable[Item]:
     """Iterates over items and shows how far it is, on standard error.
 
     Args:
@@ -42,12 +44,15 @@ def progress(items: Iterable[Item], description: str, *, total: int | None = Non
         description: What is being done.
         total: How many items there are, where `len` cannot tell.
         unit: What one item is called.
+        log: Whether to write lines where there is no terminal; a command in a pipe says nothing.
 
     Returns:
         The same items.
     """
     if sys.stderr.isatty():
         return tqdm(items, description, total=total, unit=f" {unit}", leave=False)
+    if not log:
+        return items
     # Only `write` and `flush` are asked of the stream.
     stream = cast("TextIO", _LinePerUpdate(sys.stderr))
     return tqdm(

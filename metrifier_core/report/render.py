@@ -8,7 +8,6 @@ from io import BytesIO, StringIO
 from typing import Any
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 from ruamel.yaml import YAML
@@ -27,6 +26,7 @@ from metrifier_core.report.figures import (
     quality_by_severity,
     training_curves,
 )
+from metrifier_core.report.page import render_page
 from metrifier_core.statistics import BASELINES
 
 __all__ = ["ReportData", "render_report", "verdict"]
@@ -77,14 +77,7 @@ class ReportData:
 
 def render_report(data: ReportData) -> str:
     """Return the report as HTML with its pictures inside; the same data gives the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("metrifier_core", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "best_first": best_first,
         "breakable": _breakable,
         "data_uri": _data_uri,
@@ -97,7 +90,9 @@ def render_report(data: ReportData) -> str:
         "words": _words,
         "yaml": _yaml,
     }
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        "report.html.jinja",
+        filters,
         data=data,
         metrics=data.metrics,
         verdict=verdict(data.metrics),
@@ -105,8 +100,6 @@ def render_report(data: ReportData) -> str:
         levels=LEVELS,
         areas=AREAS,
         knowledge=KNOWLEDGE,
-        light=LIGHT,
-        dark=DARK,
         small_image=SMALL_IMAGE,
         dash=DASH,
     )

@@ -13,6 +13,7 @@ from metrifier_core.statistics.families import FIGURES, average_folds, summarize
 from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
 from metrifier_core.statistics.paired import PAIRED, PairedDifference, paired_differences
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
+from metrifier_core.statistics.threshold import Share, Threshold, UnreachableAccuracyError, keep_share, reach_accuracy
 
 __all__ = [
     "BASELINES",
@@ -30,16 +31,21 @@ __all__ = [
     "Estimate",
     "FailureDetection",
     "PairedDifference",
+    "Share",
+    "Threshold",
+    "UnreachableAccuracyError",
     "average_folds",
     "brisque_features",
     "calibration",
     "evaluate_predictors",
     "failure_detection",
     "jpeg_size",
+    "keep_share",
     "laplacian_variance",
     "paired_differences",
     "peak_signal_to_noise",
     "rank_correlations",
+    "reach_accuracy",
     "severity_oracle",
     "structural_similarity",
     "summarize_fold",

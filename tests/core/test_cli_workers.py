@@ -255,6 +255,12 @@ def test_output_holds_everything_as_strict_json(weights: Path, manifest: Path, t
     assert [found["lost"][key] for key in ("top1", "top5", "temperature", "milliseconds")] == [None] * 4
 
 
+def test_a_dash_prints_json_alone(catalogue: Path, manifest: Path) -> None:
+    result = run("verify", catalogue, "--images", manifest, "--worker", "right", "--output", "-")
+    assert result.exit_code == 0
+    assert list(json.loads(result.stdout)) == ["right"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -422,6 +428,8 @@ print(*(name for name in sys.argv[1].split(",") if name in sys.modules))
     everything = f"{inference},numpy,cv2,scipy,pyarrow"
     for heavy, arguments in (
         (everything, ["--help"]),
+        (everything, ["score", "--help"]),
+        (everything, ["threshold", "--help"]),
         (everything, ["workers", "--help"]),
         (everything, ["workers", "verify", "--help"]),
         (inference, ["workers", "list"]),

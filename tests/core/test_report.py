@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -36,10 +35,10 @@ from metrifier_core.report import (
     training_curves,
     verdict,
 )
+from tests.core.html_page import Page
 
 LEVELS = ("global", "within_image", "within_condition")
 DISCARDED = [share / 100 for share in range(0, 51, 5)]
-VOID = {"img", "link", "meta", "source", "wbr"}
 OPENING = "The metrifier ranks images for workers it has never met with a Spearman correlation of"
 SOLID = f"{OPENING} 0.71 (95 % interval 0.68 to 0.74), 79 % of what the label workers themselves reach."
 DISCARD = (
@@ -220,44 +219,6 @@ def make_data() -> ReportData:
 def pixels(png: bytes) -> NDArray[np.int64]:
     """The picture's pixels, int64 (height, width, 3)."""
     return np.asarray(Image.open(BytesIO(png)).convert("RGB"), dtype=np.int64)
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements, headings, text, the cells of tables; it rejects unbalanced tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in {"td", "th"}:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" in self._open:
-            return
-        self.text += data
-        if {"td", "th"} & set(self._open):
-            self.rows[-1][-1] += data
-
-    def row(self, name: str) -> list[str]:
-        """The first row of a table that is headed by `name`, without line breaks."""
-        rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
-        return next(row[1:] for row in rows if row[0].startswith(name))
 
 
 def errors_of_mean(metrics: dict[str, Any], theme: Theme = LIGHT) -> bytes:

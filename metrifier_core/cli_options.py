@@ -1,0 +1,121 @@
+"""What several commands are given: a metrifier, workers, labelled images, and where results go."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from metrifier_core.cli_refusal import refuse
+
+if TYPE_CHECKING:
+    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.sources import SourceItem
+    from metrifier_core.workers import WorkerSpec
+
+__all__ = [
+    "STANDARD",
+    "MatchOption",
+    "ModelOption",
+    "RootOption",
+    "RuntimeOption",
+    "check_folder",
+    "list_images",
+    "load_metrifier",
+    "open_output",
+    "read_workers",
+    "write_json",
+]
+
+STANDARD = "-"
+"""What stands for standard input or output in the place of a path."""
+
+ModelOption = Annotated[
+    str,
+    typer.Option(help="The model folder of a run, a file of it, or an MLflow URI such as models:/metrifier@champion."),
+]
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(help="tflite, onnx, keras or tflite_int8; the fastest float32 one installed where left out."),
+]
+RootOption = Annotated[
+    Path | None, typer.Option(help="What its paths are relative to; the folder `images` beside it, or its own.")
+]
+MatchOption = Annotated[str, typer.Option(help="Use those images alone whose path matches this pattern.")]
+
+
+def load_metrifier(model: str, runtime: str | None) -> "Metrifier":
+    """Loads what --model and --runtime name."""
+    from metrifier_core.metrifier import Metrifier
+
+    try:
+        return Metrifier.load(model, runtime)
+    except (ValueError, ImportError) as error:
+        refuse(f"--model {model}: {error}")
+
+
+def read_workers(path: Path) -> "dict[str, WorkerSpec]":
+    """Reads a catalogue."""
+    from metrifier_core.workers import read_catalogue
+
+    try:
+        return read_catalogue(path)
+    except ValueError as error:
+        refuse(f"{path}: {error}")
+
+
+def list_images(manifest: Path, root: Path | None, match: str, images: int | None) -> "list[SourceItem]":
+    """Lists images of a manifest in an order that has nothing to do with their labels.
+
+    Args:
+        manifest: A CSV file with the columns path and label_index.
+        root: What its paths are relative to; the folder `images` beside it, or its own, where None.
+        match: Shell pattern of the paths that are used.
+        images: How many are used at most; all where None.
+    """
+    from fnmatch import fnmatchcase
+
+    from metrifier_core.sources import ManifestSource, list_items
+
+    if root is None:
+        beside = manifest.parent / "images"
+        root = beside if beside.is_dir() else manifest.parent
+    try:
+        items = list_items(ManifestSource(kind="manifest", manifest=str(manifest), root=str(root)))
+    except ValueError as error:
+        refuse(f"--images: {str(error).replace('source.manifest: ', '').replace('source.root', '--root')}")
+    chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]
+    if not chosen:
+        refuse(f"--match {match}: there is no such image in {manifest}")
+    return chosen
+
+
+@contextmanager
+def open_output(option: str, output: str) -> Iterator[TextIO]:
+    """Opens a file for text, or standard output for `-`."""
+    if output == STANDARD:
+        yield sys.stdout
+        return
+    try:
+        with Path(output).open("w", newline="", encoding="utf-8") as stream:
+            yield stream
+    except BrokenPipeError:  # of standard output, while this file is open
+        raise
+    except OSError as error:
+        refuse(f"{option} {output}: {error.strerror}")
+
+
+def check_folder(output: str) -> None:
+    """Refuses an --output whose folder is not there before any work is done for it."""
+    folder = Path(output).parent
+    if not folder.is_dir():
+        refuse(f"--output {output}: there is no folder {folder}")
+
+
+def write_json(output: str, found: Any) -> None:
+    """Writes what was found to --output."""
+    with open_output("--output", output) as stream:
+        stream.write(json.dumps(found, indent=2) + "\n")

@@ -1,0 +1,119 @@
+"""The command line: `metrifier score`."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metrifier_core.cli_options import STANDARD, ModelOption, RuntimeOption, load_metrifier, open_output
+from metrifier_core.cli_refusal import refuse
+from metrifier_core.score_table import ScoreTable, TableFormat
+
+__all__ = ["score"]
+
+
+def _read_names() -> Iterator[str]:
+    """Reads file names from standard input, one a line, no sooner than they are asked for."""
+    for line in sys.stdin.buffer:
+        name = os.fsdecode(line.rstrip(b"\r\n"))
+        if name:
+            yield name
+
+
+def _files(names: Iterable[str]) -> Iterator[Path]:
+    """Lists files, and the files below folders."""
+    from metrifier_core.sources import list_files
+
+    for name in names:
+        path = Path(name)
+        try:
+            folder = path.is_dir()
+        except OSError:  # a name that is too long; reading it says so
+            folder = False
+        yield from list_files(path) if folder else [path]
+
+
+def _find_files(paths: Sequence[str]) -> tuple[Iterable[Path], int | None]:
+    """Lists what is to be scored, and counts it where standard input has no part in it."""
+    if STANDARD in paths:
+        return _files(name for path in paths for name in (_read_names() if path == STANDARD else [path])), None
+    files = list(_files(paths))
+    return files, len(files)
+
+
+def score(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Image files, and folders of them; - reads names from standard input."),
+    ],
+    *,
+    model: ModelOption,
+    runtime: RuntimeOption = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Add a column decision: accept what scores at least this, reject the rest."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option(help="Where the table goes: path, quality, decision if asked for, error; - prints it.")
+    ] = STANDARD,
+    table_format: Annotated[
+        TableFormat | None,
+        typer.Option("--format", help="jsonl for an output that ends in it, csv otherwise, where left out."),
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="Also draw the images from the lowest score to the highest, as one HTML file.")
+    ] = None,
+) -> None:
+    """Score images, best 1, worst 0.
+
+    A file that cannot be used gets a row with its error and is rejected; the others are scored, and the exit status
+    is 1. Names on standard input stand one a line, and are read only a little ahead.
+
+    Examples:
+        metrifier score photo.jpg --model runs/digits/model
+
+        metrifier score photos/ more/ --model models:/metrifier@champion --output scores.csv
+
+        metrifier score photos/ --model runs/digits/model --threshold 0.6 --gallery gallery.html --output scores.jsonl
+
+        find photos -newer last.jpg -type f | metrifier score - --model runs/digits/model --format jsonl
+    """
+    from metrifier_core.progress import progress
+
+    if gallery == output:
+        refuse(f"--gallery {gallery}: the table goes there already, name another file with --output")
+    if table_format is None:
+        table_format = TableFormat.JSONL if output.endswith(".jsonl") else TableFormat.CSV
+    metrifier = load_metrifier(model, runtime)
+    files, total = _find_files(paths)
+    found = metrifier.evaluate_many(files)
+    # Where rows are printed on the same terminal, they show how far it is.
+    if output != STANDARD or not sys.stdout.isatty():
+        found = iter(progress(found, "score", total=total, unit="images", log=False))
+    scored = failed = 0
+    with ExitStack() as outputs:
+        table = ScoreTable(outputs.enter_context(open_output("--output", output)), table_format, threshold)
+        drawing = None
+        if gallery is not None:
+            from metrifier_core.report.gallery import Gallery
+
+            drawing = Gallery(threshold)
+            page = outputs.enter_context(open_output("--gallery", gallery))
+        for own in found:
+            table.write(own)
+            scored += 1
+            failed += own.error is not None
+            if drawing is not None:
+                drawing.add(own)
+        if drawing is not None and gallery is not None:
+            page.write(drawing.render(Path() if gallery == STANDARD else Path(gallery).parent))
+    if not scored:
+        typer.echo("there are no files to score", err=True)
+    if failed:
+        typer.echo(f"{failed} of {scored} files could not be scored; their errors stand in the table", err=True)
+    if failed or not scored:
+        raise typer.Exit(1)

@@ -29,10 +29,7 @@ _PACKAGES = ("metrifier", "numpy", "opencv-python-headless", "onnxruntime", "pil
 
 def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> dict[str, Any]:
     """Judges the metrifier on distortions that it was trained on, and on those that it was not."""
-    distortion = versions.column("distortion")
-    conditions = zip(distortion, versions.column("severity"), strict=True)
-    condition = np.array([f"{name} {severity}" for name, severity in conditions])
-    image_id = versions.column("image_id")
+    image_id, distortion, severity = (versions.column(name) for name in ("image_id", "distortion", "severity"))
     predictors = {METRIFIER: versions.predicted, CEILING: versions.column("quality"), **versions.baselines}
     held_out = [card.name for card in cards if card.role == "held-out"]
 
@@ -42,7 +39,8 @@ def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: Ru
             {name: versions.tcp[name][keep] for name in held_out},
             {name: versions.right[name][keep] for name in held_out},
             image_id[keep],
-            condition[keep],
+            distortion[keep],
+            severity[keep],
             replicates=settings.evaluation.bootstrap_replicates,
             seed=settings.seed,
         )

@@ -7,7 +7,8 @@ from metrifier_core.statistics.bootstrap import Estimate
 from metrifier_core.statistics.brisque import brisque_features
 from metrifier_core.statistics.brisque_trees import BrisqueTrees
 from metrifier_core.statistics.calibration import Calibration, calibration
-from metrifier_core.statistics.evaluation import BASELINES, CEILING, METRIFIER, evaluate_predictors
+from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
+from metrifier_core.statistics.evaluation import BASELINES, CEILING, IMAGE_ALONE, METRIFIER, evaluate_predictors
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
 from metrifier_core.statistics.families import FIGURES, average_folds, summarize_fold
 from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
@@ -19,6 +20,7 @@ __all__ = [
     "CEILING",
     "DISCARDED",
     "FIGURES",
+    "IMAGE_ALONE",
     "LEVELS",
     "MEAN",
     "METRIFIER",
@@ -27,12 +29,14 @@ __all__ = [
     "Agreement",
     "BrisqueTrees",
     "Calibration",
+    "ConditionCorrelation",
     "Estimate",
     "FailureDetection",
     "PairedDifference",
     "average_folds",
     "brisque_features",
     "calibration",
+    "condition_correlations",
     "evaluate_predictors",
     "failure_detection",
     "jpeg_size",

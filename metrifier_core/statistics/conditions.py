@@ -62,8 +62,9 @@ def condition_correlations(
     Raises:
         ValueError: `replicates` is below 1.
     """
-    places = np.rec.fromarrays([distortion.astype(str), severity], names="distortion,severity")
-    conditions, condition, rows = np.unique(places, return_inverse=True, return_counts=True)
+    names, name = np.unique(distortion.astype(str), return_inverse=True)
+    levels, level = np.unique(severity, return_inverse=True)
+    places, condition, rows = np.unique(name * len(levels) + level, return_inverse=True, return_counts=True)
     images, image = np.unique(image_id, return_inverse=True)
     ranks = GroupedRanks.of(np.stack([target, predicted, label]).astype(np.float64), condition)
 
@@ -76,11 +77,11 @@ def condition_correlations(
     replicated = np.array(drawn).reshape(-1, *found.shape)
     return tuple(
         ConditionCorrelation(
-            distortion=str(place["distortion"]),
-            severity=int(place["severity"]),
+            distortion=str(names[place // len(levels)]),
+            severity=int(levels[place % len(levels)]),
             rows=int(rows[index]),
             own=estimate(found[0, index], replicated[:, 0, index]),
             ceiling=estimate(found[1, index], replicated[:, 1, index]),
         )
-        for index, place in enumerate(conditions)
+        for index, place in enumerate(places)
     )

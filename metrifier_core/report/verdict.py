@@ -18,11 +18,12 @@ Json = Mapping[str, Any]
 def verdict(metrics: Json) -> str:
     """Say in one sentence how well the metrifier orders unseen images.
 
-    It is better than a baseline where their 95 % intervals of the global correlation do not touch, and better than
-    chance where its own is above 0.
+    It is better than a baseline where the 95 % interval of its lead in the global correlation lies above 0, and better
+    than chance where that of the correlation does.
 
     Args:
-        metrics: As `ReportData.metrics`; of each target of `workers` the `global` correlation, of each baseline too.
+        metrics: As `ReportData.metrics`; of each target of `workers` and of each baseline the `global` correlation, and
+            the `leads`.
     """
     target = first_target(metrics["workers"])
     own = metrics["workers"][target]["global"]
@@ -37,7 +38,7 @@ def verdict(metrics: Json) -> str:
         return f"The metrifier orders unseen images for {judges} the wrong way round."
     if own["rho"] <= 0 or (own["low"] is not None and own["low"] <= 0):
         return f"The metrifier is not shown to order unseen images for {judges} better than chance."
-    compared = _beside_the_blind(own, metrics["baselines"], target)
+    compared = _beside_the_blind(metrics, target)
     if own["share"] is None:
         return f"The metrifier orders unseen images for {judges}, which the label itself does not{compared}."
     return (
@@ -53,49 +54,57 @@ def reasons(metrics: Json) -> list[str]:
         metrics: As `ReportData.metrics`.
 
     Returns:
-        The correlation with its interval and its ceiling, what a user who discards the worst images gains, the best
-        baseline that knows more than the image, and unseen distortions; what is undefined is left out.
+        The correlation with its interval and its ceiling, the lead over the best baseline that sees the image alone,
+        what a user who discards the worst images gains, the best baseline that knows more, and unseen distortions; what
+        is undefined is left out.
     """
     target = first_target(metrics["workers"])
     own = metrics["workers"][target]
-    sentences = []
-    if own["global"]["rho"] is not None:
-        within = "" if own["global"]["low"] is None else f" (95\N{NO-BREAK SPACE}% interval {interval(own['global'])})"
-        beside = "" if own["global"]["ceiling"] is None else f", the label's {decimal(own['global']['ceiling'])}"
-        sentences.append(f"Its Spearman's rank correlation is {decimal(own['global']['rho'])}{within}{beside}.")
-    sentences += _discards(metrics, own)
-    for name, levels in best_first(metrics["baselines"], target).items():
-        if name not in IMAGE_ALONE and levels["global"]["rho"] is not None:
-            known = f" ({BASELINES[name]})" if name in BASELINES else ""
-            reached = decimal(levels["global"]["rho"])
-            sentences.append(f"Of the baselines that know more, {name}{known} is the best and reaches {reached}.")
-            break
-    if metrics["unseen_distortions"]:
-        workers = metrics["unseen_distortions"]["workers"]
-        unseen = workers[first_target(workers)]["global"]
-        if unseen["rho"] is not None:
-            share = "" if unseen["share"] is None else f", {percent(unseen['share'])} of the label's"
-            sentences.append(f"On distortions that it was never trained on it reaches {decimal(unseen['rho'])}{share}.")
-    return sentences
+    return [
+        *_correlation(own["global"]),
+        *_lead(metrics, target),
+        *_discards(metrics, own),
+        *_better_informed(metrics, target),
+        *_unseen(metrics),
+    ]
 
 
-def _beside_the_blind(own: Json, baselines: Json, target: str) -> str:
-    """Compares the metrifier with the baselines that know no more than it does, as the end of a sentence."""
-    found = {name: baselines[name][target]["global"] for name in IMAGE_ALONE if name in baselines}
-    rivals = {name: result for name, result in found.items() if result["rho"] is not None}
+def _blind(metrics: Json, target: str) -> dict[str, Json]:
+    """Picks the baselines that know no more than the metrifier does, the best first."""
+    ordered = best_first(metrics["baselines"], target)
+    return {name: found["global"] for name, found in ordered.items() if name in IMAGE_ALONE}
+
+
+def _beside_the_blind(metrics: Json, target: str) -> str:
+    """Compares the metrifier with what sees the image alone too, as the end of a sentence."""
+    leads = metrics["leads"]
+    rivals = {name: found["rho"] for name, found in _blind(metrics, target).items() if found["rho"] is not None}
     if not rivals:
         return ""
-    unbeaten = {name: rival for name, rival in rivals.items() if not _above(own, rival)}
+    unbeaten = [name for name in rivals if leads[name]["low"] is None or leads[name]["low"] <= 0]
     if not unbeaten:
         return ", better than every baseline that sees the image alone"
-    ahead = {name: rival for name, rival in unbeaten.items() if _above(rival, own)}
-    name, rival = max((ahead or unbeaten).items(), key=lambda item: item[1]["rho"])
+    ahead = [name for name in unbeaten if leads[name]["high"] is not None and leads[name]["high"] < 0]
+    name = (ahead or unbeaten)[0]
     compared = "worse than" if ahead else "not shown to be better than"
-    return f", {compared} {name}, which sees the image alone too and reaches {decimal(rival['rho'])}"
+    return f", {compared} {name}, which sees the image alone too and reaches {decimal(rivals[name])}"
 
 
-def _above(one: Json, other: Json) -> bool:
-    return one["low"] is not None and other["high"] is not None and one["low"] > other["high"]
+def _correlation(own: Json) -> list[str]:
+    if own["rho"] is None:
+        return []
+    within = "" if own["low"] is None else f" (95\N{NO-BREAK SPACE}% interval {interval(own)})"
+    beside = "" if own["ceiling"] is None else f", the label's {decimal(own['ceiling'])}"
+    return [f"Its Spearman's rank correlation is {decimal(own['rho'])}{within}{beside}."]
+
+
+def _lead(metrics: Json, target: str) -> list[str]:
+    for name in _blind(metrics, target):
+        lead = metrics["leads"][name]
+        if lead["low"] is not None:
+            leads = f"{decimal(lead['value'])} ({interval(lead)})"
+            return [f"Its lead over {name}, the best baseline that sees the image alone, is {leads}."]
+    return []
 
 
 def _discards(metrics: Json, own: Json) -> list[str]:
@@ -107,3 +116,23 @@ def _discards(metrics: Json, own: Json) -> list[str]:
     if after < before:
         return [f"Without {fifth}, held-out workers err on {percent(after)} instead of {percent(before)}."]
     return [f"Without {fifth}, held-out workers err no less often: on {percent(after)}, before on {percent(before)}."]
+
+
+def _better_informed(metrics: Json, target: str) -> list[str]:
+    for name, found in best_first(metrics["baselines"], target).items():
+        if name not in IMAGE_ALONE and found["global"]["rho"] is not None:
+            known = f" ({BASELINES[name]})" if name in BASELINES else ""
+            reached = decimal(found["global"]["rho"])
+            return [f"Of the baselines that know more, {name}{known} is the best and reaches {reached}."]
+    return []
+
+
+def _unseen(metrics: Json) -> list[str]:
+    if not metrics["unseen_distortions"]:
+        return []
+    workers = metrics["unseen_distortions"]["workers"]
+    found = workers[first_target(workers)]["global"]
+    if found["rho"] is None:
+        return []
+    share = "" if found["share"] is None else f", {percent(found['share'])} of the label's"
+    return [f"On distortions that it was never trained on it reaches {decimal(found['rho'])}{share}."]

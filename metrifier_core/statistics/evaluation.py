@@ -11,6 +11,7 @@ from metrifier_core.statistics.bootstrap import Estimate
 from metrifier_core.statistics.calibration import calibration
 from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
+from metrifier_core.statistics.leads import correlation_leads
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
 __all__ = ["BASELINES", "CEILING", "IMAGE_ALONE", "METRIFIER", "evaluate_predictors"]
@@ -75,6 +76,8 @@ def evaluate_predictors(
         - `ceiling`: for each of these targets `rho`, `low`, `high` at each level, `value`, `low`, `high` of `auroc` and
           `augrc`.
         - `baselines`: the same for each baseline.
+        - `leads`: for each baseline `value`, `low`, `high` of how much higher the metrifier's global correlation with
+          the held-out workers' mean is, on the same draws.
         - `conditions`: a list, for each `distortion` and `severity` its `rows`, and for the held-out workers' mean the
           metrifier's `rho`, `low`, `high`, the `ceiling` and the `share` of it.
         - `calibration`: `error` with `value`, `low`, `high`, and `bins` with `low`, `high`, `count`, `mean_predicted`
@@ -93,6 +96,10 @@ def evaluate_predictors(
     own, label = predictors[METRIFIER], predictors[CEILING]
     calibrated = calibration(own, label, image_id, **draws())
     conditions = condition_correlations(own, label, targets[MEAN], image_id, distortion, severity, **draws())
+
+    baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
+    rivals = {name: complete[name] for name in baselines if name in complete}
+    leads = correlation_leads(own, rivals, targets[MEAN], image_id, **draws())
 
     def ranks(name: str, target: str) -> Mapping[str, Estimate]:
         return ranked[target].get(name, dict.fromkeys(LEVELS, _UNDEFINED))
@@ -113,13 +120,13 @@ def evaluate_predictors(
             "discard": {name: _curve(detection(name, target).discard) for name in predictors},
         }
 
-    baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
     return {
         "rows": len(image_id),
         "sources": len(np.unique(image_id)),
         "workers": {target: describe_metrifier(target) for target in targets},
         "ceiling": {target: describe(CEILING, target) for target in targets},
         "baselines": {name: {target: describe(name, target) for target in targets} for name in baselines},
+        "leads": {name: asdict(leads.get(name, _UNDEFINED)) for name in baselines},
         "conditions": [_condition(found) for found in conditions],
         "calibration": asdict(calibrated),
         "discarded": list(DISCARDED),

@@ -87,6 +87,11 @@ def make_calibration() -> dict[str, Any]:
     return {"error": {"value": 0.0314, "low": 0.021, "high": 0.042}, "bins": bins}
 
 
+def make_lead(value: float) -> dict[str, float]:
+    """How far the metrifier is ahead, with an interval of .04 to both sides."""
+    return {"value": value, "low": value - 0.04, "high": value + 0.04}
+
+
 def make_condition(distortion: str, severity: int, rho: float | None) -> dict[str, Any]:
     return {"distortion": distortion, "severity": severity, "rows": 59, **make_result(rho)}
 
@@ -105,6 +110,7 @@ def make_judgement() -> dict[str, Any]:
             "jpeg_size": make_predictor(-0.04, 0.1, 0.0),
             "severity_oracle": make_predictor(0.64, 0.7, None),
         },
+        "leads": {"jpeg_size": make_lead(0.75), "severity_oracle": make_lead(0.07)},
         "conditions": [
             make_condition("contrast", 1, 0.21),
             make_condition("contrast", 2, None),

@@ -102,12 +102,22 @@ def test_every_condition_stands_beside_its_ceiling(metrics: dict[str, Any]) -> N
     assert np.mean([found["ceiling"] for found in conditions]) == pytest.approx(mean["ceiling"])
 
 
+def test_leads_are_differences_of_correlations_on_the_same_draws(metrics: dict[str, Any]) -> None:
+    lead, rival = metrics["leads"]["jpeg_size"], metrics["baselines"]["jpeg_size"]["mean"]["global"]
+    own = metrics["workers"]["mean"]["global"]
+    assert lead["value"] == pytest.approx(own["rho"] - rival["rho"])
+    assert lead["low"] < lead["value"] < lead["high"]
+    # What is hard for both is no difference between them.
+    assert lead["high"] - lead["low"] < (own["high"] - own["low"]) + (rival["high"] - rival["low"])
+
+
 def test_a_baseline_that_is_undefined_somewhere_has_no_numbers(metrics: dict[str, Any]) -> None:
     nowhere = {"low": None, "high": None}
     for found in metrics["baselines"]["psnr"].values():
         assert all(found[level] == {"rho": None, **nowhere} for level in LEVELS)
         assert found["auroc"] == found["augrc"] == {"value": None, **nowhere}
     assert metrics["workers"]["mean"]["discard"]["psnr"]["error"] == [None] * len(DISCARDED)
+    assert metrics["leads"]["psnr"] == {"value": None, **nowhere}
 
 
 def test_the_others_do_not_depend_on_it(metrics: dict[str, Any], columns: dict[str, Any]) -> None:

@@ -215,6 +215,7 @@ def test_hostile_names_are_only_text() -> None:
     metrics = copy.deepcopy(data.metrics)
     metrics["workers"][HOSTILE] = metrics["workers"]["vit"]
     metrics["baselines"][HOSTILE] = metrics["baselines"]["jpeg_size"]
+    metrics["leads"][HOSTILE] = metrics["leads"]["jpeg_size"]
     for by_target in (metrics["ceiling"], *metrics["baselines"].values()):
         by_target[HOSTILE] = by_target["mean"]
     metrics["agreement"]["workers"][0] = HOSTILE

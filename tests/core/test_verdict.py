@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from metrifier_core.report import reasons, verdict
 from metrifier_core.statistics import BASELINES
-from tests.core.report_data import DISCARDED, make_curve, make_metrics, make_predictor, make_target
+from tests.core.report_data import DISCARDED, make_curve, make_lead, make_metrics, make_predictor, make_target
 
 MINUS, PERCENT = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}%"
 OPENING = "The metrifier orders unseen images for workers that it has never met"
 SHARE = f"{OPENING} at 79{PERCENT} of what the label itself reaches"
 CORRELATION = f"Its Spearman's rank correlation is 0.71 (95{PERCENT} interval 0.68 to 0.74), the label's 0.90."
+LEAD = "Its lead over jpeg_size, the best baseline that sees the image alone, is 0.75 (0.71 to 0.79)."
+BEHIND = LEAD.replace("0.75 (0.71 to 0.79)", f"{MINUS}0.19 ({MINUS}0.23 to {MINUS}0.15)")
 DISCARD = (
     f"Without the fifth of the versions that it scores lowest, held-out workers err on 22{PERCENT} "
     f"instead of 30{PERCENT}."
@@ -23,7 +25,6 @@ ORACLE = (
     "and reaches 0.64."
 )
 UNSEEN = f"On distortions that it was never trained on it reaches 0.53, 59{PERCENT} of the label's."
-RANGE = (0.68, 0.74)  # the metrifier's interval in `make_metrics`
 
 
 def make_workers(rho: float | None, **change: Any) -> dict[str, Any]:
@@ -33,7 +34,12 @@ def make_workers(rho: float | None, **change: Any) -> dict[str, Any]:
 
 
 def make_rivals(**rhos: float | None) -> dict[str, Any]:
-    return {"baselines": {name: make_predictor(rho, rho, rho) for name, rho in rhos.items()}}
+    """Baselines with these correlations; the metrifier's is .71."""
+    nothing = dict.fromkeys(("value", "low", "high"))
+    return {
+        "baselines": {name: make_predictor(rho, rho, rho) for name, rho in rhos.items()},
+        "leads": {name: nothing if rho is None else make_lead(0.71 - rho) for name, rho in rhos.items()},
+    }
 
 
 @pytest.mark.parametrize(
@@ -44,8 +50,8 @@ def make_rivals(**rhos: float | None) -> dict[str, Any]:
         (make_rivals(psnr=0.9), f"{SHARE}."),
         (make_rivals(jpeg_size=None), f"{SHARE}."),
         (
-            make_rivals(jpeg_size=0.1, brisque_trees=0.66),
-            f"{SHARE}, not shown to be better than brisque_trees, which sees the image alone too and reaches 0.66.",
+            make_rivals(jpeg_size=0.1, brisque_trees=0.68),
+            f"{SHARE}, not shown to be better than brisque_trees, which sees the image alone too and reaches 0.68.",
         ),
         (
             make_rivals(jpeg_size=0.73, brisque_trees=0.8),
@@ -86,9 +92,17 @@ def test_chance_is_called_chance(rho: float) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({}, [CORRELATION, DISCARD, ORACLE, UNSEEN]),
+        ({}, [CORRELATION, LEAD, DISCARD, ORACLE, UNSEEN]),
         ({"baselines": {}, "unseen_distortions": None}, [CORRELATION, DISCARD]),
-        (make_rivals(jpeg_size=0.9), [CORRELATION, DISCARD, UNSEEN]),
+        (
+            make_rivals(jpeg_size=0.9),
+            [
+                CORRELATION,
+                LEAD.replace("0.75 (0.71 to 0.79)", f"{MINUS}0.19 ({MINUS}0.23 to {MINUS}0.15)"),
+                DISCARD,
+                UNSEEN,
+            ],
+        ),
         (
             make_workers(0.5, low=None, high=None, ceiling=None) | make_rivals(own=0.2) | {"unseen_distortions": None},
             [
@@ -116,6 +130,7 @@ def test_a_discard_that_does_not_help_is_called_so() -> None:
 
 correlations = st.none() | st.floats(-1, 1)
 results = st.fixed_dictionaries(dict.fromkeys(("rho", "low", "high", "ceiling", "share"), correlations))
+estimates = st.fixed_dictionaries(dict.fromkeys(("value", "low", "high"), correlations))
 rates = st.lists(st.none() | st.floats(0, 1), min_size=len(DISCARDED), max_size=len(DISCARDED))
 curves = st.fixed_dictionaries({"metrifier": st.fixed_dictionaries({"error": rates})})
 targets = st.fixed_dictionaries({"global": results, "discard": curves})
@@ -130,12 +145,19 @@ named_baselines = st.dictionaries(
 @given(
     workers=named_targets,
     baselines=named_baselines,
+    leads=st.fixed_dictionaries(dict.fromkeys([*BASELINES, "own"], estimates)),
     unseen=st.none() | st.fixed_dictionaries({"workers": named_targets}),
 )
 def test_it_never_speaks_python(
-    workers: dict[str, Any], baselines: dict[str, Any], unseen: dict[str, Any] | None
+    workers: dict[str, Any], baselines: dict[str, Any], leads: dict[str, Any], unseen: dict[str, Any] | None
 ) -> None:
-    metrics = {"workers": workers, "baselines": baselines, "unseen_distortions": unseen, "discarded": DISCARDED}
+    metrics = {
+        "workers": workers,
+        "baselines": baselines,
+        "leads": leads,
+        "unseen_distortions": unseen,
+        "discarded": DISCARDED,
+    }
     for sentence in (verdict(metrics), *reasons(metrics)):
         assert sentence.endswith(".")
         for word in ("None", "nan", f"{MINUS}0.00", f"{MINUS}0{PERCENT}", "  "):

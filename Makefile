@@ -1,4 +1,4 @@
-# Everything is installed into .venv, pinned by requirements.lock; nothing else on the machine is touched.
+# Everything is installed into .venv, pinned by requirements.lock; what touches the machine beside it says so.
 PYTHON ?= python3.11
 CONFIG ?= configs/digits.yaml
 RUN ?= runs/digits
@@ -22,7 +22,7 @@ IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit ingest-env test-alexnet images test-containers compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run realdata test lint types unit browser ingest-env test-alexnet images test-containers compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ run: install ## Run the whole pipeline on CONFIG (scikit-learn's digits), into r
 realdata: install ## Run the whole pipeline on real ImageNet images (needs ../shared/realdata)
 	$(BIN)/python -m pipelines.local tests/realdata/config.yaml
 
-test: lint types ingest-env unit ## Lint, check types and run every test
+test: lint types ingest-env browser unit ## Lint, check types and run every test
 
 lint: install ## Check style and formatting
 	$(BIN)/ruff check .
@@ -56,6 +56,9 @@ types: install ## Check types (mypy --strict)
 
 unit: install ## Run pytest (unit, property, component, pipeline and end-to-end tests)
 	$(BIN)/python -m pytest
+
+browser: ## Install chromium for the tests in a browser (as root on Debian; without it they are skipped)
+	@tests/browser/chromium.sh
 
 # tensorflow-io runs with an older TensorFlow than the project's.
 $(INGEST_VENV)/.installed: components/ingest/requirements.lock | $(BIN)/uv

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from platform import python_version
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,26 +15,27 @@ from numpy.typing import NDArray
 
 from metrifier_core.config import RunConfig
 from metrifier_core.dataset import QualityDataset
-from metrifier_core.images import decode_version, encode_png
+from metrifier_core.images import decode_version
 from metrifier_core.metrifier import Metrifier
-from metrifier_core.records import PREDICTIONS, fingerprint, open_writer, read_fingerprint, read_rows
+from metrifier_core.records import PREDICTIONS, count_rows, fingerprint, open_writer, read_fingerprint, read_rows
 from metrifier_core.stages.judged_versions import JudgedVersions, judge_versions
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.statistics import CEILING, LEVELS, METRIFIER, evaluate_predictors, worker_agreement
 from metrifier_core.workers import WorkerCard, read_cards
 
+if TYPE_CHECKING:
+    from metrifier_core.report import Example
+
 __all__ = ["evaluate_spearman"]
 
-_EXAMPLES = 24
+_SHOWN_REJECTS = 50
+_VERSION = ("image_id", "distortion", "severity")
 _PACKAGES = ("metrifier", "numpy", "opencv-python-headless", "onnxruntime", "pillow", "scikit-learn")
 
 
 def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> dict[str, Any]:
     """Judges the metrifier on distortions that it was trained on, and on those that it was not."""
-    distortion = versions.column("distortion")
-    conditions = zip(distortion, versions.column("severity"), strict=True)
-    condition = np.array([f"{name} {severity}" for name, severity in conditions])
-    image_id = versions.column("image_id")
+    image_id, distortion, severity = (versions.column(name) for name in ("image_id", "distortion", "severity"))
     predictors = {METRIFIER: versions.predicted, CEILING: versions.column("quality"), **versions.baselines}
     held_out = [card.name for card in cards if card.role == "held-out"]
 
@@ -42,7 +45,8 @@ def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: Ru
             {name: versions.tcp[name][keep] for name in held_out},
             {name: versions.right[name][keep] for name in held_out},
             image_id[keep],
-            condition[keep],
+            distortion[keep],
+            severity[keep],
             replicates=settings.evaluation.bootstrap_replicates,
             seed=settings.seed,
         )
@@ -83,58 +87,57 @@ def _agreement(tcp: Mapping[str, NDArray[np.float64]], cards: Sequence[WorkerCar
     }
 
 
-def _worker_row(card: WorkerCard) -> dict[str, Any]:
-    return {
-        "family": card.spec.family,
-        "source": card.spec.source,
-        "licence": card.spec.licence,
-        **card.model_dump(exclude={"spec", "fingerprint", "weights"}),
-    }
-
-
 def _write_report(
     config: Mapping[str, Any],
     metrics: dict[str, Any],
-    table: pa.Table,
+    predictions: Path,
     dataset: QualityDataset,
     folders: Mapping[str, Path],
+    refused: Sequence[Path],
     output: Path,
 ) -> bytes:
     """Renders the report and returns the sheet of examples."""
-    from metrifier_core.report import Example, ReportData, examples_sheet, render_report
+    from metrifier_core.report import Rejects, ReportData, examples_sheet, render_report
 
-    # Evenly from the lowest to the highest score; ties and order are settled by the version's identity.
-    order = table.sort_by([(name, "ascending") for name in ("predicted", "image_id", "distortion", "severity")])
-    places = np.unique(np.linspace(0, len(table) - 1, _EXAMPLES).round().astype(int))
-    chosen = order.take(places).to_pylist()
-    wanted = {(row["image_id"], row["distortion"], row["severity"]) for row in chosen}
-    pictures = {
-        key: encode_png(decode_version(row["image"]["bytes"]))
-        for row in dataset.iterate("test")
-        if (key := (row["image_id"], row["distortion"], row["severity"])) in wanted
-    }
-    examples = [
-        Example(
-            png=pictures[row["image_id"], row["distortion"], row["severity"]],
-            **{key: row[key] for key in ("predicted", "quality", "distortion", "severity")},
-        )
-        for row in chosen
-    ]
+    def first_of(paths: Sequence[Path]) -> Rejects:
+        rows = (row for path in paths for row in read_rows(path))
+        return Rejects(sum(map(count_rows, paths)), list(islice(rows, _SHOWN_REJECTS)))
+
+    table = pq.read_table(predictions, columns=[*_VERSION, "predicted", "quality", "held_out"])
+    examples = _examples(table, dataset)
     data = ReportData(
         name=config["name"],
         metrics=metrics,
         predictions=table,
         training=json.loads((folders["model"] / "training.json").read_text()),
-        workers=[_worker_row(card) for card in read_cards(folders["workers"])],
+        workers=[card.model_dump(mode="json", exclude_none=True) for card in read_cards(folders["workers"])],
         dataset=json.loads((folders["quality"] / "dataset.json").read_text()),
-        rejected=list(read_rows(folders["rejected"] / "rejected.parquet")),
+        rejected=first_of([folders["rejected"] / "rejected.parquet"]),
+        refused=first_of(refused),
         examples=examples,
         config=dict(config),
-        versions={name: version(name) for name in _PACKAGES},
+        versions={"python": python_version(), **{name: version(name) for name in _PACKAGES}},
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(render_report(data), encoding="utf-8")
-    return examples_sheet(examples)
+    return examples_sheet(examples["spread"])
+
+
+def _examples(predictions: pa.Table, dataset: QualityDataset) -> dict[str, list["Example"]]:
+    """Takes the versions to show out of the data set, shrunk: memory holds no other images than these."""
+    from metrifier_core.report import Example, choose_examples, thumbnail
+
+    chosen = {group: predictions.take(places).to_pylist() for group, places in choose_examples(predictions).items()}
+    wanted = {tuple(row[name] for name in _VERSION) for rows in chosen.values() for row in rows}
+    pictures = {
+        key: thumbnail(decode_version(row["image"]["bytes"]))
+        for row in dataset.iterate("test")
+        if (key := tuple(row[name] for name in _VERSION)) in wanted
+    }
+    return {
+        group: [Example(png=pictures[tuple(row[name] for name in _VERSION)], **row) for row in rows]
+        for group, rows in chosen.items()
+    }
 
 
 @stage
@@ -187,7 +190,8 @@ def evaluate_spearman(
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(found, indent=2) + "\n")
     folders = {"model": model, "workers": workers, "quality": quality, "rejected": rejected}
-    sheet = _write_report(config, found, pq.read_table(predictions), dataset, folders, report)
+    refused = tables(list(versions), "rejected")
+    sheet = _write_report(config, found, predictions, dataset, folders, refused, report)
     (evaluation / "examples.png").write_bytes(sheet)
     mean = found["workers"]["mean"]
     headline = {f"mean_{level}_{value}": mean[level][value] for level in LEVELS for value in ("rho", "share")}

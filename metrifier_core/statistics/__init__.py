@@ -7,10 +7,12 @@ from metrifier_core.statistics.bootstrap import Estimate
 from metrifier_core.statistics.brisque import brisque_features
 from metrifier_core.statistics.brisque_trees import BrisqueTrees
 from metrifier_core.statistics.calibration import Calibration, calibration
-from metrifier_core.statistics.evaluation import BASELINES, CEILING, METRIFIER, evaluate_predictors
+from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
+from metrifier_core.statistics.evaluation import BASELINES, CEILING, IMAGE_ALONE, METRIFIER, evaluate_predictors
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
 from metrifier_core.statistics.families import FIGURES, average_folds, summarize_fold
 from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
+from metrifier_core.statistics.leads import correlation_leads
 from metrifier_core.statistics.paired import PAIRED, PairedDifference, paired_differences
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 from metrifier_core.statistics.threshold import Share, Threshold, UnreachableAccuracyError, keep_share, reach_accuracy
@@ -20,6 +22,7 @@ __all__ = [
     "CEILING",
     "DISCARDED",
     "FIGURES",
+    "IMAGE_ALONE",
     "LEVELS",
     "MEAN",
     "METRIFIER",
@@ -28,6 +31,7 @@ __all__ = [
     "Agreement",
     "BrisqueTrees",
     "Calibration",
+    "ConditionCorrelation",
     "Estimate",
     "FailureDetection",
     "PairedDifference",
@@ -37,6 +41,8 @@ __all__ = [
     "average_folds",
     "brisque_features",
     "calibration",
+    "condition_correlations",
+    "correlation_leads",
     "evaluate_predictors",
     "failure_detection",
     "jpeg_size",

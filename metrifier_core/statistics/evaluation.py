@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from metrifier_core.statistics.bootstrap import Estimate
 from metrifier_core.statistics.calibration import calibration
+from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
+from metrifier_core.statistics.leads import correlation_leads
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
-__all__ = ["BASELINES", "CEILING", "METRIFIER", "evaluate_predictors"]
+__all__ = ["BASELINES", "CEILING", "IMAGE_ALONE", "METRIFIER", "evaluate_predictors"]
 
 METRIFIER, CEILING = "metrifier", "ceiling"
 """What the metrifier's prediction and the label itself are called among predictors."""
@@ -28,6 +30,9 @@ BASELINES: Mapping[str, str] = {
 }
 """The baselines of a run, and what each one knows."""
 
+IMAGE_ALONE = ("laplacian_variance", "jpeg_size", "brisque_trees")
+"""The baselines that know no more than the metrifier does."""
+
 _UNDEFINED = Estimate(None, None, None)
 _UNDETECTED = FailureDetection(_UNDEFINED, _UNDEFINED, (_UNDEFINED,) * len(DISCARDED))
 
@@ -39,7 +44,8 @@ def evaluate_predictors(
     tcp: Mapping[str, NDArray[np.float64]],
     right: Mapping[str, NDArray[np.bool_]],
     image_id: NDArray[np.generic],
-    condition: NDArray[np.generic],
+    distortion: NDArray[np.generic],
+    severity: NDArray[np.integer],
     *,
     replicates: int,
     seed: int,
@@ -55,7 +61,8 @@ def evaluate_predictors(
         tcp: Of each held-out worker, its true-class probabilities, (N,).
         right: Of the same workers, whether each answer is right, (N,).
         image_id: Source image of each version, (N,).
-        condition: Distortion and severity of each version as one string, (N,).
+        distortion: Of each version, strings (N,).
+        severity: Of each version, (N,); 0 is pristine.
         replicates: Number of bootstrap replicates.
         seed: Of the bootstrap.
 
@@ -69,6 +76,10 @@ def evaluate_predictors(
         - `ceiling`: for each of these targets `rho`, `low`, `high` at each level, `value`, `low`, `high` of `auroc` and
           `augrc`.
         - `baselines`: the same for each baseline.
+        - `leads`: for each baseline `value`, `low`, `high` of how much higher the metrifier's global correlation with
+          the held-out workers' mean is, on the same draws.
+        - `conditions`: a list, for each `distortion` and `severity` its `rows`, and for the held-out workers' mean the
+          metrifier's `rho`, `low`, `high`, the `ceiling` and the `share` of it.
         - `calibration`: `error` with `value`, `low`, `high`, and `bins` with `low`, `high`, `count`, `mean_predicted`
           and `mean_quality`.
         - `discarded`: the shares that are discarded.
@@ -79,9 +90,16 @@ def evaluate_predictors(
     def draws() -> dict[str, Any]:
         return {"replicates": replicates, "rng": np.random.default_rng(seed)}
 
+    condition = np.array([f"{name} {level}" for name, level in zip(distortion, severity, strict=True)])
     ranked = rank_correlations(complete, targets, image_id, condition, **draws())
     detected = failure_detection(complete, right, image_id, **draws())
-    calibrated = calibration(predictors[METRIFIER], predictors[CEILING], image_id, **draws())
+    own, label = predictors[METRIFIER], predictors[CEILING]
+    calibrated = calibration(own, label, image_id, **draws())
+    conditions = condition_correlations(own, label, targets[MEAN], image_id, distortion, severity, **draws())
+
+    baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
+    rivals = {name: complete[name] for name in baselines if name in complete}
+    leads = correlation_leads(own, rivals, targets[MEAN], image_id, **draws())
 
     def ranks(name: str, target: str) -> Mapping[str, Estimate]:
         return ranked[target].get(name, dict.fromkeys(LEVELS, _UNDEFINED))
@@ -102,13 +120,14 @@ def evaluate_predictors(
             "discard": {name: _curve(detection(name, target).discard) for name in predictors},
         }
 
-    baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
     return {
         "rows": len(image_id),
         "sources": len(np.unique(image_id)),
         "workers": {target: describe_metrifier(target) for target in targets},
         "ceiling": {target: describe(CEILING, target) for target in targets},
         "baselines": {name: {target: describe(name, target) for target in targets} for name in baselines},
+        "leads": {name: asdict(leads.get(name, _UNDEFINED)) for name in baselines},
+        "conditions": [_condition(found) for found in conditions],
         "calibration": asdict(calibrated),
         "discarded": list(DISCARDED),
     }
@@ -125,6 +144,11 @@ def _beside_ceiling(own: Json, ceiling: Json) -> Json:
     if own["rho"] is not None and ceiling["rho"] is not None and ceiling["rho"] > 0:
         share = own["rho"] / ceiling["rho"]
     return {**own, "ceiling": ceiling["rho"], "share": share}
+
+
+def _condition(found: ConditionCorrelation) -> Json:
+    place = {"distortion": found.distortion, "severity": found.severity, "rows": found.rows}
+    return {**place, **_beside_ceiling(_correlation(found.own), _correlation(found.ceiling))}
 
 
 def _curve(points: Sequence[Estimate]) -> Json:

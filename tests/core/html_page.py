@@ -31,13 +31,16 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" in self._open:
+        if {"style", "script"} & set(self._open):
             return
         self.text += data
         if {"td", "th"} & set(self._open):
             self.rows[-1][-1] += data
 
+    def clean_rows(self) -> list[list[str]]:
+        """The rows of all tables, without line breaks."""
+        return [[" ".join(cell.split()) for cell in row] for row in self.rows]
+
     def row(self, name: str) -> list[str]:
-        """The first row of a table that is headed by `name`, without line breaks."""
-        rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
-        return next(row[1:] for row in rows if row[0].startswith(name))
+        """The first row of a table that is headed by `name`."""
+        return next(row[1:] for row in self.clean_rows() if row[0].startswith(name))

@@ -11,6 +11,7 @@ from metrifier_core.statistics import (
     BASELINES,
     CEILING,
     DISCARDED,
+    IMAGE_ALONE,
     LEVELS,
     METRIFIER,
     evaluate_predictors,
@@ -42,7 +43,8 @@ def columns() -> dict[str, Any]:
         "tcp": tcp,
         "right": {name: values > 0.5 for name, values in tcp.items()},
         "image_id": image.astype(str),
-        "condition": condition.astype(str),
+        "distortion": np.array(["pristine", "jpeg"])[(condition > 0).astype(int)],
+        "severity": condition,
     }
 
 
@@ -69,7 +71,7 @@ def test_numbers_are_those_of_the_definitions(metrics: dict[str, Any], columns: 
     predictors, right = columns["predictors"], columns["right"]
     mean = np.mean(list(columns["tcp"].values()), axis=0)
     rng = np.random.default_rng(7)
-    places = columns["image_id"], columns["condition"]
+    places = columns["image_id"], np.char.add(columns["distortion"], columns["severity"].astype(str))
     ranked = rank_correlations({"own": predictors[METRIFIER]}, {"mean": mean}, *places, replicates=40, rng=rng)
     for level in LEVELS:
         found, expected = metrics["workers"]["mean"][level], ranked["mean"]["own"][level]
@@ -86,12 +88,36 @@ def test_numbers_are_those_of_the_definitions(metrics: dict[str, Any], columns: 
     assert metrics["calibration"]["error"]["value"] > 0
 
 
+def test_every_condition_stands_beside_its_ceiling(metrics: dict[str, Any]) -> None:
+    conditions = metrics["conditions"]
+    places = [(found["distortion"], found["severity"], found["rows"]) for found in conditions]
+    assert places == [*(("jpeg", severity, IMAGES) for severity in range(1, CONDITIONS)), ("pristine", 0, IMAGES)]
+    for found in conditions[:-1]:
+        assert found["low"] <= found["rho"] <= found["high"]
+        assert found["share"] == pytest.approx(found["rho"] / found["ceiling"])
+    # Of the pristine versions the label is 1 and ranks none of them.
+    assert (conditions[-1]["ceiling"], conditions[-1]["share"]) == (0, None)
+    mean = metrics["workers"]["mean"]["within_condition"]
+    assert np.mean([found["rho"] for found in conditions]) == pytest.approx(mean["rho"])
+    assert np.mean([found["ceiling"] for found in conditions]) == pytest.approx(mean["ceiling"])
+
+
+def test_leads_are_differences_of_correlations_on_the_same_draws(metrics: dict[str, Any]) -> None:
+    lead, rival = metrics["leads"]["jpeg_size"], metrics["baselines"]["jpeg_size"]["mean"]["global"]
+    own = metrics["workers"]["mean"]["global"]
+    assert lead["value"] == pytest.approx(own["rho"] - rival["rho"])
+    assert lead["low"] < lead["value"] < lead["high"]
+    # What is hard for both is no difference between them.
+    assert lead["high"] - lead["low"] < (own["high"] - own["low"]) + (rival["high"] - rival["low"])
+
+
 def test_a_baseline_that_is_undefined_somewhere_has_no_numbers(metrics: dict[str, Any]) -> None:
     nowhere = {"low": None, "high": None}
     for found in metrics["baselines"]["psnr"].values():
         assert all(found[level] == {"rho": None, **nowhere} for level in LEVELS)
         assert found["auroc"] == found["augrc"] == {"value": None, **nowhere}
     assert metrics["workers"]["mean"]["discard"]["psnr"]["error"] == [None] * len(DISCARDED)
+    assert metrics["leads"]["psnr"] == {"value": None, **nowhere}
 
 
 def test_the_others_do_not_depend_on_it(metrics: dict[str, Any], columns: dict[str, Any]) -> None:
@@ -114,4 +140,5 @@ def test_it_is_json(metrics: dict[str, Any]) -> None:
 
 def test_baselines_say_what_they_know() -> None:
     assert len(BASELINES) == 7
+    assert set(IMAGE_ALONE) == {name for name, known in BASELINES.items() if "the image alone" in known}
     assert all(text and text[0].islower() for text in BASELINES.values())

@@ -111,6 +111,25 @@ def test_held_out_workers_saw_test_versions_alone_and_quality_is_the_mean_of_the
         assert row["quality"] == pytest.approx(sum(values) / 2, abs=1e-15)
 
 
+@pytest.mark.browser
+def test_everybody_can_read_the_report(undisturbed, inspect):
+    folder, _ = undisturbed
+    inspect((folder / "report.html").as_uri(), "report-of-a-run")
+
+
+def test_every_condition_stands_in_the_metrics_beside_its_ceiling(undisturbed):
+    folder, _ = undisturbed
+    metrics = json.loads((folder / "metrics.json").read_text())
+    seen = {(found["distortion"], found["severity"]) for found in metrics["conditions"]}
+    assert seen == {
+        ("pristine", 0),
+        *((name, level) for name in ("contrast", "gaussian_noise", "jpeg") for level in (1, 3, 5)),
+    }
+    assert [found["severity"] for found in metrics["unseen_distortions"]["conditions"]] == [1, 3, 5]
+    for judged in (metrics, metrics["unseen_distortions"]):
+        assert sum(found["rows"] for found in judged["conditions"]) == judged["rows"]
+
+
 def test_the_model_scores_images(undisturbed):
     folder, _ = undisturbed
     version = next(iter(pq.read_table(next(folder.glob("versions/*.parquet"))).to_pylist()))

@@ -1,0 +1,113 @@
+"""The report's figures of the score itself: what is predicted beside what is true."""
+
+from math import ceil
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, shortened, styled
+
+__all__ = ["predicted_against_true", "quality_by_severity"]
+
+
+def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
+    """Draw how densely predictions fall against what the held-out workers made of the same versions.
+
+    Args:
+        predictions: a row a version, with float64 columns `predicted` and `held_out` in [0, 1].
+        theme: colours to draw in.
+
+    Returns:
+        A PNG: hexagons coloured by their number of versions, the diagonal, and the mean truth by tenth
+        of the prediction.
+    """
+    predicted, held_out = (predictions[name].to_numpy() for name in ("predicted", "held_out"))
+    figure = new_figure(4.6, theme)
+    axes = styled(figure.subplots(), theme)
+    hexagons = axes.hexbin(
+        predicted,
+        held_out,
+        gridsize=30,
+        extent=(0, 1, 0, 1),
+        mincnt=1,
+        norm=LogNorm(),
+        cmap=LinearSegmentedColormap.from_list("density", theme.density),
+        linewidths=0.2,
+    )
+    hexagons.set_clim(1, max(10, np.asarray(hexagons.get_array()).max(initial=1)))
+    # Outlined in the colour of the paper, the lines stand out from dense hexagons too.
+    outlined = [withStroke(linewidth=3.5, foreground=theme.paper)]
+    axes.plot([0, 1], [0, 1], ":", color=theme.ink, path_effects=outlined, label="prediction = truth")
+    centres, means = _mean_by_tenth(predicted, held_out)
+    axes.plot(centres, means, ".-", color=theme.truth, path_effects=outlined, label="mean truth")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("predicted quality", color=theme.ink)
+    axes.set_ylabel("mean TCP of the held-out workers", color=theme.ink)
+    legend_above(figure, axes.get_lines(), theme)
+    bar = figure.colorbar(hexagons, ax=axes, shrink=0.8, aspect=30, format="{x:,.0f}")
+    bar.ax.minorticks_off()
+    bar.ax.tick_params(colors=theme.muted, labelsize=9)
+    bar.outline.set_visible(False)
+    bar.set_label("versions", color=theme.ink)
+    return png_bytes(figure)
+
+
+def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
+    """Draw mean quality and mean prediction against severity, a panel a distortion, the largest gap first.
+
+    Args:
+        predictions: a row a version, with columns `distortion` (string), `severity` (int32, 0 is pristine),
+            `predicted` and `quality` (float64 in [0, 1]). At least one version is distorted.
+        theme: colours to draw in.
+
+    Returns:
+        A PNG: the label workers' quality solid, the prediction dashed, the gap between them filled. Every
+        line starts at the pristine versions, where there are any.
+    """
+    curves = _curves(predictions)
+    columns = 3
+    height = ceil(len(curves) / columns)
+    figure = new_figure(0.9 + 1.12 * height, theme)
+    panels = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    for axes, (distortion, (severity, quality, predicted)) in zip(panels, curves.items(), strict=False):
+        styled(axes, theme)
+        axes.fill_between(severity, quality, predicted, color=theme.truth, alpha=0.22, linewidth=0)
+        axes.plot(severity, quality, "-", color=theme.truth, label="quality (label workers)")
+        axes.plot(severity, predicted, "--", color=theme.metrifier, label="predicted")
+        axes.set_title(shortened(distortion), fontsize=9, color=theme.ink, pad=3, parse_math=False)
+    axes.set(ylim=(0, 1), yticks=[0, 0.5, 1], xticks=sorted({int(s) for c in curves.values() for s in c[0]}))
+    axes.yaxis.set_major_formatter("{x:g}")
+    for axes in panels[max(0, len(curves) - columns) :]:
+        axes.tick_params(labelbottom=True)
+    for axes in panels[len(curves) :]:
+        axes.set_axis_off()
+    figure.supxlabel("severity (0 is pristine)", fontsize=10, color=theme.ink)
+    figure.supylabel("mean over versions", fontsize=10, color=theme.ink)
+    legend_above(figure, panels[0].get_lines(), theme)
+    return png_bytes(figure)
+
+
+def _mean_by_tenth(
+    predicted: NDArray[np.float64], truth: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    tenth = np.minimum((predicted * 10).astype(np.int64), 9)
+    count, total = np.bincount(tenth, minlength=10), np.bincount(tenth, weights=truth, minlength=10)
+    filled = count > 0
+    return (np.arange(10)[filled] + 0.5) / 10, total[filled] / count[filled]
+
+
+def _curves(predictions: pa.Table) -> dict[str, tuple[NDArray[np.float64], ...]]:
+    """Return distortion -> (severity, mean quality, mean predicted), the largest mean gap first."""
+    # Threads would add up in any order, and floats would differ in their last bit.
+    grouped = predictions.group_by(["distortion", "severity"], use_threads=False)
+    means = grouped.aggregate([("quality", "mean"), ("predicted", "mean")])
+    points: dict[str, list[tuple[float, float, float]]] = {}
+    for row in means.to_pylist():
+        point = (row["severity"], row["quality_mean"], row["predicted_mean"])
+        points.setdefault(row["distortion"], []).append(point)
+    pristine = points.pop("pristine", [])
+    curves = {name: tuple(np.array(sorted(pristine + own)).T) for name, own in points.items()}
+    return dict(sorted(curves.items(), key=lambda item: (-np.abs(item[1][1] - item[1][2]).mean(), item[0])))

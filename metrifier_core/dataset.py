@@ -20,6 +20,7 @@ class _Group:
     group: int
     first_row: int
     rows: int
+    size: int
 
 
 class QualityDataset:
@@ -45,12 +46,13 @@ class QualityDataset:
         for path in versions:
             metadata = pq.read_metadata(path)
             for group in range(metadata.num_row_groups):
-                self._groups.append(_Group(path, group, rows, metadata.row_group(group).num_rows))
-                rows += self._groups[-1].rows
-        found = pq.read_metadata(quality)
-        if found.num_rows != rows:
-            raise ValueError(f"{quality} was not made from these versions: {found.num_rows} rows, not {rows}")
-        sizes = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
+                found = metadata.row_group(group)
+                self._groups.append(_Group(path, group, rows, found.num_rows, found.total_byte_size))
+                rows += found.num_rows
+        judged = pq.read_metadata(quality)
+        if judged.num_rows != rows:
+            raise ValueError(f"{quality} was not made from these versions: {judged.num_rows} rows, not {rows}")
+        sizes = [judged.row_group(group).num_rows for group in range(judged.num_row_groups)]
         self._quality_ends = np.cumsum(sizes, dtype=np.int64)
         self.workers = len(self._read_quality(0, 1)["worker_tcp"][0])
 
@@ -64,6 +66,10 @@ class QualityDataset:
     def __len__(self) -> int:
         """Counts the row groups."""
         return len(self._groups)
+
+    def size(self, group: int) -> int:
+        """Says how many bytes the versions of one row group take in memory."""
+        return self._groups[group].size
 
     def rows(self, group: int, split: str) -> list[dict[str, Any]]:
         """Reads the versions of one split in one row group.

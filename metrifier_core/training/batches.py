@@ -15,7 +15,7 @@ from metrifier_core.views import random_view
 
 __all__ = ["Batch", "training_batches"]
 
-_GROUPS_SHUFFLED_TOGETHER = 8
+_BYTES_SHUFFLED_TOGETHER = 512 << 20  # the more, the better a network gets
 _VERSIONS_OF_A_SOURCE = 4  # that stand in a batch together, so that it has pairs of one source image
 
 Row = dict[str, Any]
@@ -46,9 +46,22 @@ def _mix(dataset: QualityDataset, groups: Sequence[int], rng: np.random.Generato
     return [few[index] for index in rng.permutation(len(few))]
 
 
+def _windows(dataset: QualityDataset, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Puts the row groups in random order, as many together as memory may hold."""
+    window: list[int] = []
+    held = 0
+    for group in rng.permutation(len(dataset)).tolist():
+        if window and held + dataset.size(group) > _BYTES_SHUFFLED_TOGETHER:
+            yield window
+            window, held = [], 0
+        window.append(group)
+        held += dataset.size(group)
+    yield window
+
+
 def _shuffled(dataset: QualityDataset, rng: np.random.Generator) -> Iterator[Row]:
-    """Goes through the training versions once; memory holds a few row groups of encoded bytes."""
-    for groups in batched(rng.permutation(len(dataset)).tolist(), _GROUPS_SHUFFLED_TOGETHER):
+    """Goes through the training versions once; memory holds so many bytes of encoded images."""
+    for groups in _windows(dataset, rng):
         mixed = _mix(dataset, groups, rng)[::-1]
         while mixed:  # what has been shown makes room for what is read next
             yield from mixed.pop()

@@ -65,15 +65,26 @@ class Door:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def _body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
             def _pass_on(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self._body()
                 if door.state == "shut":
                     self.close_connection = True
                     return
                 if door.state == "broken":
                     self.send_error(500)
                     return
-                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                own = {"host", "content-length", "transfer-encoding"}
+                headers = {name: value for name, value in self.headers.items() if name.lower() not in own}
                 found = requests.request(
                     self.command,
                     server + self.path,

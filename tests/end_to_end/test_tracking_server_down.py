@@ -30,10 +30,11 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
     with tracking_server(tmp_path / "server") as server, door_of(server) as door:
         process = _start(tmp_path / "runs", door.url)
         said = ""
-        for line in process.stdout:
-            said += line
-            if door.passed >= _REQUESTS:
-                door.state = "shut"
+        with process.stdout as lines:
+            for line in lines:
+                said += line
+                if door.passed >= _REQUESTS:
+                    door.state = "shut"
         assert process.wait(600) == 1, said
         assert said.count("could not be logged to MLflow") + said.count("could not be reached") == 1
         assert f"All results are complete, but not in MLflow at {door.url}: run the same command again" in said

@@ -22,7 +22,7 @@ IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit browser ingest-env test-alexnet images test-containers compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run realdata test lint types unit browser ingest-env test-alexnet test-torch images test-containers compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ $(INGEST_VENV)/.installed: components/ingest/requirements.lock | $(BIN)/uv
 
 ingest-env: $(INGEST_VENV)/.installed ## Install what decodes 16-bit colour TIFF and DICOM, into build/ingest-venv
 
-# torch is for this comparison alone, and large: it has an environment of its own.
+# torch is for these tests alone, and large: it has an environment of its own.
 $(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
 	$(PYTHON) -m venv --clear $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
@@ -78,6 +78,9 @@ $(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
 
 test-alexnet: $(TORCH_VENV)/.installed ## Compare AlexNet in Keras with torch, on random weights
 	$(TORCH_VENV)/bin/python -m pytest -rs -s tests/core/test_alexnet.py
+
+test-torch: $(TORCH_VENV)/.installed ## Run what uses torch: data loaders, and their examples in docs/python.md
+	$(TORCH_VENV)/bin/python -m pytest tests/core/test_torch_loader.py tests/core/test_python_page.py
 
 images: ## Build the images of the stages with ENGINE (docker, podman or buildah), as REGISTRY/metrifier-*:TAG
 	@test -n "$(ENGINE)" || { echo "make images needs docker, podman or buildah" >&2; exit 1; }

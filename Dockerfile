@@ -1,7 +1,8 @@
-# The images of the pipeline's stages:
+# The images of the pipeline's stages, and the one that serves what they made:
 #   data    distort, join, merge, compare; no TensorFlow. Also MLflow's server.
 #   train   workers, training, evaluation, registration
 #   ingest  download: what `data` has, and beside it tensorflow-io's decoders in an environment of their own
+#   serve   `mlflow models serve` on the registered model that MODEL_URI names, or that is mounted at /model
 # `make images` builds them. Every package is pinned by its hash in containers/*.lock; the base image by BASE_IMAGE, which takes
 # a digest too.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
@@ -30,6 +31,11 @@ FROM build AS ingest-environment
 COPY components/ingest/requirements.lock ingest.lock
 RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/ingest \
  && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/ingest/bin/python --require-hashes ingest.lock
+
+FROM build AS serve-environment
+COPY containers/serve.lock .
+RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
+ && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes serve.lock
 
 # The package apart from what it needs: it changes often, and is a small layer of its own.
 FROM data-environment AS package
@@ -62,3 +68,16 @@ COPY --from=package /opt/package /opt/package
 FROM data AS ingest
 COPY --from=ingest-environment /opt/ingest /opt/ingest
 ENV METRIFIER_INGEST_PYTHON=/opt/ingest/bin/python
+
+# Without the package: a registered model brings its own code.
+FROM base AS serve
+COPY --from=serve-environment /opt/metrifier /opt/metrifier
+ENV MODEL_URI=/model PORT=8080 WORKERS=1
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
+  CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/ping', timeout=5)"]
+# As the first process, MLflow would not hear SIGTERM. Its server is told by the kernel when it ends, and has 5 seconds for the
+# requests that are under way.
+CMD mlflow models serve --env-manager local --model-uri "$MODEL_URI" \
+      --host 0.0.0.0 --port "$PORT" --workers "$WORKERS" \
+    & trap 'kill $!; sleep 5' TERM; wait $!

@@ -22,7 +22,7 @@ IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit browser ingest-env test-alexnet images test-containers compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run realdata test lint types unit browser ingest-env test-alexnet test-torch images test-containers compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ $(INGEST_VENV)/.installed: components/ingest/requirements.lock | $(BIN)/uv
 
 ingest-env: $(INGEST_VENV)/.installed ## Install what decodes 16-bit colour TIFF and DICOM, into build/ingest-venv
 
-# torch is for this comparison alone, and large: it has an environment of its own.
+# torch is for these tests alone, and large: it has an environment of its own.
 $(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
 	$(PYTHON) -m venv --clear $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
@@ -79,15 +79,18 @@ $(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
 test-alexnet: $(TORCH_VENV)/.installed ## Compare AlexNet in Keras with torch, on random weights
 	$(TORCH_VENV)/bin/python -m pytest -rs -s tests/core/test_alexnet.py
 
-images: ## Build the images of the stages with ENGINE (docker, podman or buildah), as REGISTRY/metrifier-*:TAG
+test-torch: $(TORCH_VENV)/.installed ## Run what uses torch: data loaders, and their examples in docs/python.md
+	$(TORCH_VENV)/bin/python -m pytest tests/core/test_torch_loader.py tests/core/test_python_page.py
+
+images: ## Build the images of the stages and of the server with ENGINE (docker, podman or buildah), as REGISTRY/metrifier-*:TAG
 	@test -n "$(ENGINE)" || { echo "make images needs docker, podman or buildah" >&2; exit 1; }
-	@for target in data train ingest; do \
+	@for target in data train ingest serve; do \
 	  echo "$(IMAGE_PREFIX)$$target:$(TAG)"; \
 	  $(ENGINE) build --quiet --target $$target --tag $(IMAGE_PREFIX)$$target:$(TAG) $(BUILD_FLAGS) \
 	    --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg UV_VERSION=$(UV_VERSION) --build-arg TRAIN_LOCK=$(TRAIN_LOCK) \
 	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --dirty --abbrev=40) . || exit 1; \
 	done
-	@$(ENGINE) images | grep -E "REPOSITORY|metrifier-(data|train|ingest) "
+	@$(ENGINE) images | grep -E "REPOSITORY|metrifier-(data|train|ingest|serve) "
 
 test-containers: install ## Build the images and run the pipeline in them (with Docker; on Debian, as root, it installs podman)
 	tests/containers/run
@@ -124,11 +127,12 @@ lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	  --extra dev setup.cfg --output-file requirements.lock
 	echo setuptools | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
 	  --constraint requirements.lock - --output-file containers/build.lock
-	@for target in data train train-gpu; do \
-	  case $$target in data) extras= ;; *) extras="--extra $$target --extra tfds" ;; esac; \
+	@for target in data train train-gpu serve; do \
+	  stages="pipelines tracking http s3 gs"; \
+	  case $$target in data) extras=$$stages ;; serve) extras="tracking tflite" ;; *) extras="$$stages $$target tfds" ;; esac; \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --constraint requirements.lock --extra pipelines --extra tracking --extra http --extra s3 --extra gs $$extras \
-	    setup.cfg --output-file containers/$$target.lock || exit 1; \
+	    --constraint requirements.lock $$(printf ' --extra %s' $$extras) setup.cfg --output-file containers/$$target.lock \
+	    || exit 1; \
 	done
 
 clean: ## Remove runs, builds and caches, not .venv

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from metrifier_core import cli_explain
 from metrifier_core.cli_options import STANDARD, ModelOption, RuntimeOption, load_metrifier, open_output
 from metrifier_core.cli_refusal import refuse
 from metrifier_core.score_table import ScoreTable, TableFormat
@@ -67,6 +68,9 @@ def score(
     gallery: Annotated[
         str | None, typer.Option(help="Also draw the images from the lowest score to the highest, as one HTML file.")
     ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(help="Also draw where each image's quality comes from, as pictures in this folder.")
+    ] = None,
 ) -> None:
     """Score images, best 1, worst 0.
 
@@ -80,6 +84,8 @@ def score(
 
         metrifier score photos/ --model runs/digits/model --threshold 0.6 --gallery gallery.html --output scores.jsonl
 
+        metrifier score photos/ --model runs/digits/model --explain maps
+
         find photos -newer last.jpg -type f | metrifier score - --model runs/digits/model --format jsonl
     """
     from metrifier_core.progress import progress
@@ -89,6 +95,8 @@ def score(
     if table_format is None:
         table_format = TableFormat.JSONL if output.endswith(".jsonl") else TableFormat.CSV
     metrifier = load_metrifier(model, runtime)
+    if explain is not None:
+        cli_explain.make_folder(explain)
     files, total = _find_files(paths)
     found = metrifier.evaluate_many(files)
     # Where rows are printed on the same terminal, they show how far it is.
@@ -109,6 +117,8 @@ def score(
             failed += own.error is not None
             if drawing is not None:
                 drawing.add(own)
+            if explain is not None and own.error is None:
+                cli_explain.write_explanation(metrifier, own.path, explain)
         if drawing is not None and gallery is not None:
             page.write(drawing.render(Path() if gallery == STANDARD else Path(gallery).parent))
     if not scored:

@@ -1,14 +1,16 @@
 """The metrifier as users hold it: one image in, its machine-perceived quality out."""
 
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metrifier_core.explanation import Explanation, explain_image
 from metrifier_core.images import ImageError, RgbImage, check_image, read_image
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.parallel import parallel_map
@@ -17,7 +19,11 @@ from metrifier_core.views import views
 
 __all__ = ["MODEL_CARD", "Metrifier", "MetrifierCard", "Score"]
 
+Item = TypeVar("Item")
+
 _SCHEMES = ("models:/", "runs:/")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class Metrifier:
         self.card = MetrifierCard.model_validate_json(card_file.read_text())
         self.runtime = runtime or choose_runtime(folder, self.card.sha256)
         self._network = load_runtime(self.runtime, folder, self.card.sha256)
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
+        """Is loaded anew by a process that it is sent to, as a data loader's workers are."""
+        return type(self), (self._folder, self.runtime)
 
     @classmethod
     def load(cls, model: str | os.PathLike[str], runtime: str | None = None) -> Self:
@@ -99,8 +110,7 @@ class Metrifier:
         Raises:
             ImageError: The image cannot be used; the message says why.
         """
-        pixels = read_image(image) if isinstance(image, str | os.PathLike) else check_image(image)
-        return self.score_views(views(pixels, self.card.crop))
+        return self.score_views(views(_pixels(image), self.card.crop))
 
     def score_views(self, shown: NDArray[np.uint8]) -> float:
         """Scores one image by the views that `views` made of it.
@@ -126,8 +136,73 @@ class Metrifier:
         """
         return parallel_map(self._score, paths)
 
+    def filter(
+        self,
+        items: Iterable[Item],
+        threshold: float,
+        image: Callable[[Item], Any] | None = None,
+        on_error: Callable[[Item, ImageError], object] | None = None,
+    ) -> Iterator[Item]:
+        """Keeps the items whose image is good enough; they are scored on all cores, each alone.
+
+        Args:
+            items: Anything that has an image: paths, arrays, pairs of an image and a label, indices of a data set. They
+                are read only a little ahead of the results, four a core.
+            threshold: The lowest quality that is kept, in [0, 1].
+            image: Finds the image of an item, as `evaluate` takes it; called from several threads. Where None, the item
+                is the image.
+            on_error: Called with an item whose image cannot be used and with the reason, before the item is left out.
+                Where None, a warning is logged.
+
+        Returns:
+            An iterator over the items that are kept, as they are, in their order. What `items` and `image` raise stops
+            it, except an `ImageError` of `image`.
+
+        Raises:
+            ValueError: The threshold is not in [0, 1].
+        """
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"the threshold must be in [0, 1], as qualities are, got {threshold}")
+
+        def judge(item: Item) -> tuple[Item, float | ImageError]:
+            try:
+                return item, self.evaluate(item if image is None else image(item))  # type: ignore[arg-type]
+            except ImageError as error:
+                return item, error
+
+        def kept() -> Iterator[Item]:
+            for index, (item, found) in enumerate(parallel_map(judge, items)):
+                if not isinstance(found, ImageError):
+                    if found >= threshold:
+                        yield item
+                elif on_error is not None:
+                    on_error(item, found)
+                else:
+                    path = f" ({item})" if isinstance(item, str | os.PathLike) else ""
+                    _logger.warning("item %d%s is left out: %s", index, path, found)
+
+        return kept()
+
+    def explain(self, image: RgbImage | str | os.PathLike[str]) -> Explanation:
+        """Maps where the quality of an image comes from.
+
+        The image is cut into parts, six along its longer side. Each is scored as an image of its own, and the image is
+        scored with each blurred away: 73 views of a small image, 115 of one of 500 x 375 pixels, 500 at most.
+
+        Args:
+            image: As in `evaluate`.
+
+        Raises:
+            ImageError: The image cannot be used; the message says why.
+        """
+        return explain_image(_pixels(image), self.card.crop, self._network.run)
+
     def _score(self, path: str | os.PathLike[str]) -> Score:
         try:
             return Score(os.fspath(path), self.evaluate(path), None)
         except ImageError as error:
             return Score(os.fspath(path), None, str(error))
+
+
+def _pixels(image: RgbImage | str | os.PathLike[str]) -> RgbImage:
+    return read_image(image) if isinstance(image, str | os.PathLike) else check_image(image)

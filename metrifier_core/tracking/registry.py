@@ -1,5 +1,6 @@
 """Versions in MLflow's registry: a new one a training, the challenger; the champion is the best beyond doubt."""
 
+import base64
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -7,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import FLAVOR_NAME
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
+from metrifier_core.images import encode_png
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.runs import LONGEST_DESCRIPTION, active_run, log_to, parent_run
@@ -28,6 +32,11 @@ _CHAMPION, _CHALLENGER = "champion", "challenger"
 _PACKAGE = Path(__file__).parents[1]
 _MODEL_CODE = _PACKAGE / "mlflow_model.py"
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
+_SIGNATURE = ModelSignature(
+    # Any: base64 or pixels. A column of one type is cast as a whole, and one bad image would be the end of a request.
+    Schema([ColSpec(AnyType(), "image")]),
+    Schema([ColSpec(DataType.double, "quality", required=False), ColSpec(DataType.string, "error", required=False)]),
+)
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -82,17 +91,14 @@ def register_model(
         mlflow.log_dict(dict(metrics), "metrics.json")
         mlflow.log_dict(dict(dataset), "dataset.json")
         mlflow.log_artifact(str(predictions))
-        crop = config["metrifier"]["crop"]
-        # Tensors without a name: `predict` takes and gives plain arrays.
-        images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
-        scores = TensorSpec(np.dtype(np.float64), (-1,))
+        grey = np.full((config["metrifier"]["crop"],) * 2 + (3,), 128, np.uint8)
         logged = mlflow.pyfunc.log_model(
             name="metrifier",
             python_model=_MODEL_CODE,
             artifacts={"metrifier": str(model), "model_card": str(model_card)},
             code_paths=[str(_PACKAGE)],
-            signature=ModelSignature(Schema([images]), Schema([scores])),
-            input_example=np.full((1, crop, crop, 3), 128, np.uint8),
+            signature=_SIGNATURE,
+            input_example=pd.DataFrame({"image": [base64.b64encode(encode_png(grey)).decode()]}),
             pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
         )
     registered = mlflow.register_model(logged.model_uri, model_name)

@@ -1,4 +1,4 @@
-"""What is in the images of the stages."""
+"""What is in the images."""
 
 import docker
 import pytest
@@ -20,12 +20,12 @@ def say(client, target, *command):
     return output.decode().strip()
 
 
-@pytest.mark.parametrize("target", ["data", "train", "ingest"])
+@pytest.mark.parametrize("target", ["data", "train", "ingest", "serve"])
 def test_no_image_runs_as_root(client, target):
     assert say(client, target, "id", "-u") == "10001"
 
 
-@pytest.mark.parametrize("target", ["data", "train", "ingest"])
+@pytest.mark.parametrize("target", ["data", "train", "ingest", "serve"])
 def test_an_image_says_what_it_is(client, target):
     labels = client.images.get(f"metrifier-{target}:{__version__}").labels
     assert labels["org.opencontainers.image.version"] == __version__

@@ -1,9 +1,12 @@
 """What a run has made when its model is registered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.core.tiny_models import write_brightness_metrifier
 
@@ -54,3 +57,17 @@ def write_products(folder: Path) -> Products:
     model_card = folder / "model_card.md"
     model_card.write_text("# brightness\n" + 600 * "ten chars.", encoding="utf-8")
     return Products(write_brightness_metrifier(folder / "model"), report, predictions, model_card)
+
+
+@contextmanager
+def registered_champion(folder: Path) -> Iterator[Products]:
+    """A champion of the name `metrifier` in a registry of its own, which the environment names meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "METRIFIER_RUN_ID"):
+            patch.delenv(variable, raising=False)
+        from metrifier_core.tracking import PipelineRun
+
+        made = write_products(folder)
+        made.register(PipelineRun("run", "experiment"), "metrifier", 0.5)
+        yield made

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from metrifier_core.images import ImageError
 from metrifier_core.settings import ConfigLocation
+from metrifier_core.sources.classes import label_files
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
 from metrifier_core.sources.manifest import read_manifest
 from metrifier_core.sources.spool import Spool
@@ -144,8 +145,8 @@ def _below(name: str, root: PurePosixPath) -> str | None:
     path = PurePosixPath(name)
     if not path.is_relative_to(root):
         return None
-    below = path.relative_to(root)
-    return None if any(part.startswith(".") for part in below.parts) else str(below)
+    parts = path.relative_to(root).parts  # none are left of the root itself, which tar and zip list as well
+    return None if any(part.startswith(".") for part in parts) else "/".join(parts) or None
 
 
 def text(name: str) -> str:
@@ -179,18 +180,13 @@ def _item(name: str, member: Member, label: int) -> SourceItem:
 
 
 def _list_classes(found: dict[str, Member], faulty: list[SourceItem], where: str) -> list[SourceItem]:
-    """Labels members by the sorted names of the class folders, as those of `kind: folder` are."""
-    classes = sorted({name.partition("/")[0] for name, member in found.items() if "/" in name or member.is_folder})
-    if not classes:
+    """Labels members by their class folders, as those of `kind: folder` are."""
+    labels = label_files(name for name, member in found.items() if not member.is_folder)
+    if not labels:
         why = f"; {faulty[0].image_id}: {faulty[0].fault}" if faulty else ""
         hint = "expected CLASS/IMAGE; source.root names a folder that holds them"
         raise SourceError(f"{_SETTING}: {where} has no class folders ({hint}){why}")
-    labels = {name: label for label, name in enumerate(classes)}
-    return [
-        _item(name, member, labels[name.partition("/")[0]])
-        for name, member in found.items()
-        if "/" in name and not member.is_folder
-    ]
+    return [_item(name, found[name], label) for name, label in labels.items()]
 
 
 def _list_named(found: dict[str, Member], labels: dict[str, int]) -> list[SourceItem]:

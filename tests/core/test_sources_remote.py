@@ -1,5 +1,6 @@
 """Sources behind URLs hold what the same files on this machine hold; what cannot be reached is said by its setting."""
 
+import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from metrifier_core.images import ImageError
 from metrifier_core.sources import Source, SourceItem, list_items, listing_digest, storage
 from metrifier_core.sources.storage import SourceError
 from metrifier_core.stages.download import download
-from tests.core.source_archives import images, write_archive
+from tests.core.source_archives import images, write_archive, write_folders
 from tests.core.source_servers import PartsOfFiles, WholeFiles, http_server, s3_server
 
 FILES = images() | {
@@ -91,6 +92,15 @@ def test_a_remote_folder_holds_what_a_folder_here_holds(folder: Path, upload: Up
     assert [(item.image_id, item.label) for item in there] == [(item.image_id, item.label) for item in here]
     assert contents(there) == contents(here)
     assert contents(listed(kind="folder", root=f"file://{folder}")) == contents(here)
+
+
+def test_the_class_folders_are_the_same_however_they_are_stored(upload: Upload, tmp_path: Path) -> None:
+    photos = write_folders(tmp_path / "photos")
+    here, there = listed(kind="folder", root=str(photos)), listed(kind="folder", root=upload(photos))
+    assert {item.image_id: item.label for item in here} == {
+        name: ("n01", "n02", "n10").index(name[:3]) for name in images()
+    }
+    assert [(item.image_id, item.label) for item in there] == [(item.image_id, item.label) for item in here]
 
 
 def test_a_remote_folder_has_another_digest_when_an_image_changes(folder: Path, upload: Upload) -> None:
@@ -208,6 +218,14 @@ def test_an_archive_works_over_http(suffix: str, handler: type[WholeFiles], tmp_
             return
         items = listed(kind="archive", archive=archive)
         assert contents(items) == contents(listed(kind="archive", archive=str(path)))
+
+
+def test_an_archive_of_a_whole_folder_over_http_has_the_labels_of_the_folder(tmp_path: Path) -> None:
+    photos = write_folders(tmp_path / "photos")
+    path = Path(shutil.make_archive(str(tmp_path / "a"), "gztar", photos))
+    with http_server(tmp_path) as url:
+        found = contents(listed(kind="archive", archive=f"{url}/{path.name}"))
+    assert found == contents(listed(kind="folder", root=str(photos)))
 
 
 # On the way through the stage

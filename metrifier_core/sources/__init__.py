@@ -43,7 +43,7 @@ Source = Annotated[
 def is_remote(source: Source) -> bool:
     """Tells whether reading a source's images means waiting for a network."""
     locations = (value for value in source.model_dump().values() if isinstance(value, str) and is_uri(value))
-    return any(local_path(location) is None for location in locations)
+    return any(local_path("source", location) is None for location in locations)
 
 
 def describe_labels(source: Source, items: Sequence[SourceItem]) -> str | None:

@@ -121,8 +121,7 @@ def _open_archive(file: StoredFile) -> tuple[Iterator[Member], Spool | None]:
     """Finds out what kind of archive a file is, and how its members are read."""
     head = file.read_head(8)
     if head.startswith(_ZIPS):
-        if not file.in_parts():
-            raise SourceError(f"{_SETTING}: the server of {file.location} sends no parts of files, which a zip needs")
+        file.need_parts("a zip")
         return _zip_members(file), None
     with open_forward(file) as reader:
         if not is_tar(reader):

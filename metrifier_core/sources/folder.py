@@ -73,7 +73,7 @@ def list_folder(settings: FolderSource) -> list[SourceItem]:
     Raises:
         SourceError: The folder does not exist, cannot be listed, or has no class folders.
     """
-    path = local_path(settings.root)
+    path = local_path(_SETTING, settings.root)
     root = settings.root.rstrip("/") if path is None else str(path)
     items = _list_remote(root) if path is None else _list_here(path)
     if not items:

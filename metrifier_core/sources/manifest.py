@@ -81,7 +81,7 @@ def list_manifest(settings: ManifestSource) -> list[SourceItem]:
     Raises:
         ValueError: The manifest or the folder is missing, a column is, or a line is wrong; the message says which.
     """
-    root = local_path(settings.root)
+    root = local_path("source.root", settings.root)
     labels = read_manifest(settings.manifest, "source.root")
     if root is None:
         return _list_remote(settings.root.rstrip("/"), labels)

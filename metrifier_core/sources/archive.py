@@ -203,7 +203,7 @@ def list_archive(settings: ArchiveSource) -> list[SourceItem]:
     are listed with their fault.
 
     Raises:
-        ValueError: The archive or the manifest is missing or is none, or has no class folders.
+        SourceError: The archive or the manifest is missing or is none, or has no class folders.
     """
     file = find_file(_SETTING, settings.archive)
     labels = None if settings.manifest is None else read_manifest(settings.manifest, "the archive's root")

@@ -128,7 +128,7 @@ def list_imagenet(settings: ImageNetSource) -> list[SourceItem]:
     """Lists ImageNet's images; labels are positions among the sorted synsets, as pretrained classifiers have them.
 
     Raises:
-        ValueError: A file is missing, or the devkit is not ImageNet's.
+        SourceError: A file is missing, or the devkit is not ImageNet's.
     """
     root = settings.root.rstrip("/")
     synsets, truth = _read_devkit(root)

@@ -122,7 +122,7 @@ def list_parquet(settings: ParquetSource) -> list[SourceItem]:
     An image is known by its file's name and its row.
 
     Raises:
-        ValueError: There are no files, or one has not the columns; the message names the setting.
+        SourceError: There are no files, or one has not the columns; the message names the setting.
     """
     found = find_matching(_SETTING, settings.files, ".parquet")
     for _, file in found:

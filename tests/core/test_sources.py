@@ -179,14 +179,14 @@ def test_download_says_which_folder_has_which_label(
 
 
 def test_a_missing_folder_is_refused_by_its_setting(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"^source.root: there is no folder {tmp_path / 'no'}$"):
+    with pytest.raises(SourceError, match=f"^source.root: there is no folder {tmp_path / 'no'}$"):
         list_items(FolderSource(kind="folder", root=str(tmp_path / "no")))
 
 
 def test_a_folder_without_classes_is_refused_by_its_setting(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(encode_png(picture()))
     (tmp_path / ".hidden").mkdir()
-    with pytest.raises(ValueError, match=r"^source.root: .* has no class folders \(expected .*/CLASS/IMAGE\)$"):
+    with pytest.raises(SourceError, match=r"^source.root: .* has no class folders \(expected .*/CLASS/IMAGE\)$"):
         list_items(FolderSource(kind="folder", root=str(tmp_path)))
 
 
@@ -235,13 +235,13 @@ def test_a_manifest_of_a_spreadsheet_is_read(folder: Path) -> None:
     ],
 )
 def test_a_wrong_manifest_is_refused_by_its_line(folder: Path, lines: list[str], reason: str) -> None:
-    with pytest.raises(ValueError, match=r"^source\.manifest: ") as caught:
+    with pytest.raises(SourceError, match=r"^source\.manifest: ") as caught:
         list_lines(folder, lines)
     assert f"{folder.parent / 'manifest.csv'}{reason}" in str(caught.value)
 
 
 def test_a_manifest_in_another_encoding_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"^source.manifest: .*manifest.csv is not a CSV file in UTF-8: "):
+    with pytest.raises(SourceError, match=r"^source.manifest: .*manifest.csv is not a CSV file in UTF-8: "):
         list_lines(folder, ["path,label_index", "é.png,0"], encoding="latin-1")
 
 
@@ -249,5 +249,5 @@ def test_a_manifest_in_another_encoding_is_refused(folder: Path) -> None:
 def test_a_missing_manifest_or_root_is_refused_by_its_setting(folder: Path, setting: str, kind: str) -> None:
     manifest = write_manifest(folder.parent / "manifest.csv", ["path,label_index"])
     paths = {"manifest": str(manifest), "root": str(folder), setting: str(folder / "no")}
-    with pytest.raises(ValueError, match=f"^source.{setting}: there is no {kind} {folder / 'no'}$"):
+    with pytest.raises(SourceError, match=f"^source.{setting}: there is no {kind} {folder / 'no'}$"):
         list_items(ManifestSource(kind="manifest", **paths))

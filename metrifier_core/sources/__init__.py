@@ -1,11 +1,13 @@
 """Where labelled images come from."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from metrifier_core.settings import is_uri
 from metrifier_core.sources.archive import ArchiveSource, list_archive
+from metrifier_core.sources.classes import describe_classes
 from metrifier_core.sources.digits import DigitsSource, list_digits
 from metrifier_core.sources.folder import FolderSource, list_files, list_folder
 from metrifier_core.sources.imagenet import ImageNetSource, list_imagenet
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "SourceItem",
     "TfdsSource",
+    "describe_labels",
     "is_remote",
     "list_files",
     "list_items",
@@ -40,7 +43,15 @@ Source = Annotated[
 def is_remote(source: Source) -> bool:
     """Tells whether reading a source's images means waiting for a network."""
     locations = (value for value in source.model_dump().values() if isinstance(value, str) and is_uri(value))
-    return any(local_path(location) is None for location in locations)
+    return any(local_path("source", location) is None for location in locations)
+
+
+def describe_labels(source: Source, items: Sequence[SourceItem]) -> str | None:
+    """Says which classes a source's items have, where their labels were made of the names of folders."""
+    match source:
+        case FolderSource() | ArchiveSource(manifest=None):
+            return describe_classes(items)
+    return None
 
 
 def list_items(source: Source) -> list[SourceItem]:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from metrifier_core.images import ImageError
 from metrifier_core.settings import ConfigLocation
+from metrifier_core.sources.classes import label_files
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
 from metrifier_core.sources.manifest import read_manifest
 from metrifier_core.sources.spool import Spool
@@ -120,8 +121,7 @@ def _open_archive(file: StoredFile) -> tuple[Iterator[Member], Spool | None]:
     """Finds out what kind of archive a file is, and how its members are read."""
     head = file.read_head(8)
     if head.startswith(_ZIPS):
-        if not file.in_parts():
-            raise SourceError(f"{_SETTING}: the server of {file.location} sends no parts of files, which a zip needs")
+        file.need_parts("a zip")
         return _zip_members(file), None
     with open_forward(file) as reader:
         if not is_tar(reader):
@@ -144,8 +144,8 @@ def _below(name: str, root: PurePosixPath) -> str | None:
     path = PurePosixPath(name)
     if not path.is_relative_to(root):
         return None
-    below = path.relative_to(root)
-    return None if any(part.startswith(".") for part in below.parts) else str(below)
+    parts = path.relative_to(root).parts  # none are left of the root itself, which tar and zip list as well
+    return None if any(part.startswith(".") for part in parts) else "/".join(parts) or None
 
 
 def text(name: str) -> str:
@@ -179,18 +179,13 @@ def _item(name: str, member: Member, label: int) -> SourceItem:
 
 
 def _list_classes(found: dict[str, Member], faulty: list[SourceItem], where: str) -> list[SourceItem]:
-    """Labels members by the sorted names of the class folders, as those of `kind: folder` are."""
-    classes = sorted({name.partition("/")[0] for name, member in found.items() if "/" in name or member.is_folder})
-    if not classes:
+    """Labels members by their class folders, as those of `kind: folder` are."""
+    labels = label_files(name for name, member in found.items() if not member.is_folder)
+    if not labels:
         why = f"; {faulty[0].image_id}: {faulty[0].fault}" if faulty else ""
         hint = "expected CLASS/IMAGE; source.root names a folder that holds them"
         raise SourceError(f"{_SETTING}: {where} has no class folders ({hint}){why}")
-    labels = {name: label for label, name in enumerate(classes)}
-    return [
-        _item(name, member, labels[name.partition("/")[0]])
-        for name, member in found.items()
-        if "/" in name and not member.is_folder
-    ]
+    return [_item(name, found[name], label) for name, label in labels.items()]
 
 
 def _list_named(found: dict[str, Member], labels: dict[str, int]) -> list[SourceItem]:
@@ -208,7 +203,7 @@ def list_archive(settings: ArchiveSource) -> list[SourceItem]:
     are listed with their fault.
 
     Raises:
-        ValueError: The archive or the manifest is missing or is none, or has no class folders.
+        SourceError: The archive or the manifest is missing or is none, or has no class folders.
     """
     file = find_file(_SETTING, settings.archive)
     labels = None if settings.manifest is None else read_manifest(settings.manifest, "the archive's root")

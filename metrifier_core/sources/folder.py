@@ -1,14 +1,18 @@
 """A folder with one folder of images a class, as ImageNet's training set has it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from metrifier_core.settings import ConfigLocation
+from metrifier_core.sources.classes import is_class, label_files
 from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item
 from metrifier_core.sources.storage import SourceError, find_files, local_path
 
 __all__ = ["FolderSource", "list_files", "list_folder"]
+
+_SETTING = "source.root"
 
 
 class FolderSource(SourceSettings):
@@ -18,41 +22,60 @@ class FolderSource(SourceSettings):
     root: ConfigLocation
 
 
-def list_files(root: Path) -> list[Path]:
-    """Lists the files below a folder, sorted, hidden ones left out."""
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
+def list_files(root: Path, on_error: Callable[[OSError], object] | None = None) -> list[Path]:
+    """Lists the files below a folder, sorted, hidden ones left out.
+
+    Args:
+        root: The folder.
+        on_error: Told of every folder that cannot be listed; without it these are passed over.
+    """
+    found = []
+    for folder, folders, files in os.walk(root, onerror=on_error):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [path for name in files if not name.startswith(".") and (path := Path(folder, name)).is_file()]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """A class that is passed over would give the others labels that are not theirs."""
+    raise SourceError(f"{_SETTING}: {error.filename} cannot be listed: {error.strerror}") from error
+
+
+def _find_here(root: Path) -> dict[str, Path]:
+    """Finds the files of the class folders by their path below the root."""
+    try:
+        folders = [folder for folder in root.iterdir() if is_class(folder.name) and folder.is_dir()]
+    except OSError as error:
+        _refuse(error)
+    return {
+        # A name may be any bytes; an identity is text.
+        os.fsencode(path.relative_to(root)).decode(errors="backslashreplace"): path
+        for folder in folders
+        for path in list_files(folder, _refuse)
+    }
+
+
+def _list_here(root: Path) -> list[SourceItem]:
+    if not root.is_dir():
+        raise SourceError(f"{_SETTING}: there is no folder {root}")
+    found = _find_here(root)
+    return [file_item(found[name], name, label) for name, label in label_files(found).items()]
 
 
 def _list_remote(root: str) -> list[SourceItem]:
-    found = dict(find_files("source.root", root))
-    classes = sorted({name.partition("/")[0] for name in found if "/" in name})
-    if not classes:
-        raise SourceError(f"source.root: {root} has no class folders (expected {root}/CLASS/IMAGE)")
-    labels = {name: label for label, name in enumerate(classes)}
-    return [stored_item(file, name, labels[name.partition("/")[0]]) for name, file in found.items() if "/" in name]
+    found = dict(find_files(_SETTING, root))
+    return [stored_item(found[name], name, label) for name, label in label_files(found).items()]
 
 
 def list_folder(settings: FolderSource) -> list[SourceItem]:
     """Lists every file in the class folders; what is no image is found out when it is read.
 
     Raises:
-        ValueError: The folder does not exist, cannot be listed, or has no class folders.
+        SourceError: The folder does not exist, cannot be listed, or has no class folders.
     """
-    root = local_path(settings.root)
-    if root is None:
-        return _list_remote(settings.root.rstrip("/"))
-    if not root.is_dir():
-        raise ValueError(f"source.root: there is no folder {root}")
-    classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    if not classes:
-        raise ValueError(f"source.root: {root} has no class folders (expected {root}/CLASS/IMAGE)")
-    return [
-        # A name may be any bytes; an identity is text.
-        file_item(path, os.fsencode(path.relative_to(root)).decode(errors="backslashreplace"), label)
-        for label, name in enumerate(classes)
-        for path in list_files(root / name)
-    ]
+    path = local_path(_SETTING, settings.root)
+    root = settings.root.rstrip("/") if path is None else str(path)
+    items = _list_remote(root) if path is None else _list_here(path)
+    if not items:
+        raise SourceError(f"{_SETTING}: {root} has no class folders (expected {root}/CLASS/IMAGE)")
+    return items

@@ -63,8 +63,7 @@ def _read_synsets(meta: bytes) -> dict[int, str]:
 
 def _open_tar(root: str, name: str) -> StoredFile:
     file = find_file(_SETTING, f"{root}/{name}")
-    if not file.in_parts():
-        raise SourceError(f"{_SETTING}: the server of {file.location} sends no parts of files; fetch them first")
+    file.need_parts("an ImageNet tar")
     with file.open() as stream:
         if not is_tar(Window(file, stream, 0, file.size or 0)):
             raise SourceError(f"{_SETTING}: {file.location} is no tar")
@@ -129,7 +128,7 @@ def list_imagenet(settings: ImageNetSource) -> list[SourceItem]:
     """Lists ImageNet's images; labels are positions among the sorted synsets, as pretrained classifiers have them.
 
     Raises:
-        ValueError: A file is missing, or the devkit is not ImageNet's.
+        SourceError: A file is missing, or the devkit is not ImageNet's.
     """
     root = settings.root.rstrip("/")
     synsets, truth = _read_devkit(root)

@@ -30,11 +30,11 @@ def _read_lines(manifest: str) -> Iterator[tuple[int, dict[str, str | None]]]:
         reader = csv.DictReader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
         for column in _COLUMNS:
             if column not in (reader.fieldnames or []):
-                raise ValueError(f"source.manifest: {manifest} has no column '{column}'")
+                raise SourceError(f"source.manifest: {manifest} has no column '{column}'")
         for row in reader:
             yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"source.manifest: {manifest} is not a CSV file in UTF-8: {error}") from error
+        raise SourceError(f"source.manifest: {manifest} is not a CSV file in UTF-8: {error}") from error
 
 
 def read_manifest(manifest: str, where: str) -> dict[str, int]:
@@ -48,19 +48,19 @@ def read_manifest(manifest: str, where: str) -> dict[str, int]:
         The label of every path, in the manifest's order.
 
     Raises:
-        ValueError: It is missing, a column is, or a line is wrong; the message says which.
+        SourceError: It is missing, a column is, or a line is wrong; the message says which.
     """
     labels: dict[str, int] = {}
     for number, row in _read_lines(manifest):
         line = f"source.manifest: {manifest}, line {number}"
         path, label = row["path"], row["label_index"]
         if not path or not label or not label.isascii() or not label.isdigit():
-            raise ValueError(f"{line}: path '{path}', label_index '{label}'; expected a path and a number from 0")
+            raise SourceError(f"{line}: path '{path}', label_index '{label}'; expected a path and a number from 0")
         image_id = posixpath.normpath(path)
         if image_id.startswith(("/", "..")):
-            raise ValueError(f"{line}: '{path}' is not below {where}")
+            raise SourceError(f"{line}: '{path}' is not below {where}")
         if image_id in labels:
-            raise ValueError(f"{line}: '{path}' stands there twice")
+            raise SourceError(f"{line}: '{path}' stands there twice")
         labels[image_id] = int(label)
     return labels
 
@@ -79,9 +79,9 @@ def list_manifest(settings: ManifestSource) -> list[SourceItem]:
     """Lists the images of a manifest.
 
     Raises:
-        ValueError: The manifest or the folder is missing, a column is, or a line is wrong; the message says which.
+        SourceError: The manifest or the folder is missing, a column is, or a line is wrong; the message says which.
     """
-    root = local_path(settings.root)
+    root = local_path("source.root", settings.root)
     labels = read_manifest(settings.manifest, "source.root")
     if root is None:
         return _list_remote(settings.root.rstrip("/"), labels)

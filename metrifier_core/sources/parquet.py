@@ -122,12 +122,11 @@ def list_parquet(settings: ParquetSource) -> list[SourceItem]:
     An image is known by its file's name and its row.
 
     Raises:
-        ValueError: There are no files, or one has not the columns; the message names the setting.
+        SourceError: There are no files, or one has not the columns; the message names the setting.
     """
     found = find_matching(_SETTING, settings.files, ".parquet")
     for _, file in found:
-        if not file.in_parts():
-            raise SourceError(f"{_SETTING}: the server of {file.location} sends no parts of files, which Parquet needs")
+        file.need_parts("Parquet")
     spool = Spool(_SETTING, partial(_pieces, settings, [file for _, file in found]))
     items, numbers = [], {}
     for number, (name, file) in enumerate(found):

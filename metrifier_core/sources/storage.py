@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.settings import is_uri
@@ -29,6 +29,8 @@ __all__ = [
 
 _EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _UNLISTED = ("http", "https")
+_FILE = "file://"
+_GONE = (404, 410)  # what an HTTP server answers where there is no such file
 _BLOCK = 8 << 20  # bytes that are asked for at a time where a remote file is read from front to back
 _LARGEST_TEXT = 256 << 20
 
@@ -40,10 +42,19 @@ class SourceError(ValueError):
     """A source that is not there, is malformed, or stopped answering; the message names the setting."""
 
 
-def local_path(location: str) -> Path | None:
-    """Gives the path of what is on this machine, a path or a `file://` URL; None for what is elsewhere."""
-    location = location.removeprefix("file://")
-    return None if is_uri(location) else Path(location)
+def local_path(setting: str, location: str) -> Path | None:
+    """Gives the path of what is on this machine, a path or a `file://` URL; None for what is elsewhere.
+
+    Raises:
+        SourceError: The `file://` URL names another machine.
+    """
+    if not location.startswith(_FILE):
+        return None if is_uri(location) else Path(location)
+    # A path has neither query nor fragment: `?` and `#` are characters of its names.
+    host, slash, path = location.removeprefix(_FILE).partition("/")
+    if host not in ("", "localhost"):
+        raise SourceError(f"{setting}: {location} is on a machine '{host}'; a file here is file:///{host}/...")
+    return Path(slash + unquote(path, errors="surrogateescape"))
 
 
 @cache
@@ -140,6 +151,18 @@ class StoredFile:
         except Exception as error:  # each protocol has its own
             raise _unreadable(self.setting, self.location, error) from error
 
+    def need_parts(self, reader: str) -> None:
+        """Refuses a file of which parts cannot be read alone.
+
+        Raises:
+            SourceError: The message says what to do.
+        """
+        if not self.in_parts():
+            raise SourceError(
+                f"{self.setting}: the server of {self.location} sends no parts of files, which {reader} needs: "
+                "download it first and name the copy"
+            )
+
     def in_parts(self) -> bool:
         """Tells whether parts of it can be read alone; some HTTP servers send whole files only."""
         if self.filesystem is None:
@@ -228,11 +251,11 @@ def find_file(setting: str, location: str) -> StoredFile:
     Raises:
         SourceError: It is not there, or cannot be asked for.
     """
-    missing = f"{setting}: there is no file {location}"
-    path = local_path(location)
+    missing = SourceError(f"{setting}: there is no file {location}")
+    path = local_path(setting, location)
     if path is not None:
         if not path.is_file():
-            raise SourceError(missing)
+            raise missing
         status = path.stat()
         return StoredFile(setting, location, str(path), status.st_size, f"{status.st_size} {status.st_mtime_ns}")
     filesystem, inside = _open_filesystem(setting, location)
@@ -240,10 +263,13 @@ def find_file(setting: str, location: str) -> StoredFile:
         with reached(setting, location):
             information = filesystem.info(inside)
     except FileNotFoundError as error:
+        cause = error.__cause__
         # Over HTTP it stands for whatever went wrong.
-        raise SourceError(f"{missing}: {error.__cause__}" if error.__cause__ else missing) from error
+        if not can_list(location) and isinstance(cause, Exception) and getattr(cause, "status", None) not in _GONE:
+            raise _unreadable(setting, location, cause) from error
+        raise missing from error
     if information.get("type") == "directory":
-        raise SourceError(missing)
+        raise missing
     return StoredFile(setting, location, inside, information.get("size"), _stamp(information), filesystem)
 
 
@@ -311,10 +337,11 @@ def find_matching(setting: str, location: str, suffix: str) -> list[tuple[str, S
     Raises:
         SourceError: There are none, or they cannot be listed.
     """
-    here = local_path(location)
+    here = local_path(setting, location)
+    location = location if here is None else str(here)
     pattern = None if here and here.exists() else re.search(r"[*?\[]", location)
     root = location[: pattern.start()].rpartition("/")[0] if pattern else location
-    path = local_path(root)
+    path = local_path(setting, root)
     if path is not None:
         if not pattern and path.is_file():
             return [(path.name, find_file(setting, str(path)))]

@@ -16,7 +16,7 @@ from metrifier_core.images import ImageError
 from metrifier_core.ingest.client import IngestDecoder, find_ingest_decoder
 from metrifier_core.ingest.routes import DECODERS, normalise_source
 from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
+from metrifier_core.progress import progress, say
 from metrifier_core.records import (
     REJECTED,
     SOURCE_IMAGES,
@@ -28,7 +28,7 @@ from metrifier_core.records import (
     shard_file,
     shard_name,
 )
-from metrifier_core.sources import Source, SourceItem, is_remote, list_items, listing_digest
+from metrifier_core.sources import Source, SourceItem, describe_labels, is_remote, list_items, listing_digest
 from metrifier_core.splits import NEEDED_SPLITS, SPLITS, Split, SplitRule, assign_split
 from metrifier_core.stages.running import Summary, partial_folder, stage
 
@@ -46,6 +46,13 @@ class _Image:
     data: bytes
     decoder: str = ""
     reason: str | None = None
+
+
+def _list_source(source: Source) -> list[SourceItem]:
+    items = list_items(source)
+    if labels := describe_labels(source, items):
+        say(f"source: {labels}")
+    return items
 
 
 def _read(entry: tuple[SourceItem, Split]) -> _Image:
@@ -137,7 +144,7 @@ def download(
         "source": settings.model_dump(mode="json"),
         "splits": [rule.model_dump() for rule in rules],
     }
-    items = list_items(settings)
+    items = _list_source(settings)
     parameters["listing"] = listing_digest(items)
     ingest = find_ingest_decoder()
     # A stage that was killed before the environment was made must not be continued with it.

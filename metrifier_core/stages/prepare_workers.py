@@ -17,13 +17,14 @@ from metrifier_core.progress import say
 from metrifier_core.quality import fit_temperature
 from metrifier_core.records import fingerprint, read_fingerprint, read_rows
 from metrifier_core.stages.running import Summary, partial_folder, stage, tables
-from metrifier_core.statistics import top_accuracy
+from metrifier_core.statistics import Accuracy, better_than_chance, surely_chance, top_accuracy
 from metrifier_core.workers import (
     ApplicationSpec,
     MiniatureSpec,
     Worker,
     WorkerCard,
     WorkerSettings,
+    WorkerSpec,
     copy_weights,
     find_weights,
     open_worker,
@@ -120,7 +121,7 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
         How many workers there are, and each one's clean accuracy.
 
     Raises:
-        ValueError: Weights are missing or are not those of the catalogue, or a worker lacks classes.
+        ValueError: Weights are missing or are not those of the catalogue, or a worker lacks classes or only guesses.
     """
     settings = WorkerSettings.model_validate(workers)
     # How many share a task makes no difference to what they are.
@@ -145,6 +146,26 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
     return {"workers": len(settings.names), **accuracies}
 
 
+def _check_accuracy(name: str, spec: WorkerSpec, accuracy: Accuracy, images: int, classes: int) -> None:
+    """Refuses a worker that only guesses, and warns where there are too few images to tell."""
+    if better_than_chance(accuracy, classes):
+        return
+    found = (
+        f"right on {accuracy.share:.1%} of {images} clean calibration images "
+        f"({accuracy.low:.1%} to {accuracy.high:.1%}), where chance is {1 / classes:.1%}"
+    )
+    if isinstance(spec, MiniatureSpec):
+        causes = "are the labels right, and the images of the split 'worker_train' enough to train it?"
+    else:
+        causes = (
+            "are the labels the worker's own class indices, in its order, and is its preprocessing right? "
+            "`metrifier workers verify` finds out"
+        )
+    if surely_chance(accuracy, images, classes):
+        raise ValueError(f"worker '{name}' only guesses: it is {found}; {causes}")
+    say(f"{name}: may only guess: it is {found}, too few images to tell; {causes}")
+
+
 def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, identity: str) -> WorkerCard:
     """Fits a worker's temperature and writes down what is known of it."""
     spec = settings.catalogue[name]
@@ -159,6 +180,7 @@ def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, 
     if needed > classes:
         raise ValueError(f"worker '{name}' knows {classes} classes, but an image has the label {needed - 1}")
     accuracy = top_accuracy(logits, labels)
+    _check_accuracy(name, spec, accuracy, len(labels), classes)
     return WorkerCard(
         name=name,
         role="label" if name in settings.label else "held-out",

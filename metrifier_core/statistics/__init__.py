@@ -1,6 +1,6 @@
 """How well a score ranks images by their quality, and what it has to beat."""
 
-from metrifier_core.statistics.accuracy import Accuracy, top_accuracy
+from metrifier_core.statistics.accuracy import Accuracy, better_than_chance, surely_chance, top_accuracy
 from metrifier_core.statistics.agreement import Agreement, worker_agreement
 from metrifier_core.statistics.baselines import jpeg_size, laplacian_variance, severity_oracle
 from metrifier_core.statistics.bootstrap import Estimate
@@ -39,6 +39,7 @@ __all__ = [
     "Threshold",
     "UnreachableAccuracyError",
     "average_folds",
+    "better_than_chance",
     "brisque_features",
     "calibration",
     "condition_correlations",
@@ -55,6 +56,7 @@ __all__ = [
     "severity_oracle",
     "structural_similarity",
     "summarize_fold",
+    "surely_chance",
     "top_accuracy",
     "worker_agreement",
 ]

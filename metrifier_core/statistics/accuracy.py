@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
+
+__all__ = ["Accuracy", "better_than_chance", "surely_chance", "top_accuracy"]
+
+_USEFUL = 0.05  # of clean images: a classifier that is right on fewer is of no use, however many classes it knows
+_UNLIKELY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,26 @@ def top_accuracy(logits: NDArray[np.float64], labels: NDArray[np.int64], classes
     right = int((before.sum(axis=1) < classes).sum())
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
     return Accuracy(right / len(labels), float(interval.low), float(interval.high))
+
+
+def better_than_chance(accuracy: Accuracy, classes: int) -> bool:
+    """Tells whether the whole interval lies above what a guess among so many classes is right on."""
+    return accuracy.low > 1 / classes
+
+
+def surely_chance(accuracy: Accuracy, images: int, classes: int) -> bool:
+    """Tells whether a classifier does no better than chance, and there are enough images to be sure.
+
+    Two things have to hold, so that neither few images nor a weak classifier are taken for it: the interval reaches
+    down to chance, 1 / C; and a classifier with twice the odds of chance, right on 2 / (C + 1), or one that is right on
+    5 % where that is more, would be right on so few with a probability below 1 in 1000. With none right, 10 classes
+    need 35 images and 1000 classes 135.
+
+    Args:
+        accuracy: On clean images.
+        images: How many they were.
+        classes: How many the classifier knows.
+    """
+    useful = max(2 / (classes + 1), _USEFUL)
+    right = round(accuracy.share * images)
+    return not better_than_chance(accuracy, classes) and bool(binom.cdf(right, images, useful) < _UNLIKELY)

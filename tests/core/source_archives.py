@@ -55,6 +55,16 @@ def make_zip(files: Mapping[str, bytes], packing: int = zipfile.ZIP_DEFLATED) ->
     return buffer.getvalue()
 
 
+def write_folders(root: Path) -> Path:
+    """A folder of `images()`, an empty class, and what file systems and archivers leave behind."""
+    leftovers = dict.fromkeys(("__MACOSX/n01/0.png", ".cache/0.png", "lost+found/0", "n00/.gitkeep"), b"")
+    for name, content in {**images(), **leftovers}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    (root / "empty").mkdir()
+    return root
+
+
 def write_archive(folder: Path, suffix: str, files: Mapping[str, bytes]) -> Path:
     """An archive of a kind that its suffix names."""
     path = folder / f"images{suffix}"

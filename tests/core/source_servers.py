@@ -41,6 +41,16 @@ class PartsOfFiles(WholeFiles):
         self.wfile.write(content[first : last + 1])
 
 
+class Forbidden(WholeFiles):
+    """Has files and gives none away."""
+
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+
 @contextmanager
 def http_server(folder: Path, handler: type[WholeFiles] = PartsOfFiles) -> Iterator[str]:
     """Serves a folder; gives its URL."""

@@ -11,9 +11,9 @@ from onnx import helper
 
 from metrifier_core.checksums import file_sha256
 from metrifier_core.quality import fit_temperature
-from metrifier_core.stages.prepare_workers import prepare_workers
-from metrifier_core.statistics import top_accuracy
-from metrifier_core.workers import load_worker, read_cards
+from metrifier_core.stages.prepare_workers import _check_accuracy, prepare_workers
+from metrifier_core.statistics import Accuracy, top_accuracy
+from metrifier_core.workers import KNOWN_WORKERS, load_worker, read_cards
 from tests.core.colour_workers import (
     CLASSES,
     colour_logits,
@@ -204,6 +204,34 @@ def test_a_worker_has_to_know_every_class_of_the_source(tmp_path: Path) -> None:
     workers = settings_of(first=entry_of(whole), judge=entry_of(less))
     with pytest.raises(ValueError, match=r"^worker 'judge' knows 9 classes, but an image has the label 9$"):
         prepare_workers(workers, 0, images, tmp_path / "prepared")
+
+
+def test_a_worker_that_only_guesses_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As one does whose classes stand in another order; with few images that is a warning."""
+    weights = write_colour_classifier(tmp_path / "plain.onnx")
+    shifted = entry_of(weights, class_order=[*range(1, CLASSES), 0])
+    workers = settings_of(first=entry_of(weights), judge=shifted)
+    message = (
+        r"^worker 'judge' only guesses: it is right on 0\.0% of 40 clean calibration images \(0\.0% to 8\.8%\), "
+        r"where chance is 10\.0%; are the labels the worker's own class indices, in its order, and is its "
+        r"preprocessing right\? `metrifier workers verify` finds out$"
+    )
+    with pytest.raises(ValueError, match=message):
+        prepare_workers(workers, 0, write_images(tmp_path / "40", *draw_colours(40)), tmp_path / "prepared")
+    assert not (tmp_path / "prepared").exists()
+    assert "may only guess" not in capsys.readouterr().err
+    prepare_workers(workers, 0, write_images(tmp_path / "20", *draw_colours(20)), tmp_path / "prepared")
+    said = capsys.readouterr().err
+    assert "metrifier: judge: may only guess: it is right on 0.0% of 20 clean calibration images" in said
+    assert "first: may" not in said
+
+
+def test_of_a_miniature_that_guesses_the_training_is_named() -> None:
+    """It has neither a class order nor preprocessing of its own."""
+    spec = KNOWN_WORKERS["miniature_vgg"]
+    with pytest.raises(ValueError, match=r"^worker 'vgg' only guesses: .*; are the labels right, and the images of"):
+        _check_accuracy("vgg", spec, Accuracy(0, 0, 0.04), 100, 10)
+    _check_accuracy("vgg", spec, Accuracy(0.2, 0.13, 0.29), 100, 10)
 
 
 def test_temperatures_need_calibration_images(workers: dict[str, Any], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sources hand out labelled images in an order of their own; what is wrong with one is said by its setting."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from metrifier_core.sources import (
     ManifestSource,
     Source,
     SourceItem,
+    describe_labels,
     list_files,
     list_items,
 )
 from metrifier_core.sources.items import choose_items
+from metrifier_core.sources.storage import SourceError
+from metrifier_core.stages.download import download
 from tests.core.bad_images import picture
 
 CLASSES = ("n02", "n01", "n10")
@@ -143,15 +147,46 @@ def test_every_file_counts_but_hidden_ones(folder: Path) -> None:
     assert not {path for path in found if "/." in path or path.startswith(".")}
 
 
+def test_a_class_folder_that_cannot_be_listed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, the others would have labels that are not theirs."""
+    scan = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if Path(path) == folder / "n01":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match=f"^source.root: {folder / 'n01'} cannot be listed: Permission denied$"):
+        list_items(FolderSource(kind="folder", root=str(folder)))
+
+
+def test_a_linked_class_folder_is_a_class(folder: Path) -> None:
+    (folder / "n11").symlink_to(folder / "n10" / "deeper")
+    found = {item.image_id: item.label for item in list_items(FolderSource(kind="folder", root=str(folder)))}
+    assert found["n11/1.png"] == 3
+
+
+def test_download_says_which_folder_has_which_label(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = [{"calibration": 0.25, "train": 0.25, "validation": 0.25, "test": 0.25}]
+    download({"kind": "folder", "root": str(folder)}, splits, 0, 1, tmp_path / "output")
+    assert "metrifier: source: 3 class folders: n01 (label 0) to n10 (label 2)\n" in capsys.readouterr().err
+    manifest = write_manifest(tmp_path / "manifest.csv", ["path,label_index", "n01/0.png,7"])
+    source = ManifestSource(kind="manifest", manifest=str(manifest), root=str(folder))
+    assert describe_labels(source, list_items(source)) is None
+
+
 def test_a_missing_folder_is_refused_by_its_setting(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"^source.root: there is no folder {tmp_path / 'no'}$"):
+    with pytest.raises(SourceError, match=f"^source.root: there is no folder {tmp_path / 'no'}$"):
         list_items(FolderSource(kind="folder", root=str(tmp_path / "no")))
 
 
 def test_a_folder_without_classes_is_refused_by_its_setting(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(encode_png(picture()))
     (tmp_path / ".hidden").mkdir()
-    with pytest.raises(ValueError, match=r"^source.root: .* has no class folders \(expected .*/CLASS/IMAGE\)$"):
+    with pytest.raises(SourceError, match=r"^source.root: .* has no class folders \(expected .*/CLASS/IMAGE\)$"):
         list_items(FolderSource(kind="folder", root=str(tmp_path)))
 
 
@@ -200,13 +235,13 @@ def test_a_manifest_of_a_spreadsheet_is_read(folder: Path) -> None:
     ],
 )
 def test_a_wrong_manifest_is_refused_by_its_line(folder: Path, lines: list[str], reason: str) -> None:
-    with pytest.raises(ValueError, match=r"^source\.manifest: ") as caught:
+    with pytest.raises(SourceError, match=r"^source\.manifest: ") as caught:
         list_lines(folder, lines)
     assert f"{folder.parent / 'manifest.csv'}{reason}" in str(caught.value)
 
 
 def test_a_manifest_in_another_encoding_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"^source.manifest: .*manifest.csv is not a CSV file in UTF-8: "):
+    with pytest.raises(SourceError, match=r"^source.manifest: .*manifest.csv is not a CSV file in UTF-8: "):
         list_lines(folder, ["path,label_index", "é.png,0"], encoding="latin-1")
 
 
@@ -214,5 +249,5 @@ def test_a_manifest_in_another_encoding_is_refused(folder: Path) -> None:
 def test_a_missing_manifest_or_root_is_refused_by_its_setting(folder: Path, setting: str, kind: str) -> None:
     manifest = write_manifest(folder.parent / "manifest.csv", ["path,label_index"])
     paths = {"manifest": str(manifest), "root": str(folder), setting: str(folder / "no")}
-    with pytest.raises(ValueError, match=f"^source.{setting}: there is no {kind} {folder / 'no'}$"):
+    with pytest.raises(SourceError, match=f"^source.{setting}: there is no {kind} {folder / 'no'}$"):
         list_items(ManifestSource(kind="manifest", **paths))

@@ -3,6 +3,7 @@
 import io
 import lzma
 import os
+import shutil
 import tarfile
 import tempfile
 import tracemalloc
@@ -30,6 +31,7 @@ from tests.core.source_archives import (
     member,
     packed_zeros,
     write_archive,
+    write_folders,
     zip_bomb,
 )
 
@@ -102,9 +104,15 @@ def test_a_folder_of_the_archive_can_be_the_root(suffix: str, tmp_path: Path) ->
         listed(path, root="nowhere")
 
 
-def test_folders_without_images_are_classes_as_they_are_outside_of_archives(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tar", make_tar({"b/0.png": b""}, [member("a", kind=tarfile.DIRTYPE)]))
-    assert [(item.image_id, item.label) for item in listed(path)] == [("b/0.png", 1)]
+@pytest.mark.parametrize("root", ["", "photos"])
+@pytest.mark.parametrize("packing", ["tar", "gztar", "bztar", "xztar", "zip"])
+def test_an_archive_of_a_whole_folder_has_the_labels_of_the_folder(packing: str, root: str, tmp_path: Path) -> None:
+    """Those who pack a folder write an entry for itself and for each of its folders, empty ones too."""
+    photos = write_folders(tmp_path / "photos")
+    path = shutil.make_archive(str(tmp_path / "a"), packing, tmp_path if root else photos, root or None)
+    found = [(item.image_id, item.label) for item in listed(Path(path), root=root)]
+    assert found == [(item.image_id, item.label) for item in list_items(FolderSource(kind="folder", root=str(photos)))]
+    assert dict(found) == {name: ("n01", "n02", "n10").index(name[:3]) for name in FILES}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

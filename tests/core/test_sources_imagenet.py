@@ -80,7 +80,7 @@ def test_labels_are_positions_among_the_sorted_synsets(root: Path) -> None:
 def test_the_files_can_be_behind_a_url(root: Path) -> None:
     with http_server(root, PartsOfFiles) as url:
         assert contents(listed(url + "/", "train", "val")) == EXPECTED_VALIDATION | EXPECTED_TRAINING
-    with http_server(root, WholeFiles) as url, pytest.raises(ValueError, match=r"sends no parts of files; fetch them"):
+    with http_server(root, WholeFiles) as url, pytest.raises(ValueError, match=r"an ImageNet tar needs: download it"):
         listed(url)
 
 

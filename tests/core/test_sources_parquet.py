@@ -80,7 +80,10 @@ def test_files_behind_a_url_are_those_here(folder: Path) -> None:
             ValueError, match=rf"^source.files: HTTP cannot list what matches {url}/\*.parquet: name one"
         ):
             listed(f"{url}/*.parquet")
-    with http_server(folder, WholeFiles) as url, pytest.raises(ValueError, match=r"sends no parts of files"):
+    with (
+        http_server(folder, WholeFiles) as url,
+        pytest.raises(ValueError, match=r"parts of files, .* download it first"),
+    ):
         listed(f"{url}/{one}")
 
 

@@ -1,5 +1,6 @@
 """Sources behind URLs hold what the same files on this machine hold; what cannot be reached is said by its setting."""
 
+import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
@@ -15,8 +18,8 @@ from metrifier_core.images import ImageError
 from metrifier_core.sources import Source, SourceItem, list_items, listing_digest, storage
 from metrifier_core.sources.storage import SourceError
 from metrifier_core.stages.download import download
-from tests.core.source_archives import images, write_archive
-from tests.core.source_servers import PartsOfFiles, WholeFiles, http_server, s3_server
+from tests.core.source_archives import images, write_archive, write_folders
+from tests.core.source_servers import Forbidden, PartsOfFiles, WholeFiles, http_server, s3_server
 
 FILES = images() | {
     "n01/deeper/é #1?.png": b"deep",
@@ -75,6 +78,10 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def pack_rows(path: Path) -> None:
+    pq.write_table(pa.table({"image": [b"a"], "label": [3]}), path)
+
+
 def listed(**settings: Any) -> list[SourceItem]:
     return list_items(TypeAdapter[Source](Source).validate_python(settings))
 
@@ -91,6 +98,15 @@ def test_a_remote_folder_holds_what_a_folder_here_holds(folder: Path, upload: Up
     assert [(item.image_id, item.label) for item in there] == [(item.image_id, item.label) for item in here]
     assert contents(there) == contents(here)
     assert contents(listed(kind="folder", root=f"file://{folder}")) == contents(here)
+
+
+def test_the_class_folders_are_the_same_however_they_are_stored(upload: Upload, tmp_path: Path) -> None:
+    photos = write_folders(tmp_path / "photos")
+    here, there = listed(kind="folder", root=str(photos)), listed(kind="folder", root=upload(photos))
+    assert {item.image_id: item.label for item in here} == {
+        name: ("n01", "n02", "n10").index(name[:3]) for name in images()
+    }
+    assert [(item.image_id, item.label) for item in there] == [(item.image_id, item.label) for item in here]
 
 
 def test_a_remote_folder_has_another_digest_when_an_image_changes(folder: Path, upload: Upload) -> None:
@@ -203,11 +219,19 @@ def test_an_archive_works_over_http(suffix: str, handler: type[WholeFiles], tmp_
     with http_server(tmp_path, handler) as url:
         archive = f"{url}/{path.name}"
         if suffix == ".zip" and handler is WholeFiles:
-            with pytest.raises(ValueError, match=rf"^source.archive: the server of {archive} sends no parts of files"):
+            with pytest.raises(ValueError, match=rf"^source.archive: the server of {archive} .* download it first"):
                 listed(kind="archive", archive=archive)
             return
         items = listed(kind="archive", archive=archive)
         assert contents(items) == contents(listed(kind="archive", archive=str(path)))
+
+
+def test_an_archive_of_a_whole_folder_over_http_has_the_labels_of_the_folder(tmp_path: Path) -> None:
+    photos = write_folders(tmp_path / "photos")
+    path = Path(shutil.make_archive(str(tmp_path / "a"), "gztar", photos))
+    with http_server(tmp_path) as url:
+        found = contents(listed(kind="archive", archive=f"{url}/{path.name}"))
+    assert found == contents(listed(kind="folder", root=str(photos)))
 
 
 # On the way through the stage
@@ -285,8 +309,47 @@ def test_an_unknown_protocol_is_refused() -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^source.archive: there is no file http://127.0.0.1:9/a.tar: .*127.0.0.1"):
+    with pytest.raises(ValueError, match=r"^source.archive: http://127.0.0.1:9/a.tar cannot be read: .*127.0.0.1"):
         listed(kind="archive", archive="http://127.0.0.1:9/a.tar")
+
+
+def test_a_file_that_a_server_lacks_is_told_from_one_that_it_keeps(tmp_path: Path) -> None:
+    with http_server(tmp_path) as url, pytest.raises(ValueError, match=rf"^source.archive: there is no file {url}/a$"):
+        listed(kind="archive", archive=f"{url}/a")
+    with (
+        http_server(tmp_path, Forbidden) as url,
+        pytest.raises(ValueError, match=rf"^source.archive: {url}/a cannot be read: 403, message='Forbidden'"),
+    ):
+        listed(kind="archive", archive=f"{url}/a")
+
+
+def test_a_file_that_is_not_in_a_bucket_is_named(upload: Upload, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"another")
+    root = upload(tmp_path)
+    with pytest.raises(ValueError, match=rf"^source.archive: there is no file {root}/none.tar$"):
+        listed(kind="archive", archive=f"{root}/none.tar")
+
+
+def test_a_file_url_is_decoded_whatever_it_names(folder: Path) -> None:
+    here = listed(kind="folder", root=str(folder))
+    odd = folder.rename(folder.with_name("sp ace #1 é"))
+    pack_rows(odd / "rows.parquet")
+    for url in (odd.as_uri(), odd.as_uri().replace("file://", "file://localhost"), f"file://{odd}"):
+        assert listing_digest(listed(kind="folder", root=url)) == listing_digest(here)
+        named = listed(kind="manifest", manifest=f"{url}/manifest.csv", root=url)
+        assert {item.image_id: item.label for item in named}["n10/0.png"] == 7
+        assert [item.image_id for item in listed(kind="parquet", files=f"{url}/*.parquet")] == ["rows.parquet/0"]
+    archive = write_archive(odd, ".tar", FILES)
+    assert contents(listed(kind="archive", archive=archive.as_uri())) == contents(
+        listed(kind="archive", archive=str(archive))
+    )
+
+
+def test_a_file_url_of_another_machine_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^source.root: file://data/photos is on a machine 'data'; .* here is file:///data/"
+    ):
+        listed(kind="folder", root="file://data/photos")
 
 
 @pytest.mark.usefixtures("s3")

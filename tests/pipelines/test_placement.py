@@ -145,6 +145,12 @@ def test_an_images_name_may_have_its_target_in_it(tmp_path):
     assert images["exec-train-metrifier"] == "registry.example/metrifier-train:1"
 
 
+def test_one_image_for_all_stages_has_one_digest(tmp_path):
+    output = compile_with(tmp_path, "--image", "localhost:5000/a/all_in-one:1", "--digest", DIGEST)
+    images = {executor["container"]["image"] for executor in executors_of(read(output)[0]).values()}
+    assert images == {f"localhost:5000/a/all_in-one@{DIGEST}"}
+
+
 def test_images_that_nobody_names_are_those_that_make_images_makes(tmp_path):
     executors = read(compile_with(tmp_path))[0]["deploymentSpec"]["executors"]
     assert executors["exec-distort"]["container"]["image"] == f"metrifier-data:{__version__}"
@@ -154,7 +160,13 @@ def test_images_that_nobody_names_are_those_that_make_images_makes(tmp_path):
     ("options", "message"),
     [
         (["--image", "trian=x"], "--image trian=x: unknown image 'trian', did you mean 'train'?"),
-        (["--digest", "sha256:12"], "--digest sha256:12: expected sha256: and 64 hexadecimal digits"),
+        (["--digest", "train=sha256:12"], "--digest sha256:12: expected sha256: and 64 hexadecimal digits"),
+        (["--image", ""], "--image '': no image has such a name"),
+        (["--image", "train="], "--image '': no image has such a name"),
+        (["--image", "Foo Bar:::"], "--image 'Foo Bar:::': no image has such a name"),
+        (["--image", "registry.example/{traget}:1"], "in which only {target} is replaced"),
+        (["--image", "registry.example/{target}:1", "--digest", DIGEST], "write TARGET=sha256:..."),
+        (["--digest", DIGEST], "write TARGET=sha256:..."),
     ],
 )
 def test_a_wrong_image_is_refused_in_a_sentence(tmp_path, options, message):

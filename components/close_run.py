@@ -12,9 +12,13 @@ def close_run(name: str, experiment: str, status: dsl.PipelineTaskFinalStatus) -
     Args:
         name: Name of the run.
         experiment: MLflow experiment.
-        status: How the pipeline ended.
+        status: How the pipeline ended; servers before 2.17 call one that succeeded RUNNING where it holds a loop.
     """
-    from metrifier_core.tracking import PipelineRun, fail_run
+    from metrifier_core.tracking import PipelineRun, fail_run, find_run
 
-    if status.state != "SUCCEEDED":
-        fail_run(PipelineRun(name, experiment), status.error_message or f"the pipeline ended as {status.state}")
+    if status.state not in {"FAILED", "CANCELED", "CANCELLED"}:
+        return
+    run = PipelineRun(name, experiment)
+    found = find_run(run.id)
+    if found is None or found.info.status != "FINISHED":
+        fail_run(run, status.error_message or f"the pipeline ended as {status.state}")

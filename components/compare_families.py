@@ -62,7 +62,8 @@ def compare_families(
     for key, value in summary.items():
         metrics.log_metric(key, value)
     files = {**evaluated.metadata, "evaluated": evaluated.uri}
-    metrics.metadata["folds"] = {**(earlier.metadata["folds"] if earlier else {}), family: files}
+    folds = json.loads(earlier.metadata["folds"]) if earlier else {}
+    metrics.metadata["folds"] = json.dumps({**folds, family: files})
     if family != families[-1]:
         return
     run = PipelineRun(name, experiment)

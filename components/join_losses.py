@@ -17,8 +17,9 @@ def join_losses(
 
     Args:
         parts: A table a worker.
-        losses: The one table; its metadata keeps what the shard's tasks counted.
+        losses: The one table; its metadata keeps what the shard's tasks counted, as JSON.
     """
+    import json
     from pathlib import Path
 
     from metrifier_core.stages.join_losses import join_losses as run_stage
@@ -26,4 +27,4 @@ def join_losses(
     losses.metadata.update(run_stage([Path(part.path) for part in parts], Path(losses.path)))
     losses.metadata["versions"] = parts[0].metadata["versions"]
     losses.metadata["distort"] = parts[0].metadata["distort"]
-    losses.metadata["worker_evaluate"] = [part.metadata["worker_evaluate"] for part in parts]
+    losses.metadata["worker_evaluate"] = json.dumps([json.loads(part.metadata["worker_evaluate"]) for part in parts])

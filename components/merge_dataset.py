@@ -33,6 +33,7 @@ def merge_dataset(
         quality: ImageNet_Quality and its card.
         held_out_family: Names the fold, where every family is held out once.
     """
+    import json
     from pathlib import Path
 
     from metrifier_core.stages.merge_dataset import merge_dataset as run_stage
@@ -42,10 +43,10 @@ def merge_dataset(
     accepted = int(rejected.metadata["accepted"])
     summary = run_stage(merge, accepted, Path(rejected.path), Path(prepared.path), folders, Path(quality.path))
     quality.metadata.update(summary)
-    quality.metadata["losses"] = [shard.uri for shard in losses]
-    quality.metadata["versions"] = [shard.metadata["versions"] for shard in losses]
+    quality.metadata["losses"] = json.dumps([shard.uri for shard in losses])
+    quality.metadata["versions"] = json.dumps([shard.metadata["versions"] for shard in losses])
     run = PipelineRun(name, experiment, held_out_family)
-    evaluations = [task for shard in losses for task in shard.metadata["worker_evaluate"]]
-    log_fan_out(run, "distort", distortions, [shard.metadata["distort"] for shard in losses])
+    evaluations = [task for shard in losses for task in json.loads(shard.metadata["worker_evaluate"])]
+    log_fan_out(run, "distort", distortions, [json.loads(shard.metadata["distort"]) for shard in losses])
     log_fan_out(run, "worker_evaluate", {}, evaluations)
     log_stage(run, "merge_dataset", merge, summary)

@@ -18,10 +18,14 @@ def worker_evaluate(
         versions: The versions of the shard.
         losses: True-class probability, loss, cross-entropy and more, a row a version; its metadata names these.
     """
+    import json
     from pathlib import Path
 
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
     summary = run_stage(Path(prepared.path), workers, Path(versions.path), Path(losses.path))
-    # What comes next is handed the losses alone, so that it need not fetch the versions to know of them.
-    losses.metadata.update(worker_evaluate=summary, distort=versions.metadata, versions=versions.uri)
+    # What comes next is handed the losses alone, so that it need not fetch the versions to know of them. The engine's
+    # store gives nested metadata back in another shape: JSON survives it.
+    losses.metadata.update(
+        worker_evaluate=json.dumps(summary), distort=json.dumps(versions.metadata), versions=versions.uri
+    )

@@ -1,47 +1,95 @@
 """What each stage gets on a cluster: the config's section `cluster`, which a run on this machine passes over."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from metrifier_core.settings import Settings, closest
 
 __all__ = ["STAGES", "ClusterSettings", "StageSettings", "Toleration"]
 
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([KMGT]i?)?$")]
-Cores = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")]
+# As Kubernetes takes them: a subdomain after RFC 1123, and a name with such a prefix.
+_SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_NAME = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+
+
+def _shaped(pattern: str, expected: str) -> AfterValidator:
+    """Refuses a text of another shape in a sentence."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(f"expected {expected} (got '{text}')")
+        return text
+
+    return AfterValidator(check)
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Cores = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _shaped(r"(?![0.]+m?$)([0-9]+(\.[0-9]{1,3})?|[0-9]+m)", "cores above zero such as 4, 0.5 or 500m"),
+]
+Memory = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _shaped("[1-9][0-9]*(Ki|[MGT]i?)", "a whole number and Ki, M, Mi, G, Gi, T or Ti, such as 1536Mi"),
+]
+Secret = Annotated[str, Field(max_length=253), _shaped(_SUBDOMAIN, "small letters, digits, - and . alone")]
+SecretKey = Annotated[str, Field(max_length=253), _shaped("[A-Za-z0-9._-]+", "letters, digits, -, _ and . alone")]
+Resource = Annotated[str, _shaped(f"{_SUBDOMAIN}/{_NAME}", "a resource of nodes such as nvidia.com/gpu")]
+Label = Annotated[str, _shaped(f"({_SUBDOMAIN}/)?{_NAME}", "a label such as pool or cloud.example/pool")]
+LabelValue = Annotated[str, _shaped(f"({_NAME})?", "up to 63 letters, digits, -, _ and .")]
 Variable = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Toleration(Settings):
     """A taint of nodes that a stage may run on all the same, as Kubernetes has it."""
 
-    key: str | None = None
+    key: Label | None = None
     operator: Literal["Equal", "Exists"] = "Equal"
-    value: str | None = None
+    value: LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.operator == "Exists" and self.value:
+            raise ValueError("value: operator Exists takes any: leave it out, or set operator to Equal")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("key: is missing; without one every taint is tolerated, for which operator is Exists")
+        return self
 
 
 class StageSettings(Settings):
     """What a task of one stage asks for."""
 
     cpu: Cores = Field("1", description="cores that are requested; more are used where the node has them")
-    memory: Quantity = Field("2Gi", description="requested, and the limit")
-    accelerator: Label | None = Field(None, description="resource name of what it is given, e.g. nvidia.com/gpu")
-    accelerators: int = Field(1, ge=1, description="how many, where `accelerator` names one")
+    memory: Memory = Field("2Gi", description="requested, and the limit")
+    accelerator: Resource | None = Field(None, description="resource name of what it is given, e.g. nvidia.com/gpu")
+    accelerators: int | None = Field(None, ge=1, description="how many, 1 where left out; `accelerator` says of what")
     retries: int = Field(2, ge=0, le=100, description="after a failure, a minute later and then ever more slowly")
     timeout_minutes: int = Field(60 * 24, ge=1, description="after which a task counts as failed")
     cache: bool = Field(True, description="take up what an earlier run with the same inputs made")
-    node_selector: dict[Label, str] = Field({}, description="labels that its node must have")
+    node_selector: dict[Label, LabelValue] = Field({}, description="labels that its node must have")
     tolerations: list[Toleration] = Field([], description="taints of nodes that it may run on")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.accelerators is not None and self.accelerator is None:
+            raise ValueError("accelerators: of what? name the resource in accelerator, such as nvidia.com/gpu")
+        return self
 
 
 # Measured on real images: evaluating eight workers takes half a gigabyte, training a multitap three; the rest is room
 # for larger images, batches and networks.
 STAGES: Mapping[str, StageSettings] = {
-    "download": StageSettings(cpu="2", memory="4Gi"),
+    # KFP would see the config alone, and take other images at the same address for those of an earlier run.
+    "download": StageSettings(cpu="2", memory="4Gi", cache=False),
     "prepare_workers": StageSettings(cpu="4", memory="8Gi"),
     "distort": StageSettings(cpu="4", memory="4Gi"),
     "worker_evaluate": StageSettings(cpu="4", memory="8Gi"),
@@ -63,10 +111,10 @@ class ClusterSettings(Settings):
 
     parallel_shards: int = Field(8, ge=1, le=1000, description="shards that are worked on at the same time")
     parallel_workers: int = Field(2, ge=1, le=100, description="groups of workers at the same time, in each of these")
-    secrets: dict[Label, dict[str, Variable]] = Field(
+    secrets: dict[Secret, dict[SecretKey, Variable]] = Field(
         {}, description="Kubernetes secrets that every stage sees: secret -> its key -> environment variable"
     )
-    image_pull_secrets: list[Label] = Field([], description="Kubernetes secrets for a private image registry")
+    image_pull_secrets: list[Secret] = Field([], description="Kubernetes secrets for a private image registry")
     stages: dict[str, StageSettings] = Field(dict(STAGES), description="by stage; what is left out stays as it is")
 
     @field_validator("stages", mode="before")

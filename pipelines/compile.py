@@ -9,7 +9,8 @@ from kfp.compiler import Compiler
 from metrifier_core.config import ConfigError, RunConfig, load_config
 from pipelines.graph import build_graph
 from pipelines.images import Images, choose_images
-from pipelines.server import tracking_server, without_credentials
+from pipelines.reach import doubts
+from pipelines.server import check_seen_by_pods, tracking_server, without_credentials
 from pipelines.site import Site
 
 __all__ = ["app", "compile_pipeline"]
@@ -22,8 +23,14 @@ def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:
         config: What the pipeline runs unless its submitter says otherwise.
         images: Container images of the stages.
         output: The YAML file.
+
+    Raises:
+        ValueError: The MLflow server is one that pods cannot see.
+        OSError: The file cannot be written.
     """
     server = tracking_server(config.tracking)
+    if server:
+        check_seen_by_pods(server)
     pipeline = build_graph(config, Site(images, server and without_credentials(server), config.cluster))
     output.parent.mkdir(parents=True, exist_ok=True)
     Compiler().compile(pipeline, str(output), pipeline_parameters=config.pipeline_arguments())
@@ -67,11 +74,18 @@ def main(
         typer.echo(f"{config}: nothing was written, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None
     try:
+        if output.suffix not in {".yaml", ".yml"}:
+            raise ValueError(f"--output {output}: expected a name that ends with .yaml")
         images = choose_images(image or [], digest or [])
+        compile_pipeline(loaded, images, output)
     except ValueError as error:
         typer.echo(f"nothing was written: {error}", err=True)
         raise typer.Exit(2) from None
-    compile_pipeline(loaded, images, output)
+    except OSError as error:
+        typer.echo(f"nothing was written: --output {output}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
+    for doubt in doubts(loaded, images):
+        typer.echo(f"warning: {doubt}", err=True)
     typer.echo(f"{output}: submit it with kfp --endpoint URL run create -e {loaded.tracking.experiment} -f {output}")
 
 

@@ -21,6 +21,10 @@ _TARGET = {
     "compare_families": "data",
     "close_run": "data",
 }
+# What registries take as [HOST[:PORT]/]NAME[:TAG][@DIGEST], after the OCI distribution specification.
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?"
+_PART = r"[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(rf"({_HOST}/)?{_PART}(/{_PART})*(:\w[\w.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?", re.ASCII)
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"(:[\w][\w.-]*)?(@sha256:[0-9a-f]+)?$")
 
@@ -61,9 +65,20 @@ def choose_images(images: Sequence[str], digests: Sequence[str]) -> Images:
         digests: `sha256:...` of what a registry holds, likewise; it stands instead of a tag, which can be moved.
 
     Raises:
-        ValueError: A target is unknown, or a digest is none.
+        ValueError: A target is unknown, an image cannot have that name, a digest is none, or one is for several images.
     """
-    chosen = asdict(Images()) | _by_target("--image", images)
+    named = _by_target("--image", images)
+    for image in named.values():
+        if not _REFERENCE.fullmatch(image):
+            raise ValueError(
+                f"--image '{image}': no image has such a name: expected [HOST/]NAME[:TAG], in which only {{target}} is "
+                "replaced"
+            )
+    chosen = asdict(Images()) | named
+    if any("=" not in digest for digest in digests) and len({_TAG.sub("", image) for image in chosen.values()}) > 1:
+        raise ValueError(
+            "--digest: the stages have several images, each with a digest of its own: write TARGET=sha256:..."
+        )
     for target, digest in _by_target("--digest", digests).items():
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"--digest {digest}: expected sha256: and 64 hexadecimal digits")

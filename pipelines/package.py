@@ -52,6 +52,8 @@ class Package:
         after = self._config(overrides)
         if after.cluster != before.cluster:
             raise ConfigError("cluster: is written into the graph: set it where the pipeline is compiled")
+        if after.tracking.uri != before.tracking.uri:
+            raise ConfigError("tracking.uri: is compiled into every task's environment: compile the pipeline again")
         if after.held_out_families != before.held_out_families:
             raise ConfigError("evaluation.leave_one_family_out: the families are part of the graph: compile it again")
         standing = before.pipeline_arguments()

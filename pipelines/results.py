@@ -1,5 +1,6 @@
 """What a finished run shows: files under the names that people look for, and the metrics as a table."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
         shards = folder / table
         shutil.rmtree(shards, ignore_errors=True)
         shards.mkdir()
-        for task in outputs["quality"].metadata[table]:
+        for task in json.loads(outputs["quality"].metadata[table]):
             for path in Path(task).glob("*.parquet"):
                 _link(path, shards / path.name)
 
@@ -74,7 +75,7 @@ def publish_families(outputs: Mapping[str, Any], folder: Path) -> None:
     """
     _copy(Path(outputs["metrics"].path), folder / "families.json")
     _copy(Path(outputs["table"].path), folder / "families.md")
-    for family, files in outputs["metrics"].metadata["folds"].items():
+    for family, files in json.loads(outputs["metrics"].metadata["folds"]).items():
         own = folder / "families" / family
         own.mkdir(parents=True, exist_ok=True)
         _link(Path(files["model"]), own / "model")

@@ -1,11 +1,12 @@
 """The MLflow server of a run, and how it may be written down."""
 
+import ipaddress
 import os
 from urllib.parse import urlsplit
 
 from metrifier_core.config import TrackingSettings
 
-__all__ = ["tracking_server", "without_credentials"]
+__all__ = ["check_seen_by_pods", "tracking_server", "without_credentials"]
 
 
 def tracking_server(settings: TrackingSettings) -> str | None:
@@ -17,3 +18,32 @@ def without_credentials(uri: str) -> str:
     """Leaves user and password out of a server's address, for everything that is written to a file."""
     netloc = urlsplit(uri).netloc
     return uri.replace(netloc, netloc.rpartition("@")[2], 1) if "@" in netloc else uri
+
+
+def check_seen_by_pods(uri: str) -> None:
+    """Refuses the address of a server that only this machine can mean.
+
+    Raises:
+        ValueError: It is a file, a database in a file, or this machine itself.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme in {"", "file"} or parts.scheme.startswith("sqlite"):
+        where = "a file of this machine"
+    elif _is_this_machine(parts.hostname or ""):
+        where = "this machine"
+    else:
+        return
+    raise ValueError(
+        f"the MLflow server {without_credentials(uri)} is {where}, where no pod sees it: name one that the cluster "
+        "reaches, in tracking.uri or MLFLOW_TRACKING_URI"
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified

@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ["Ended", "Service", "ServiceError"]
 
 _SECONDS_BETWEEN_LOOKS = 5.0
+_LONGEST_ABSENCE = 300.0  # seconds without an answer after which watching gives up
 _LONGEST_SILENCE = 60  # whole seconds that the server may take to answer; the SDK would wait for ever
 _TERMINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 _REMEDIES = {
@@ -116,12 +117,24 @@ class Service:
             How it ended. The SDK's own wait does not know that a run can be cancelled.
 
         Raises:
-            ServiceError: The server no longer answers.
+            ServiceError: The server has not answered for some minutes.
         """
         state = ""
+        answered = time.monotonic()
+        absent = False
         while True:
-            with self._plainly():
-                run = self._client.runs.run_service_get_run(run_id, _request_timeout=_LONGEST_SILENCE)
+            try:
+                with self._plainly():
+                    run = self._client.runs.run_service_get_run(run_id, _request_timeout=_LONGEST_SILENCE)
+            except ServiceError as error:
+                if time.monotonic() - answered > _LONGEST_ABSENCE:
+                    raise
+                if not absent:
+                    say(f"{error}; asking again for up to {_LONGEST_ABSENCE / 60:.0f} minutes")
+                absent = True
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                continue
+            answered, absent = time.monotonic(), False
             if run.state and run.state != state:
                 state = run.state
                 say(f"State:    {state.lower()}")

@@ -89,7 +89,7 @@ def _place(task: PipelineTask, stage: str, cluster: ClusterSettings) -> None:
     own = cluster.stages[stage]
     task.set_cpu_request(own.cpu).set_memory_request(own.memory).set_memory_limit(own.memory)
     if own.accelerator is not None:
-        task.set_accelerator_type(own.accelerator).set_accelerator_limit(own.accelerators)
+        task.set_accelerator_type(own.accelerator).set_accelerator_limit(own.accelerators or 1)
     if own.retries:
         task.set_retry(own.retries, backoff_duration="60s", backoff_factor=2, backoff_max_duration="3600s")
     task.set_caching_options(own.cache)

@@ -14,6 +14,7 @@ from pipelines.service import Service, ServiceError
 __all__ = ["app"]
 
 _TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
+_LONGEST_LOOK_UP = "5"  # seconds that MLflow may take to answer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -69,11 +70,12 @@ def main(
     except ServiceError as error:
         typer.echo(f"lost sight of the run, which goes on: {error}", err=True)
         raise typer.Exit(3) from None
+    succeeded = ended.state == "SUCCEEDED"
+    said = "the run succeeded" if succeeded else f"the run ended as {ended.state}: {ended.reason}"
+    typer.echo(said, err=not succeeded)
     _show_tracking(loaded, run_id, finished=True)
-    if ended.state != "SUCCEEDED":
-        typer.echo(f"the run ended as {ended.state}: {ended.reason}", err=True)
+    if not succeeded:
         raise typer.Exit(1)
-    typer.echo("the run succeeded")
 
 
 def _refuse(message: str) -> Any:
@@ -89,6 +91,9 @@ def _show_tracking(package: Package, run_id: str, *, finished: bool) -> None:
     link = f"{server}/#/experiments"
     if finished:
         os.environ.setdefault("MLFLOW_TRACKING_URI", server)
+        # A name from inside of the cluster may not be known here: MLflow would look for it for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _LONGEST_LOOK_UP)
         from metrifier_core.tracking import find_run
 
         found = find_run(run_id)

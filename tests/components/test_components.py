@@ -6,12 +6,51 @@ from pathlib import Path
 import mlflow
 import pyarrow.parquet as pq
 import pytest
+from kfp.dsl import Artifact, Markdown, Metrics
 
+import components
+from metrifier_core.config import load_config
 from metrifier_core.records import IMAGES, LOSSES, QUALITY
+from tests.components.conftest import CONFIG
 
 
 def _tables(artifacts):
     return [table for artifact in artifacts for table in Path(artifact.path).glob("*-of-*.parquet")]
+
+
+def _is_flat(metadata):
+    return all(isinstance(value, str | int | float | bool) for value in metadata.values())
+
+
+def test_metadata_is_flat_since_a_clusters_store_reshapes_what_is_nested(made):
+    found = [item for value in made.values() for item in (value if isinstance(value, list) else [value])]
+    artifacts = [item for item in found if isinstance(item, Artifact)]
+    assert len(artifacts) > len(made["parts"]) + 2 * len(made["versions"])
+    assert [artifact.name for artifact in artifacts if not _is_flat(artifact.metadata)] == []
+
+
+def test_compare_families_names_the_files_of_every_fold(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    config = load_config(CONFIG).pipeline_arguments()
+    config = {key: config[key] for key in components.compare_families.component_spec.inputs if key in config}
+    earlier = None
+    for family in ("first", "second"):
+        metrics = Metrics(name=family, uri=str(tmp_path / f"{family}.json"))
+        components.compare_families.python_func(
+            **config,
+            families=["first", "second"],
+            family=family,
+            judged=made["metrics"],
+            evaluated=made["evaluated"],
+            metrics=metrics,
+            table=Markdown(name="table", uri=str(tmp_path / "table")),
+            earlier=earlier,
+        )
+        assert _is_flat(metrics.metadata)
+        earlier = metrics
+    folds = json.loads(metrics.metadata["folds"])
+    assert list(folds) == list(json.loads(Path(metrics.path).read_text())["families"]) == ["first", "second"]
+    assert folds["second"]["model"] == made["model"].uri
 
 
 def test_download_counts_add_up(made):

@@ -28,6 +28,7 @@ class RunService:
         posted: Bodies of the runs that were created.
         authorizations: The header of every request.
         states: Of the run, look after look; the last one stays.
+        failures: How many looks at the run are answered with 502 first.
         refusals: Answers by path instead of the usual ones, as status and body.
     """
 
@@ -35,6 +36,7 @@ class RunService:
     posted: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["RUNNING", "SUCCEEDED"])
+    failures: int = 0
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def answer(  # noqa: PLR0911, one an address
@@ -55,6 +57,9 @@ class RunService:
                 self.posted.append(body)
                 return 200, {**body, "run_id": RUN, "state": "PENDING", "created_at": CREATED}
             case "GET", ["runs", _]:
+                if self.failures:
+                    self.failures -= 1
+                    return 502, "bad gateway"
                 state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
                 details = {"task_details": TASKS} if state == "FAILED" else {}
                 return 200, {"run_id": RUN, "state": state, "run_details": details, "created_at": CREATED}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow.projects.utils import load_project
+from mlflow.server.security_utils import get_allowed_hosts_from_env, is_allowed_host_header
 
 from metrifier_core import __version__
 
@@ -67,6 +68,27 @@ def test_services_find_their_pods_and_ports(documents):
         assert service["spec"]["selector"] == labels
         (port,) = service["spec"]["ports"]
         assert port["targetPort"] in {each["name"] for each in container["ports"]}
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("127.0.0.1:5000", True),
+        ("localhost:8080", True),
+        ("mlflow:5000", True),
+        ("mlflow.mlflow:5000", True),
+        ("mlflow.mlflow.svc:5000", True),
+        ("mlflow.mlflow.svc.cluster.local:5000", True),
+        ("mlflow.mlflow.svc.cluster.local", True),
+        ("evil.example:5000", False),
+        ("mlflow.evil.example", False),
+    ],
+)
+def test_the_server_answers_to_port_forward_and_its_services_names_alone(documents, monkeypatch, host, known):
+    (variables,) = (container["env"] for _, _, container in containers(documents) if container["name"] == "server")
+    (allowed,) = (each["value"] for each in variables if each["name"] == "MLFLOW_SERVER_ALLOWED_HOSTS")
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", allowed)
+    assert is_allowed_host_header(get_allowed_hosts_from_env(), host) is known
 
 
 def test_nothing_runs_as_root_or_without_bounds(documents):

@@ -145,6 +145,12 @@ def test_an_images_name_may_have_its_target_in_it(tmp_path):
     assert images["exec-train-metrifier"] == "registry.example/metrifier-train:1"
 
 
+def test_one_image_for_all_stages_has_one_digest(tmp_path):
+    output = compile_with(tmp_path, "--image", "localhost:5000/a/all_in-one:1", "--digest", DIGEST)
+    images = {executor["container"]["image"] for executor in executors_of(read(output)[0]).values()}
+    assert images == {f"localhost:5000/a/all_in-one@{DIGEST}"}
+
+
 def test_images_that_nobody_names_are_those_that_make_images_makes(tmp_path):
     executors = read(compile_with(tmp_path))[0]["deploymentSpec"]["executors"]
     assert executors["exec-distort"]["container"]["image"] == f"metrifier-data:{__version__}"
@@ -154,7 +160,13 @@ def test_images_that_nobody_names_are_those_that_make_images_makes(tmp_path):
     ("options", "message"),
     [
         (["--image", "trian=x"], "--image trian=x: unknown image 'trian', did you mean 'train'?"),
-        (["--digest", "sha256:12"], "--digest sha256:12: expected sha256: and 64 hexadecimal digits"),
+        (["--digest", "train=sha256:12"], "--digest sha256:12: expected sha256: and 64 hexadecimal digits"),
+        (["--image", ""], "--image '': no image has such a name"),
+        (["--image", "train="], "--image '': no image has such a name"),
+        (["--image", "Foo Bar:::"], "--image 'Foo Bar:::': no image has such a name"),
+        (["--image", "registry.example/{traget}:1"], "in which only {target} is replaced"),
+        (["--image", "registry.example/{target}:1", "--digest", DIGEST], "write TARGET=sha256:..."),
+        (["--digest", DIGEST], "write TARGET=sha256:..."),
     ],
 )
 def test_a_wrong_image_is_refused_in_a_sentence(tmp_path, options, message):
@@ -170,14 +182,52 @@ def test_a_wrong_image_is_refused_in_a_sentence(tmp_path, options, message):
     [
         ("cluster.stages={distrot: {cpu: 1}}", "cluster.stages: unknown stage 'distrot', did you mean 'distort'?"),
         ("cluster.stages={distort: {cpus: 1}}", "cluster.stages.distort.cpus: unknown key, did you mean 'cpu'?"),
-        ("cluster.stages={distort: {memory: much}}", "cluster.stages.distort.memory: "),
+        ("cluster.stages={distort: {memory: much}}", "cluster.stages.distort.memory: expected a whole number and Ki,"),
+        ("cluster.stages={distort: {memory: 500K}}", "cluster.stages.distort.memory: "),
+        ("cluster.stages={distort: {memory: 16}}", "cluster.stages.distort.memory: "),
+        ("cluster.stages={distort: {memory: 1.5Gi}}", "cluster.stages.distort.memory: "),
+        ("cluster.stages={distort: {memory: 0Gi}}", "cluster.stages.distort.memory: "),
+        ("cluster.stages={distort: {cpu: 0}}", "cluster.stages.distort.cpu: expected cores above zero"),
+        ("cluster.stages={distort: {cpu: 0.0}}", "cluster.stages.distort.cpu: "),
+        ("cluster.stages={distort: {cpu: 000m}}", "cluster.stages.distort.cpu: "),
+        ("cluster.stages={distort: {cpu: -1}}", "cluster.stages.distort.cpu: "),
+        ("cluster.stages={distort: {cpu: true}}", "cluster.stages.distort.cpu: "),
+        ("cluster.stages={distort: {accelerators: 1}}", "cluster.stages.distort: accelerators: of what?"),
+        ("cluster.stages={distort: {accelerator: gpu}}", "cluster.stages.distort.accelerator: "),
+        ("cluster.stages={distort: {node_selector: {pool: 'a b'}}}", "cluster.stages.distort.node_selector.pool: "),
+        (
+            "cluster.stages={distort: {tolerations: [{key: gpu, operator: Exists, value: x}]}}",
+            "cluster.stages.distort.tolerations.0: value: operator Exists takes any",
+        ),
+        (
+            "cluster.stages={distort: {tolerations: [{value: x}]}}",
+            "cluster.stages.distort.tolerations.0: key: is missing",
+        ),
         ("cluster.secrets={store: {access: 'AWS KEY'}}", "cluster.secrets.store.access: "),
+        ("cluster.secrets={store: {'a/b': AWS_KEY}}", "cluster.secrets.store.a/b"),
+        ("cluster.secrets={My_Secret/x: {access: AWS_KEY}}", "cluster.secrets.My_Secret/x"),
+        ("cluster.image_pull_secrets=[Registry]", "cluster.image_pull_secrets.0: "),
         ("cluster.parallel_shards=0", "cluster.parallel_shards: "),
     ],
 )
 def test_a_wrong_cluster_is_refused_by_its_key(override, message):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         load_config(CONFIG, [override])
+
+
+def test_cores_may_be_plain_numbers_and_one_accelerator_is_given_where_no_number_stands(tmp_path):
+    own = "cluster.stages={distort: {cpu: 8}, download: {cpu: 0.5}, train_metrifier: {accelerator: nvidia.com/gpu}}"
+    executors = executors_of(read(compile_with(tmp_path, own))[0])
+    resources = {name: executor["container"]["resources"] for name, executor in executors.items()}
+    assert resources["exec-distort"]["resourceCpuRequest"] == "8"
+    assert resources["exec-download"]["resourceCpuRequest"] == "0.5"
+    assert resources["exec-train-metrifier"]["accelerator"]["resourceCount"] == "1"
+
+
+def test_new_images_at_the_same_address_are_never_taken_from_the_cache_unless_one_says_so():
+    assert not STAGES["download"].cache
+    chosen = load_config(CONFIG, ["cluster.stages={download: {cache: true}}"]).cluster
+    assert chosen.stages["download"].cache
 
 
 def test_defaults_are_written_as_they_stand(tmp_path):

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ from pipelines.submit import app
 from tests.pipelines.run_service import EXPERIMENT, RUN, serve
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
+_VARIABLES = (
+    "KF_PIPELINES_TOKEN",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,9 @@ def package(tmp_path_factory):
 @pytest.fixture
 def service(monkeypatch):
     monkeypatch.setattr(services, "_SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.delenv("KF_PIPELINES_TOKEN", raising=False)
+    for variable in _VARIABLES:
+        monkeypatch.setenv(variable, "")  # so that what a command sets is undone
+        monkeypatch.delenv(variable)
     with serve() as running:
         yield running
 
@@ -100,7 +109,28 @@ def test_a_cancelled_run_ends_too(package, service):
     assert "the run ended as CANCELED" in result.output
 
 
-def test_a_server_that_is_lost_does_not_end_the_run(package, service):
+def test_a_server_that_is_away_for_a_while_is_waited_for(package, service):
+    service.failures = 3
+    result = submit(package, service, "--watch")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("answers 502") == 1
+    assert "asking again for up to 5 minutes" in result.output
+    assert "the run succeeded" in result.output
+
+
+def test_how_the_run_ended_stands_before_mlflow_which_is_not_waited_for(tmp_path, service):
+    away = "http://mlflow.invalid:5000"
+    output = tmp_path / "metrifier.yaml"
+    arguments = ["--config", str(CONFIG), "--output", str(output), f"tracking.uri={away}"]
+    assert CliRunner().invoke(compiling.app, arguments).exit_code == 0
+    began = time.monotonic()
+    result = submit(output, service, "--watch")
+    assert time.monotonic() - began < 60
+    assert result.output.index("the run succeeded") < result.output.index(f"MLflow:   {away}")
+
+
+def test_a_server_that_is_lost_does_not_end_the_run(package, service, monkeypatch):
+    monkeypatch.setattr(services, "_LONGEST_ABSENCE", 0.05)
     service.refusals = {"/apis/v2beta1/runs/": (502, "bad gateway")}
     result = submit(package, service, "--watch")
     assert result.exit_code == 3
@@ -167,6 +197,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(package, servic
     [
         ("metrifier.epoch=5", "metrifier.epoch: unknown key, did you mean 'epochs'?"),
         ("cluster.parallel_shards=3", "cluster: is written into the graph: set it where the pipeline is compiled"),
+        ("tracking.uri=http://other.example", "tracking.uri: is compiled into every task's environment"),
         ("evaluation.leave_one_family_out=true", "the families are part of the graph: compile it again"),
     ],
 )

@@ -1,0 +1,43 @@
+"""What a compiled pipeline names that pods may not find; they would fail late, so it is said at once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from metrifier_core.config import RunConfig
+from pipelines.images import Images
+from pipelines.server import tracking_server
+
+__all__ = ["doubts"]
+
+
+def doubts(config: RunConfig, images: Images) -> Iterator[str]:
+    """Finds what is missing or stands on this machine alone.
+
+    Args:
+        config: What was compiled.
+        images: Container images of the stages.
+
+    Yields:
+        A sentence each: on images that no registry has, an MLflow server that is not named, and every local path.
+    """
+    unpublished = [image for image in asdict(images).values() if image in asdict(Images()).values()]
+    if unpublished:
+        yield f"in no registry: {', '.join(unpublished)}; push yours and name them with --image"
+    if not tracking_server(config.tracking):
+        yield (
+            "no MLflow server is named, which registering needs at the very end: name one in tracking.uri or "
+            "MLFLOW_TRACKING_URI, or have the pods' environment name it"
+        )
+    for section in ("source", "workers", "metrifier"):
+        for key, path in _local_paths(getattr(config, section).model_dump(mode="json"), section):
+            yield f"{key}: {path} is a path of this machine; pods see it only where their image holds it: name a URI"
+
+
+def _local_paths(values: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Finds the paths below a key: a loaded config has them absolute."""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            yield from _local_paths(value, f"{key}.{name}")
+    elif isinstance(values, str) and values.startswith(("/", "file:")):
+        yield key, values

@@ -7,6 +7,7 @@ from components.download import download
 from components.evaluate_spearman import evaluate_spearman
 from components.hold_out_family import hold_out_family
 from components.join_losses import join_losses
+from components.list_source import list_source
 from components.merge_dataset import merge_dataset
 from components.prepare_workers import prepare_workers
 from components.register_metrifier import register_metrifier
@@ -21,6 +22,7 @@ __all__ = [
     "evaluate_spearman",
     "hold_out_family",
     "join_losses",
+    "list_source",
     "merge_dataset",
     "prepare_workers",
     "register_metrifier",

@@ -18,6 +18,7 @@ def download(
     shards: int,
     images: Output[Dataset],
     rejected: Output[Dataset],
+    listing: str = "",
 ) -> list[str]:
     """Reads, checks, splits and shards the source images.
 
@@ -30,6 +31,7 @@ def download(
         shards: How many shards to make.
         images: The shards.
         rejected: The images that could not be used.
+        listing: What the source holds, as a digest: a pipeline engine's cache sees inputs alone.
 
     Returns:
         Where the shards are, each of which is given to one branch alone.
@@ -43,7 +45,7 @@ def download(
     summary = run_stage(source, splits, seed, shards, Path(images.path), Path(rejected.path))
     images.metadata.update(summary)
     rejected.metadata["accepted"] = summary["accepted"]
-    parameters = {"source": source, "seed": seed, "shards": shards}
+    parameters = {"source": source, "seed": seed, "shards": shards, **({"listing": listing} if listing else {})}
     log_stage(PipelineRun(name, experiment), "download", parameters, summary)
     names = [shard_file(Path(), "images", shard_name(index, shards)).name for index in range(shards)]
     return [f"{images.uri}/{name}" for name in names]

@@ -88,8 +88,9 @@ class StageSettings(Settings):
 # Measured on real images: evaluating eight workers takes half a gigabyte, training a multitap three; the rest is room
 # for larger images, batches and networks.
 STAGES: Mapping[str, StageSettings] = {
-    # KFP would see the config alone, and take other images at the same address for those of an earlier run.
-    "download": StageSettings(cpu="2", memory="4Gi", cache=False),
+    # Its digest says of which images the cached `download` is; KFP alone would see the config and not them.
+    "list_source": StageSettings(memory="4Gi", cache=False),
+    "download": StageSettings(cpu="2", memory="4Gi"),
     "prepare_workers": StageSettings(cpu="4", memory="8Gi"),
     "distort": StageSettings(cpu="4", memory="4Gi"),
     "worker_evaluate": StageSettings(cpu="4", memory="8Gi"),

@@ -13,6 +13,7 @@ TARGETS = ("data", "train", "ingest")
 """The images: without TensorFlow, with it, and with tensorflow-io's decoders."""
 
 _TARGET = {
+    "list_source": "ingest",
     "download": "ingest",
     "distort": "data",
     "join_losses": "data",

@@ -98,7 +98,16 @@ def judge_shards(
     Returns:
         The tasks' artifacts.
     """
-    downloaded = site.run(components.download, **of_run, source=source, splits=splits, seed=seed, shards=shards)
+    downloaded = site.run(
+        components.download,
+        **of_run,
+        source=source,
+        splits=splits,
+        seed=seed,
+        shards=shards,
+        # On this machine whoever starts the pipeline has listed the source already, before anything is run.
+        listing=site.run(components.list_source, source=source).output if site.cluster else "",
+    )
     images = downloaded.outputs["images"]
     prepared = site.run(components.prepare_workers, **of_run, workers=workers, seed=seed, images=images).outputs[
         "prepared"

@@ -21,6 +21,7 @@ STAGES = {
     "download",
     "evaluate_spearman",
     "join_losses",
+    "list_source",
     "merge_dataset",
     "prepare_workers",
     "register_metrifier",

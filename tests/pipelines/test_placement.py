@@ -224,10 +224,14 @@ def test_cores_may_be_plain_numbers_and_one_accelerator_is_given_where_no_number
     assert resources["exec-train-metrifier"]["accelerator"]["resourceCount"] == "1"
 
 
-def test_new_images_at_the_same_address_are_never_taken_from_the_cache_unless_one_says_so():
-    assert not STAGES["download"].cache
-    chosen = load_config(CONFIG, ["cluster.stages={download: {cache: true}}"]).cluster
-    assert chosen.stages["download"].cache
+def test_new_images_at_the_same_address_are_never_taken_from_the_cache(tmp_path):
+    """The source is listed in every run, and `download` is cached by what the list says."""
+    pipeline, _ = read(compile_with(tmp_path))
+    tasks = pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert "enableCache" not in tasks["list-source"].get("cachingOptions", {})
+    assert tasks["download"]["cachingOptions"] == {"enableCache": True}
+    listing = tasks["download"]["inputs"]["parameters"]["listing"]["taskOutputParameter"]
+    assert listing == {"outputParameterKey": "Output", "producerTask": "list-source"}
 
 
 def test_defaults_are_written_as_they_stand(tmp_path):

@@ -52,18 +52,6 @@ def _identity(client: docker.DockerClient, image: str) -> str:
         raise ContainerError(f"there is no image {image}, here or in its registry: make images ({error})") from error
 
 
-def _paths(value: Any) -> Iterator[Path]:
-    """Finds the files and folders of this machine that a config names."""
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _paths(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _paths(each)
-    elif isinstance(value, str) and value.startswith("/") and Path(value).exists():
-        yield Path(value)
-
-
 def stage_of(command: list[str]) -> str:
     """Finds a stage's name in what KFP has its container execute."""
     option = "--function_to_execute"
@@ -89,12 +77,12 @@ class Containers:
     readable: tuple[Path, ...]
 
     @classmethod
-    def find(cls, images: Images, config: Mapping[str, Any], listing: str, folder: Path) -> Self:
+    def find(cls, images: Images, readable: tuple[Path, ...], listing: str, folder: Path) -> Self:
         """Finds the engine and the images, and removes what a killed run left behind.
 
         Args:
             images: The stages' images.
-            config: The config, whose paths the containers may read.
+            readable: Files and folders of this machine that the containers may read.
             listing: What the run reads, in short.
             folder: The run's folder.
 
@@ -109,7 +97,7 @@ class Containers:
             digest = _identity(client, image).removeprefix("sha256:")
             by_target[field.name] = f"metrifier-{field.name}:{digest[:24]}-{listing[:16]}"
             named[by_target[field.name]] = image
-        found = cls(client, Images(**by_target), named, folder, tuple(dict.fromkeys(_paths(config))))
+        found = cls(client, Images(**by_target), named, folder, readable)
         found._remove_all()
         return found
 

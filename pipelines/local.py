@@ -65,7 +65,8 @@ def main(
         typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None
     except RunError as error:
-        typer.echo(f"failed: {error}\nRun the same command again to go on from here.", err=True)
+        again = "\nOnce that is mended, the same command goes on from here." if error.begun else ""
+        typer.echo(f"failed: {error}{again}", err=True)
         raise typer.Exit(1) from None
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])

@@ -1,11 +1,11 @@
 """What a compiled pipeline names that pods may not find; they would fail late, so it is said at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from metrifier_core.config import RunConfig
 from pipelines.images import Images
+from pipelines.local_paths import named_paths
 from pipelines.server import tracking_server
 
 __all__ = ["doubts"]
@@ -29,15 +29,5 @@ def doubts(config: RunConfig, images: Images) -> Iterator[str]:
             "no MLflow server is named, which registering needs at the very end: name one in tracking.uri or "
             "MLFLOW_TRACKING_URI, or have the pods' environment name it"
         )
-    for section in ("source", "workers", "metrifier"):
-        for key, path in _local_paths(getattr(config, section).model_dump(mode="json"), section):
-            yield f"{key}: {path} is a path of this machine; pods see it only where their image holds it: name a URI"
-
-
-def _local_paths(values: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Finds the paths below a key: a loaded config has them absolute."""
-    if isinstance(values, Mapping):
-        for name, value in values.items():
-            yield from _local_paths(value, f"{key}.{name}")
-    elif isinstance(values, str) and values.startswith(("/", "file:")):
-        yield key, values
+    for key, path in named_paths(config):
+        yield f"{key}: {path} is a path of this machine; pods see it only where their image holds it: name a URI"

@@ -23,6 +23,7 @@ from metrifier_core.progress import FAILED, LINE_PREFIX
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.images import Images
+from pipelines.local_paths import folders_to_mount
 from pipelines.postponed import log_what_waits, postponing
 from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server, without_credentials
@@ -33,7 +34,15 @@ _SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 
 
 class RunError(RuntimeError):
-    """A pipeline that did not get to its end; the message has the stage and its reason."""
+    """A pipeline that did not get to its end; the message has the stage and its reason.
+
+    Attributes:
+        begun: Whether anything was done that a next start goes on from.
+    """
+
+    def __init__(self, message: str, *, begun: bool = False) -> None:
+        super().__init__(message)
+        self.begun = begun
 
 
 class _StageLines(io.TextIOBase):
@@ -134,7 +143,7 @@ def _containers(images: Images, config: RunConfig, listing: str, folder: Path) -
     from pipelines.containers import ContainerError, Containers
 
     try:
-        return Containers.find(images, config.model_dump(mode="json"), listing, folder)
+        return Containers.find(images, folders_to_mount(config), listing, folder)
     except ContainerError as error:
         raise RunError(f"nothing was run: {error}") from error
 
@@ -215,7 +224,7 @@ def run_locally(
             from metrifier_core.tracking import PipelineRun, fail_run
 
             fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
-            raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}") from error
+            raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", begun=True) from error
         if unlogged.is_dir():
             # What the server missed may have been its last minute alone.
             log_what_waits(unlogged, server)

@@ -32,6 +32,7 @@ __all__ = [
     "list_files",
     "list_items",
     "listing_digest",
+    "local_path",
 ]
 
 Source = Annotated[

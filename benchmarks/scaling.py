@@ -19,13 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from metrifier_core.config import RunConfig, load_config
 from metrifier_core.progress import say
-from metrifier_core.records import count_rows, shard_file, shard_name
+from metrifier_core.records import count_rows, read_rows, shard_file, shard_name
 
 SCALES = (1, 4, 16)
 
@@ -70,6 +73,18 @@ def _run(stage: str, arguments: Mapping[str, Any]) -> tuple[float, float]:
     return result
 
 
+def _describe_images(folder: Path) -> str:
+    """Says how large the source images are, from their headers."""
+    sizes = []
+    for path in sorted(folder.glob("images-*.parquet")):
+        for row in read_rows(path, ["image"]):
+            data = row["image"]["bytes"]
+            with Image.open(BytesIO(data)) as image:
+                sizes.append((image.width * image.height, len(data)))
+    pixels, stored = (sum(column) / len(sizes) for column in zip(*sizes, strict=True))
+    return f"{len(sizes):,} images of {pixels:,.0f} pixels, {stored / 1024:.1f} KiB each on average"
+
+
 def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -99,6 +114,7 @@ def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
     seed = {"seed": config.seed}
     source = {"source": values["source"], "splits": values["splits"], **seed, "shards": shards, "output": images}
     add("download", [source], images)
+    say(f"scaling: {_describe_images(images)}")
     accepted = sum(count_rows(path) for path in images.glob("images-*.parquet"))
     _run("prepare_workers", {"workers": values["workers"], **seed, "images": images, "output": prepared})
     distortions = {"distortions": values["distortions"], **seed}

@@ -22,7 +22,7 @@ IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run realdata test lint types unit browser ingest-env test-alexnet test-torch images test-containers compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run pictures realdata test lint types unit browser ingest-env test-alexnet test-torch images test-containers compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ run: install ## Run the whole pipeline on CONFIG (scikit-learn's digits), into r
 
 realdata: install ## Run the whole pipeline on real ImageNet images (needs ../shared/realdata)
 	$(BIN)/python -m pipelines.local tests/realdata/config.yaml
+
+pictures: install ## Draw the README's pictures anew, one of them from RUN (make run first)
+	@test -f $(RUN)/examples.png || { echo "there is no $(RUN)/examples.png: make run first" >&2; exit 1; }
+	cp $(RUN)/examples.png docs/pictures/digits.png
+	$(BIN)/metrifier distort $(VENV)/lib/python3.11/site-packages/sklearn/datasets/images/china.jpg --sheet docs/pictures/distortions.jpg
 
 test: lint types ingest-env browser unit ## Lint, check types and run every test
 

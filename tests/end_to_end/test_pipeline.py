@@ -29,15 +29,6 @@ BASELINES = (
 LEVELS = ("global", "within_image", "within_condition")
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """One run from beginning to end: its folder and what it printed."""
-    runs = tmp_path_factory.mktemp("undisturbed")
-    finished = run(runs)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return runs / "quick", finished.stdout
-
-
 def test_it_says_where_the_results_are(undisturbed):
     _, printed = undisturbed
     for expected in ("Spearman on", "quick_inception", "brisque trees", "report.html", "mlflow ui", "metrifier score"):

@@ -1,4 +1,4 @@
-"""The Python of a page of docs/, as it stands there."""
+"""The code of a page of docs/, as it stands there."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,16 @@ from typing import Any
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def python_blocks(page: str) -> list[str]:
-    """The fenced blocks of Python on a page; each keeps its line numbers, so that an error names the page's own."""
+def fenced_blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a language on a page; each keeps its line numbers, so that an error names the page's own."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return ["\n" * text.count("\n", 0, match.start(1)) + match[1] for match in found]
+
+
+def python_blocks(page: str) -> list[str]:
+    """The fenced blocks of Python on a page."""
+    return fenced_blocks(page, "python")
 
 
 def run_block(page: str, block: str, names: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from metrifier_core._version import __version__
 from metrifier_core.images import encode_png
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.progress import say
@@ -106,7 +107,7 @@ def register_model(
     verdict = _pass_gate(client, model_name, str(registered.version), challenge)
     client.set_model_version_tag(model_name, registered.version, "gate", verdict.reason)
     differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
-    log_to(client, parent, {}, {**differences, "metrifier.gate": verdict.reason}, ())
+    log_to(client, parent, {}, {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}, ())
     standing = f"{_CHAMPION if verdict.passed else _CHALLENGER}, {verdict.reason}"
     note = describe_run(parent, description, model_name, str(registered.version), standing)
     client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:LONGEST_DESCRIPTION])

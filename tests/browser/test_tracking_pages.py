@@ -25,6 +25,7 @@ class Pages:
 
     compare: str
     first: str
+    runs: str
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +35,23 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "METRIFIER_RUN_ID"):
             patch.delenv(variable, raising=False)
-        from metrifier_core.tracking import PipelineRun
+        from metrifier_core.tracking import PipelineRun, log_stage, runs_page
 
         products = write_products(folder)
         found = [
             products.register(PipelineRun(f"training-{index}", "quality"), "metrifier", rho)
             for index, rho in enumerate((0.51, 0.42, 0.63))
         ]
+        log_stage(PipelineRun("training-0", "quality"), "distort", {}, {"started_at": 1.0, "finished_at": 2.0})
+        listed = runs_page()
     experiment, runs = found[0]["experiment_id"], [each["run_id"] for each in found]
     with tracking_server(folder) as server:
         chosen = f"runs={quote(json.dumps(runs))}&experiments={quote(json.dumps([experiment]))}"
-        yield Pages(f"{server}/#/compare-runs?{chosen}", f"{server}/#/experiments/{experiment}/runs/{runs[0]}")
+        yield Pages(
+            f"{server}/#/compare-runs?{chosen}",
+            f"{server}/#/experiments/{experiment}/runs/{runs[0]}",
+            f"{server}{listed}",
+        )
 
 
 def test_runs_are_compared_by_names_that_tell_their_story(chromium: Browser, pages: Pages) -> None:
@@ -67,3 +74,11 @@ def test_a_runs_description_leads_to_its_report(chromium: Browser, pages: Pages)
         link = page.get_by_role("link", name="The report")
         page.goto(f"{page.url.split('#')[0]}{link.get_attribute('href')}")
         expect(page.locator("iframe").first).to_be_attached(timeout=PATIENCE)
+
+
+def test_whole_pipelines_are_listed_without_their_stages(chromium: Browser, pages: Pages) -> None:
+    with open_page(chromium, pages.runs, tolerated=MLFLOWS_OWN) as page:
+        for index in range(3):
+            expect(page.get_by_text(f"training-{index}", exact=True).first).to_be_visible(timeout=PATIENCE)
+        assert page.get_by_text("distort", exact=True).count() == 0
+        page.screenshot(path=SCREENSHOTS / "mlflow-runs.png")

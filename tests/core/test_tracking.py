@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from metrifier_core import Metrifier
+from metrifier_core._version import __version__
 from metrifier_core.cli import app
 from metrifier_core.config import RunConfig
 from metrifier_core.images import encode_png
@@ -348,6 +350,17 @@ def test_a_run_is_described_with_links_to_its_report_and_its_model(client: Any, 
     ]
 
 
+def test_the_page_of_runs_shows_whole_pipelines_of_the_newest_experiment(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import log_stage, runs_page
+
+    log_stage(run, "download", {}, SUMMARY)
+    page = urlsplit(urlsplit(runs_page()).fragment)
+    experiment = client.get_experiment_by_name(run.experiment)
+    assert page.path == f"/experiments/{experiment.experiment_id}/runs"
+    (shown,) = client.search_runs([experiment.experiment_id], parse_qs(page.query)["searchFilter"][0])
+    assert shown.info.run_name == run.name
+
+
 def bright_images() -> NDArray[np.uint8]:
     rng = np.random.default_rng(0)
     return np.stack([rng.integers(0, high, (40, 50, 3), dtype=np.uint8) for high in (50, 128, 255)])
@@ -431,5 +444,6 @@ def test_a_run_that_the_engine_made_is_logged_into(
     assert pipeline.data.metrics["rows"] == 60
     assert "mean_global_rho" not in pipeline.data.metrics
     assert pipeline.data.tags["mlflow.note.content"].endswith("The run in Kubeflow's UI: `/#/runs/details/7`")
+    assert pipeline.data.tags["metrifier.version"] == __version__
     assert result["run_id"] == parent
     assert result["champion"] is True

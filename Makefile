@@ -103,8 +103,8 @@ test-containers: install ## Build the images and run the pipeline in them (with 
 compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
 	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(if $(IMAGE),--image $(IMAGE)) --output build/metrifier.yaml
 
-ui: install ## Open the MLflow UI on the runs in RUN
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUN)/mlflow.db
+ui: install ## Serve the MLflow UI on the runs in RUN, and print the link to them
+	@$(BIN)/python -m pipelines.ui $(RUN)
 
 # imagecorruptions needs an older setuptools than the project has.
 $(BENCHMARK_VENV)/.installed: benchmarks/requirements.txt setup.cfg | $(BIN)/uv

@@ -14,6 +14,7 @@ from metrifier_core.config import TrackingSettings
 from metrifier_core.gate import challenge
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.model_card import render_model_card
+from metrifier_core.report import reasons, verdict
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.tracking import PipelineRun, postponed_if_unreachable, register_model
 
@@ -57,6 +58,8 @@ def register_now(
         quality=quality / "quality.parquet",
         seed=config["seed"],
     )
+    measured = json.loads(metrics.read_text())
+    rests_on = "\n".join(f"- {reason}" for reason in reasons(measured))
     with tempfile.TemporaryDirectory() as folder:
         # An artifact of the pipeline has no ending; MLflow shows a file by it.
         named = Path(folder) / "model_card.md"
@@ -65,12 +68,13 @@ def register_now(
             run,
             TrackingSettings.model_validate(tracking).model_name,
             config,
-            json.loads(metrics.read_text()),
+            measured,
             json.loads((quality / "dataset.json").read_text()),
             model,
             report,
             evaluation / _PREDICTIONS,
             named,
+            f"**{verdict(measured)}**\n\n{rests_on}",
             gate,
         )
     registered.write_text(json.dumps(found, indent=2) + "\n")

@@ -7,6 +7,7 @@ except ImportError as error:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
 
+from metrifier_core.tracking.pages import runs_page
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import UNREACHABLE, log_postponed, postponed, postponed_if_unreachable
 from metrifier_core.tracking.registry import download_model, register_model
@@ -27,5 +28,6 @@ __all__ = [
     "postponed",
     "postponed_if_unreachable",
     "register_model",
+    "runs_page",
     "set_model",
 ]

@@ -17,11 +17,15 @@ from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import FLAVOR_NAME
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from metrifier_core._version import __version__
 from metrifier_core.images import encode_png
+from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.runs import LONGEST_DESCRIPTION, active_run, log_to, parent_run
+from metrifier_core.tracking.story import DIGITS, describe_run, headline, quality_schema, story
 
 if TYPE_CHECKING:
     from metrifier_core.gate import Verdict
@@ -39,18 +43,6 @@ _SIGNATURE = ModelSignature(
 )
 
 
-def _headline(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Names the metrics that runs are compared by: correlations and AUROC a worker, and the calibration error."""
-    named: dict[str, float | None] = {"calibration_error": metrics["calibration"]["error"]["value"]}
-    for worker, found in metrics["workers"].items():
-        named[f"{worker}_auroc"] = found["auroc"]["value"]
-        for level, estimate in found.items():
-            if "rho" in estimate:
-                values = ("rho", "low", "high", "ceiling", "share")
-                named |= {f"{worker}_{level}_{value}": estimate[value] for value in values}
-    return {name: value for name, value in named.items() if value is not None}
-
-
 def register_model(
     run: PipelineRun,
     model_name: str,
@@ -61,6 +53,7 @@ def register_model(
     report: Path,
     predictions: Path,
     model_card: Path,
+    description: str,
     challenge: "Callable[[Path], Verdict]",
 ) -> dict[str, Any]:
     """Registers a version of the model and completes the pipeline's run.
@@ -75,6 +68,7 @@ def register_model(
         report: The report as HTML.
         predictions: Table of the predictions behind it.
         model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
+        description: What the metrics amount to, as Markdown; links to the report and the version are added to it.
         challenge: Compares the new metrifier with the champion, whose folder it is given.
 
     Returns:
@@ -82,11 +76,14 @@ def register_model(
     """
     client = MlflowClient()
     parent = parent_run(client, run)
-    headline = _headline(metrics)
-    log_to(client, parent, config, {**headline, "rows": metrics["rows"], "sources": metrics["sources"]}, ())
+    found = headline(metrics)
+    card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
+    counted = {"rows": metrics["rows"], "sources": metrics["sources"], "parameters": card.parameters}
+    log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
     with active_run(client, parent):
         source = CodeDatasetSource(tags={"metrifier.run": run.name})
-        mlflow.log_input(MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:36]), context="training")
+        table = MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:DIGITS], quality_schema())
+        mlflow.log_input(table, context="training")
         mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
         mlflow.log_dict(dict(metrics), "metrics.json")
         mlflow.log_dict(dict(dataset), "dataset.json")
@@ -102,18 +99,19 @@ def register_model(
             pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
         )
     registered = mlflow.register_model(logged.model_uri, model_name)
-    description = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
-    client.update_model_version(model_name, registered.version, description)
-    for key, value in headline.items():
+    about = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
+    client.update_model_version(model_name, registered.version, about)
+    for key, value in found.items():
         client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
     client.set_registered_model_alias(model_name, _CHALLENGER, registered.version)
     verdict = _pass_gate(client, model_name, str(registered.version), challenge)
     client.set_model_version_tag(model_name, registered.version, "gate", verdict.reason)
-    found = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
-    log_to(client, parent, {}, {**found, "metrifier.gate": verdict.reason}, ())
-    say(
-        f"{model_name} version {registered.version}: {'champion' if verdict.passed else 'challenger'}, {verdict.reason}"
-    )
+    differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
+    log_to(client, parent, {}, {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}, ())
+    standing = f"{_CHAMPION if verdict.passed else _CHALLENGER}, {verdict.reason}"
+    note = describe_run(parent, description, model_name, str(registered.version), standing)
+    client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:LONGEST_DESCRIPTION])
+    say(f"{model_name} version {registered.version}: {standing}")
     return {
         "model_name": model_name,
         "version": str(registered.version),

@@ -3,6 +3,7 @@
 Playwright and axe-core come as Python packages, Chromium from the machine: `make browser` installs Debian's.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 SCHEMES = ("light", "dark")
@@ -46,10 +47,30 @@ def start_chromium(program: str) -> Iterator[Browser]:
 
 @contextmanager
 def open_page(
-    browser: Browser, address: str, *, width: int = WIDTHS[0], scheme: str = SCHEMES[0], scripts: bool = True
+    browser: Browser,
+    address: str,
+    *,
+    width: int = WIDTHS[0],
+    scheme: str = SCHEMES[0],
+    scripts: bool = True,
+    tolerated: str | None = None,
 ) -> Iterator[Page]:
-    """Opens a page; fails, once it has been used, if it wrote errors or asked for anything from another machine."""
+    """Opens a page; fails, once it has been used, if it wrote errors or asked for anything from another machine.
+
+    Args:
+        browser: From `start_chromium`.
+        address: Of the page: a file's, or one on 127.0.0.1.
+        width: Of the window, in pixels.
+        scheme: Of its colours.
+        scripts: Whether its scripts run.
+        tolerated: A pattern of errors in the console that are not ours.
+    """
     complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        said = f"{message.text} {message.location.get('url', '')}".rstrip()
+        if message.type == "error" and not (tolerated and re.search(tolerated, said)):
+            complaints.append(said)
 
     def fetch(route: Route) -> None:
         target = urlsplit(route.request.url)
@@ -67,7 +88,7 @@ def open_page(
     )
     context.route("**/*", fetch)
     page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("console", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("websocket", lambda socket: complaints.append(f"web socket {socket.url}"))
     try:

@@ -10,7 +10,12 @@ import pytest
 
 from tests.core.tiny_models import write_brightness_metrifier
 
-CONFIG = {"name": "digits", "metrifier": {"crop": 32, "epochs": 5}, "workers": {"label": ["a", "b"]}}
+CONFIG = {
+    "name": "digits",
+    "metrifier": {"architecture": "nano", "crop": 32, "epochs": 5},
+    "workers": {"label": ["a", "b"], "held_out": ["c"]},
+}
+DESCRIPTION = "**The metrifier orders unseen images.**"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Products:
         files = (self.model, self.report, self.predictions, self.model_card)
         reason = f"{'better' if passes else 'not better'} than the champion"
         verdict = Verdict(passes, reason, {"value": 0.25, "low": 0.125, "high": 0.5})
-        return register_model(run, model_name, config, metrics, dataset, *files, lambda _: verdict)
+        return register_model(run, model_name, config, metrics, dataset, *files, DESCRIPTION, lambda _: verdict)
 
 
 def write_products(folder: Path) -> Products:

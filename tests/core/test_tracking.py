@@ -1,12 +1,14 @@
 """MLflow, the real one on SQLite: few runs that hold much, nothing logged twice, and nothing lost without a server."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -14,10 +16,13 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from metrifier_core import Metrifier
+from metrifier_core._version import __version__
 from metrifier_core.cli import app
+from metrifier_core.config import RunConfig
 from metrifier_core.images import encode_png
+from metrifier_core.records import QUALITY
 from tests.core.bad_images import picture
-from tests.core.run_products import CONFIG, Products, write_products
+from tests.core.run_products import CONFIG, DESCRIPTION, Products, write_products
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "metrifier_core"
@@ -309,12 +314,51 @@ def test_the_pipelines_run_carries_what_runs_are_compared_by(client: Any, regist
         "calibration_error": 0.03125,
         "rows": 60,
         "sources": 12,
+        "parameters": 0,
     }
+    digest = ("0123456789abcdef" * 4)[:36]
     assert parent.data.params["metrifier.crop"] == "32"
+    plain = {name: value for name, value in parent.data.params.items() if "." not in name}
+    assert plain == {
+        "name": "digits",
+        "architecture": "nano",
+        "label_workers": "a, b",
+        "held_out_workers": "c",
+        "data_digest": digest,
+    }
     (dataset,) = parent.inputs.dataset_inputs
-    assert (dataset.dataset.name, dataset.dataset.digest) == ("ImageNet_Quality", ("0123456789abcdef" * 4)[:36])
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("ImageNet_Quality", digest)
+    columns = json.loads(dataset.dataset.schema)["mlflow_colspec"]
+    assert [column["name"] for column in columns] == QUALITY.names
     artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
     assert {"report.html", "metrics.json", "dataset.json", "predictions.parquet"} <= artifacts
+
+
+def test_no_stage_has_an_input_of_a_name_that_tells_the_story() -> None:
+    """An engine that tracks too logs a pipeline's inputs into the same run, and no parameter has two values."""
+    from metrifier_core.tracking.story import story
+
+    assert not story(CONFIG, {"sha256": ""}).keys() & RunConfig.model_fields.keys()
+
+
+def test_a_run_is_described_with_links_to_its_report_and_its_model(client: Any, registered: Registered) -> None:
+    run = client.get_run(registered.results[1]["run_id"])
+    assert run.data.tags["mlflow.note.content"].split("\n\n") == [
+        DESCRIPTION,
+        f"[The report](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/report.html)",
+        "[metrifier version 2](#/models/metrifier/versions/2): challenger, not better than the champion",
+    ]
+
+
+def test_the_page_of_runs_shows_whole_pipelines_of_the_newest_experiment(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import log_stage, runs_page
+
+    log_stage(run, "download", {}, SUMMARY)
+    page = urlsplit(urlsplit(runs_page()).fragment)
+    experiment = client.get_experiment_by_name(run.experiment)
+    assert page.path == f"/experiments/{experiment.experiment_id}/runs"
+    (shown,) = client.search_runs([experiment.experiment_id], parse_qs(page.query)["searchFilter"][0])
+    assert shown.info.run_name == run.name
 
 
 def bright_images() -> NDArray[np.uint8]:
@@ -376,7 +420,8 @@ def test_a_run_that_the_engine_made_is_logged_into(
     from metrifier_core.tracking import log_stage
 
     experiment = client.create_experiment("engine", artifact_location=products.model.parent.as_uri())
-    parent = client.create_run(experiment, run_name="pipeline").info.run_id
+    page = {"kfp.pipeline_run_url": "/#/runs/details/7"}
+    parent = client.create_run(experiment, run_name="pipeline", tags=page).info.run_id
     nested = client.create_run(experiment, run_name="task", tags={"mlflow.parentRunId": parent}).info.run_id
     client.log_param(nested, "seed", '"7"')
     client.log_param(parent, "name", '"digits"')
@@ -398,5 +443,7 @@ def test_a_run_that_the_engine_made_is_logged_into(
     assert pipeline.data.params["metrifier.epochs"] == "5"
     assert pipeline.data.metrics["rows"] == 60
     assert "mean_global_rho" not in pipeline.data.metrics
+    assert pipeline.data.tags["mlflow.note.content"].endswith("The run in Kubeflow's UI: `/#/runs/details/7`")
+    assert pipeline.data.tags["metrifier.version"] == __version__
     assert result["run_id"] == parent
     assert result["champion"] is True

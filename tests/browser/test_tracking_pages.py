@@ -1,0 +1,84 @@
+"""MLflow's own pages: its compare page tells runs apart by the names that we give, and a run leads to its report."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.pages import SCREENSHOTS, open_page
+from tests.core.run_products import write_products
+from tests.core.tracking_servers import tracking_server
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 60_000  # milliseconds: MLflow's UI is large, and its server slow to begin with
+# It asks who looks at it, which a server that asks nobody does not know; and a browser tells of its layout.
+MLFLOWS_OWN = r"mlflow/users/current$|ResizeObserver loop"
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Where three registered runs are looked at."""
+
+    compare: str
+    first: str
+    runs: str
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    folder = tmp_path_factory.mktemp("tracking")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "METRIFIER_RUN_ID"):
+            patch.delenv(variable, raising=False)
+        from metrifier_core.tracking import PipelineRun, log_stage, runs_page
+
+        products = write_products(folder)
+        found = [
+            products.register(PipelineRun(f"training-{index}", "quality"), "metrifier", rho)
+            for index, rho in enumerate((0.51, 0.42, 0.63))
+        ]
+        log_stage(PipelineRun("training-0", "quality"), "distort", {}, {"started_at": 1.0, "finished_at": 2.0})
+        listed = runs_page()
+    experiment, runs = found[0]["experiment_id"], [each["run_id"] for each in found]
+    with tracking_server(folder) as server:
+        chosen = f"runs={quote(json.dumps(runs))}&experiments={quote(json.dumps([experiment]))}"
+        yield Pages(
+            f"{server}/#/compare-runs?{chosen}",
+            f"{server}/#/experiments/{experiment}/runs/{runs[0]}",
+            f"{server}{listed}",
+        )
+
+
+def test_runs_are_compared_by_names_that_tell_their_story(chromium: Browser, pages: Pages) -> None:
+    with open_page(chromium, pages.compare, tolerated=MLFLOWS_OWN) as page:
+        said = [f"training-{index}" for index in range(3)]
+        said += ["architecture", "data_digest", "label_workers", "held_out_workers"]
+        said += ["mean_global_rho", "parameters", "0.51", "0.42", "0.63"]
+        for text in said:
+            expect(page.get_by_text(text, exact=True).first).to_be_attached(timeout=PATIENCE)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / "mlflow-compare.png")
+
+
+def test_a_runs_description_leads_to_its_report(chromium: Browser, pages: Pages) -> None:
+    with open_page(chromium, pages.first, tolerated=MLFLOWS_OWN) as page:
+        verdict = page.locator("strong", has_text="The metrifier orders unseen images.")
+        expect(verdict).to_be_visible(timeout=PATIENCE)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / "mlflow-run.png")
+        link = page.get_by_role("link", name="The report")
+        page.goto(f"{page.url.split('#')[0]}{link.get_attribute('href')}")
+        expect(page.locator("iframe").first).to_be_attached(timeout=PATIENCE)
+
+
+def test_whole_pipelines_are_listed_without_their_stages(chromium: Browser, pages: Pages) -> None:
+    with open_page(chromium, pages.runs, tolerated=MLFLOWS_OWN) as page:
+        for index in range(3):
+            expect(page.get_by_text(f"training-{index}", exact=True).first).to_be_visible(timeout=PATIENCE)
+        assert page.get_by_text("distort", exact=True).count() == 0
+        page.screenshot(path=SCREENSHOTS / "mlflow-runs.png")

@@ -74,34 +74,27 @@ def main(
         console.print(*families_tables(json.loads((folder / "families.json").read_text())))
         typer.echo(f"Comparison:      {shown}/families.md")
         typer.echo(f"Reports:         {shown}/families/*/report.html")
-        _show_server(server, folder, shown)
-        _fail_where_something_waits(folder, server)
-        return
-    metrics = json.loads((folder / "metrics.json").read_text())
-    console.print(metrics_table(metrics), baselines_table(metrics))
-    typer.echo(f"Report:          {shown}/report.html")
-    registered = json.loads((folder / "registered.json").read_text())
-    standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
-    if registered["version"] is not None:
-        typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-        ui = _show_server(server, folder, shown)
-        typer.echo(f"  its runs:      {ui}/#/experiments/{registered['experiment_id']}/runs")
-    typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
-    _fail_where_something_waits(folder, server)
-
-
-def _fail_where_something_waits(folder: Path, server: str) -> None:
+        typer.echo(f"In MLflow:       {_look(server, shown)}")
+    else:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        console.print(metrics_table(metrics), baselines_table(metrics))
+        typer.echo(f"Report:          {shown}/report.html")
+        registered = json.loads((folder / "registered.json").read_text())
+        if registered["version"] is not None:
+            standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
+            typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
+            typer.echo(f"In MLflow:       {_look(server, shown, registered['experiment_id'])}")
+        typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
     if (folder / "unlogged").is_dir():
         typer.echo(f"All results are complete, but not in MLflow at {server}: run the same command again", err=True)
         raise typer.Exit(1)
 
 
-def _show_server(server: str, folder: Path, shown: str) -> str:
-    """Says how the runs are looked at, and gives the address of the pages."""
-    if not server.startswith("sqlite:"):
-        return server
-    typer.echo(f"MLflow UI:       .venv/bin/mlflow ui --backend-store-uri {server.replace(str(folder), shown)}")
-    return "http://127.0.0.1:5000"
+def _look(server: str, shown: str, experiment: str = "") -> str:
+    """Says how a run is looked at in MLflow."""
+    if server.startswith("sqlite:"):
+        return f"make ui RUN={shown}"
+    return f"{server}/#/experiments/{experiment}/runs" if experiment else server
 
 
 if __name__ == "__main__":

@@ -92,4 +92,4 @@ def made(tmp_path_factory):
             registered=registered,
             model_card=model_card,
         )
-        yield {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}
+        return {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}

@@ -31,7 +31,14 @@ LEVELS = ("global", "within_image", "within_condition")
 
 def test_it_says_where_the_results_are(undisturbed):
     _, printed = undisturbed
-    for expected in ("Spearman on", "quick_inception", "brisque trees", "report.html", "mlflow ui", "metrifier score"):
+    for expected in (
+        "Spearman on",
+        "quick_inception",
+        "brisque trees",
+        "report.html",
+        "make ui RUN=",
+        "metrifier score",
+    ):
         assert expected in printed
 
 

@@ -1,11 +1,11 @@
 """The command line: `metrifier compare`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metrifier_core.cli_options import STANDARD, check_folder, write_json
 from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def compare(
     ] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Draws of the bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
-    output: Annotated[Path | None, typer.Option(help="JSON file for all figures.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Write all figures as JSON, too; - prints them instead of the tables.")
+    ] = None,
 ) -> None:
     """Compare two metrifiers on the same test versions, by the workers that were held out of that run's labels.
 
@@ -97,6 +99,8 @@ def compare(
     """
     from metrifier_core.comparison import compare_scores, read_judged_rows
 
+    if output is not None:
+        check_folder(output)
     runs = [Path(name) for name in (first, second) if _is_run(name)]
     if on is None and not runs:
         refuse("neither A nor B is the folder of a finished run: name one whose test versions they score with --on")
@@ -108,6 +112,7 @@ def compare(
         )
     except (ValueError, ImportError) as error:
         refuse(error)
-    _print(found, first, second)
+    if output != STANDARD:
+        _print(found, first, second)
     if output is not None:
-        output.write_text(json.dumps({"a": first, "b": second, "on": str(run), **found}, indent=2) + "\n")
+        write_json(output, {"a": first, "b": second, "on": str(run), **found})

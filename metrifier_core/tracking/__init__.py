@@ -9,12 +9,11 @@ except ImportError as error:
 
 from metrifier_core.tracking.pages import runs_page
 from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.postponed import UNREACHABLE, log_postponed, postponed, postponed_if_unreachable
+from metrifier_core.tracking.postponed import log_postponed, postponed, postponed_if_unreachable
 from metrifier_core.tracking.registry import download_model, register_model
 from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage
 
 __all__ = [
-    "UNREACHABLE",
     "PipelineRun",
     "PythonModel",
     "ask_server",

@@ -17,10 +17,7 @@ from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 
-__all__ = ["UNREACHABLE", "log_postponed", "postponed", "postponed_if_unreachable"]
-
-UNREACHABLE = "could not be logged to MLflow"
-"""What is said where something was not logged."""
+__all__ = ["log_postponed", "postponed", "postponed_if_unreachable"]
 
 Arguments = ParamSpec("Arguments")
 
@@ -59,7 +56,8 @@ def postponed_if_unreachable(
                     if folder is None and needed:
                         raise
                     says = "; the stage's own results are complete" if folder is None else ", nor will what follows"
-                    say(f"{arguments.get('stage', arguments['run'].name)} {UNREACHABLE}{says}. Reason: {error}")
+                    what = arguments.get("stage", arguments["run"].name)
+                    say(f"{what} could not be logged to MLflow{says}. Reason: {error}")
                 else:
                     return
             if folder is not None:

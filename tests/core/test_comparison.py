@@ -112,6 +112,10 @@ def test_a_run_on_other_versions_scores_these(runs: dict[str, Path], tmp_path: P
         (("{good}/model", "{poor}/model"), "neither A nor B is the folder of a finished run"),
         (("{good}", "nowhere"), "nowhere does not hold a metrifier"),
         (
+            ("{good}", "{poor}", "--output", "/no/such/found.json"),
+            "--output /no/such/found.json: there is no folder /no/such",
+        ),
+        (
             ("{good}", "{poor}", "--on", "nowhere"),
             "nowhere/predictions.parquet is missing: expected the folder of a finished",
         ),

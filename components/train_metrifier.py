@@ -35,10 +35,12 @@ def train_metrifier(
     from pathlib import Path
 
     from metrifier_core.stages.train_metrifier import train_metrifier as run_stage
-    from metrifier_core.tracking import PipelineRun, log_stage
+    from metrifier_core.tracking import PipelineRun, log_stage, sampled_system_metrics
 
     output = Path(model.path)
-    summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
+    with sampled_system_metrics() as samples:
+        summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
     model.metadata.update(summary)
     curves = json.loads((output / "training.json").read_text())
-    log_stage(PipelineRun(name, experiment, held_out_family), "train_metrifier", metrifier, summary, curves)
+    run = PipelineRun(name, experiment, held_out_family)
+    log_stage(run, "train_metrifier", metrifier, summary, curves, samples=samples)

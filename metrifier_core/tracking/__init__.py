@@ -12,6 +12,7 @@ from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import log_postponed, postponed, postponed_if_unreachable
 from metrifier_core.tracking.registry import download_model, register_model
 from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage
+from metrifier_core.tracking.system_metrics import sampled_system_metrics
 
 __all__ = [
     "PipelineRun",
@@ -28,5 +29,6 @@ __all__ = [
     "postponed_if_unreachable",
     "register_model",
     "runs_page",
+    "sampled_system_metrics",
     "set_model",
 ]

@@ -21,6 +21,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
 from metrifier_core.images import encode_png
+from metrifier_core.latency import measure_latency
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
@@ -78,7 +79,12 @@ def register_model(
     parent = parent_run(client, run)
     found = headline(metrics)
     card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
-    counted = {"rows": metrics["rows"], "sources": metrics["sources"], "parameters": card.parameters}
+    counted = {
+        "rows": metrics["rows"],
+        "sources": metrics["sources"],
+        "parameters": card.parameters,
+        "latency_ms": measure_latency(model),
+    }
     log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
     with active_run(client, parent):
         source = CodeDatasetSource(tags={"metrifier.run": run.name})

@@ -18,6 +18,7 @@ from metrifier_core._version import __version__
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import postponed_if_unreachable
+from metrifier_core.tracking.system_metrics import SystemSample, system_metrics
 
 __all__ = [
     "LONGEST_DESCRIPTION",
@@ -130,6 +131,7 @@ def log_stage(
     summary: Mapping[str, Any],
     curves: Sequence[Mapping[str, float]] = (),
     documents: Mapping[str, Mapping[str, Any]] | None = None,
+    samples: Sequence[SystemSample] = (),
 ) -> None:
     """Logs a finished stage as a nested run that lasts as long as the stage did.
 
@@ -140,8 +142,9 @@ def log_stage(
         summary: What it returned: numbers become metrics, texts become tags.
         curves: A mapping an epoch, with the key `epoch`; the others become metrics.
         documents: JSON documents to keep with the run, by their file name.
+        samples: How busy the machine was.
     """
-    _log_stage(run, stage, parameters, summary, curves, documents or {})
+    _log_stage(run, stage, parameters, summary, curves, documents or {}, samples)
 
 
 def _log_stage(
@@ -151,6 +154,7 @@ def _log_stage(
     summary: Mapping[str, Any],
     curves: Sequence[Mapping[str, float]],
     documents: Mapping[str, Mapping[str, Any]],
+    samples: Sequence[SystemSample],
 ) -> None:
     client = MlflowClient()
     own = _stage_run(client, run, stage, summary["started_at"])
@@ -158,6 +162,7 @@ def _log_stage(
     counted = {key: value for key, value in summary.items() if key not in times}
     counted["seconds"] = summary.get("seconds", summary["finished_at"] - summary["started_at"])
     log_to(client, own, parameters, counted, curves)
+    client.log_batch(own.info.run_id, system_metrics(samples))
     for name, document in documents.items():
         client.log_dict(own.info.run_id, dict(document), name)
     if not os.environ.get(_ENGINE_RUN_VARIABLE):
@@ -204,6 +209,7 @@ def log_fan_out(
         },
         (),
         {},
+        (),
     )
 
 

@@ -58,7 +58,7 @@ def test_runs_are_compared_by_names_that_tell_their_story(chromium: Browser, pag
     with open_page(chromium, pages.compare, tolerated=MLFLOWS_OWN) as page:
         said = [f"training-{index}" for index in range(3)]
         said += ["architecture", "data_digest", "label_workers", "held_out_workers"]
-        said += ["mean_global_rho", "parameters", "0.51", "0.42", "0.63"]
+        said += ["mean_global_rho", "latency_ms", "parameters", "0.51", "0.42", "0.63"]
         for text in said:
             expect(page.get_by_text(text, exact=True).first).to_be_attached(timeout=PATIENCE)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -81,4 +81,4 @@ def compare_families(
         "evaluation": evaluation,
     }
     documents = {"families.json": Path(metrics.path), "families.md": Path(table.path)}
-    complete_run(run, config, summary, documents)
+    complete_run(run, config, summary, documents, Path(table.path))

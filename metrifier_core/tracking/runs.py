@@ -12,7 +12,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
 from metrifier_core.progress import say
@@ -268,7 +268,11 @@ def fail_run(run: PipelineRun, reason: str) -> None:
 
 @postponed_if_unreachable()
 def complete_run(
-    run: PipelineRun, config: Mapping[str, Any], summary: Mapping[str, Any], documents: Mapping[str, Path]
+    run: PipelineRun,
+    config: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    documents: Mapping[str, Path],
+    description: Path,
 ) -> None:
     """Completes the run of a pipeline that registers nothing.
 
@@ -277,6 +281,7 @@ def complete_run(
         config: The whole config.
         summary: The headline: numbers become metrics.
         documents: Text files to keep with the run, by the name to show.
+        description: What the run amounts to, as Markdown.
     """
     client = MlflowClient()
     parent = parent_run(client, run)
@@ -285,3 +290,5 @@ def complete_run(
     with active_run(client, parent):
         for name, path in documents.items():
             mlflow.log_text(path.read_text(encoding="utf-8"), name)
+    note = description.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
+    client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note)

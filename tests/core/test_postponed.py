@@ -49,7 +49,7 @@ def log_all(run: Any, folder: Path) -> None:
     samples = [{"time": 12.0, "cpu_utilization_percentage": 99.5}]
     curves = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
     log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}}, samples)
-    complete_run(run, {"seed": 7}, {**SUMMARY, "families": 2}, {"table.md": folder / "table.md"})
+    complete_run(run, {"seed": 7}, {**SUMMARY, "families": 2}, {"table.md": folder / "table.md"}, folder / "table.md")
 
 
 def look(run: Any) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def test_mlflow_has_a_run_a_stage_and_fold_and_the_shards_once(folds):
         assert names.count(name) == 1, name
     (parent,) = (found for found in runs if found.info.run_name == "folds")
     assert parent.info.status == "FINISHED"
+    assert parent.data.tags["mlflow.note.content"] == (folder / "families.md").read_text()
     assert parent.data.metrics["mean_global_rho"] == pytest.approx(
         sum(parent.data.metrics[f"{name}_global_rho"] for name in FAMILIES) / 2
     )

@@ -16,6 +16,7 @@ _SECONDS_BETWEEN_LOOKS = 5.0
 _LONGEST_ABSENCE = 300.0  # seconds without an answer after which watching gives up
 _LONGEST_SILENCE = 60  # whole seconds that the server may take to answer; the SDK would wait for ever
 _TERMINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
+_REFUSALS = (401, 403)
 _REMEDIES = {
     401: "it wants to know who you are: set KF_PIPELINES_TOKEN",
     403: "you may not do that there: ask for the rights, or name another --namespace",
@@ -25,6 +26,10 @@ _REMEDIES = {
 
 class ServiceError(RuntimeError):
     """What the server said or did not say, in one sentence."""
+
+
+class _RefusalError(ServiceError):
+    """The server will not let us: asking again is of no use."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Service:
             How it ended. The SDK's own wait does not know that a run can be cancelled.
 
         Raises:
-            ServiceError: The server has not answered for some minutes.
+            ServiceError: The server has not answered for some minutes, or does not let us in any more.
         """
         state = ""
         answered = time.monotonic()
@@ -126,6 +131,8 @@ class Service:
             try:
                 with self._plainly():
                     run = self._client.runs.run_service_get_run(run_id, _request_timeout=_LONGEST_SILENCE)
+            except _RefusalError:
+                raise
             except ServiceError as error:
                 if time.monotonic() - answered > _LONGEST_ABSENCE:
                     raise
@@ -153,7 +160,8 @@ class Service:
             yield
         except ApiException as error:
             remedy = _REMEDIES.get(error.status, f"it says: {_first_line(error.body)}")
-            raise ServiceError(f"{self._endpoint} answers {error.status} {error.reason}: {remedy}") from error
+            refused = _RefusalError if error.status in _REFUSALS else ServiceError
+            raise refused(f"{self._endpoint} answers {error.status} {error.reason}: {remedy}") from error
         except (HTTPError, TimeoutError, OSError) as error:
             cause = getattr(error, "reason", None) or error
             raise ServiceError(f"{self._endpoint} does not answer: {_first_line(str(cause))}") from error

@@ -12,10 +12,11 @@ from pydantic import Field
 from metrifier_core.images import ImageError
 from metrifier_core.settings import ConfigLocation
 from metrifier_core.sources.classes import label_files
+from metrifier_core.sources.finding import find_file
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
 from metrifier_core.sources.manifest import read_manifest
 from metrifier_core.sources.spool import Spool
-from metrifier_core.sources.storage import SourceError, StoredFile, find_file, too_large
+from metrifier_core.sources.storage import SourceError, StoredFile, too_large
 from metrifier_core.sources.tar import TarMember, Window, is_tar, walk_tar
 from metrifier_core.sources.unpacking import BROKEN, BombError, is_packed, open_forward
 from metrifier_core.sources.zip import list_zip, read_member

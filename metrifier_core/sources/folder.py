@@ -7,8 +7,9 @@ from typing import Literal, NoReturn
 
 from metrifier_core.settings import ConfigLocation
 from metrifier_core.sources.classes import is_class, label_files
+from metrifier_core.sources.finding import find_files
 from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item
-from metrifier_core.sources.storage import SourceError, find_files, local_path
+from metrifier_core.sources.storage import SourceError, local_path
 
 __all__ = ["FolderSource", "list_files", "list_folder"]
 

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from metrifier_core.images import ImageError
 from metrifier_core.settings import ConfigLocation
+from metrifier_core.sources.finding import find_matching
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
 from metrifier_core.sources.spool import Piece, Spool
-from metrifier_core.sources.storage import SourceError, StoredFile, find_matching, reached, too_large
+from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
 
 __all__ = ["ParquetSource", "list_parquet"]
 

@@ -137,6 +137,17 @@ def test_a_server_that_is_lost_does_not_end_the_run(package, service, monkeypatc
     assert "lost sight of the run, which goes on" in result.output
 
 
+@pytest.mark.parametrize(("status", "remedy"), [(401, "set KF_PIPELINES_TOKEN"), (403, "ask for the rights")])
+def test_who_may_not_look_any_more_is_told_at_once(package, service, status, remedy):
+    service.refusals = {"/apis/v2beta1/runs/": (status, "")}
+    began = time.monotonic()
+    result = submit(package, service, "--watch")
+    assert time.monotonic() - began < 60
+    assert result.exit_code == 3
+    assert "lost sight of the run, which goes on" in result.output
+    assert remedy in result.output
+
+
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [

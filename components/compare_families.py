@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def compare_families(
     name: str,
-    experiment: str,
     seed: int,
     shards: int,
     source: dict[str, Any],
@@ -33,7 +32,6 @@ def compare_families(
 
     Args:
         name: Name of the run.
-        experiment: MLflow experiment.
         seed: The run's seed.
         shards: Number of shards.
         source: Where the images come from.
@@ -66,7 +64,7 @@ def compare_families(
     metrics.metadata["folds"] = json.dumps({**folds, family: files})
     if family != families[-1]:
         return
-    run = PipelineRun(name, experiment)
+    run = PipelineRun()
     log_stage(run, "compare_families", {"families": families}, summary)
     config = {
         "name": name,

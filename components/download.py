@@ -10,8 +10,6 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def download(
-    name: str,
-    experiment: str,
     source: dict[str, Any],
     splits: list[Any],
     seed: int,
@@ -23,8 +21,6 @@ def download(
     """Reads, checks, splits and shards the source images.
 
     Args:
-        name: Name of the run.
-        experiment: MLflow experiment.
         source: Where the images come from.
         splits: How source images are shared out.
         seed: The run's seed.
@@ -46,6 +42,6 @@ def download(
     images.metadata.update(summary)
     rejected.metadata["accepted"] = summary["accepted"]
     parameters = {"source": source, "seed": seed, "shards": shards, **({"listing": listing} if listing else {})}
-    log_stage(PipelineRun(name, experiment), "download", parameters, summary)
+    log_stage(PipelineRun(), "download", parameters, summary)
     names = [shard_file(Path(), "images", shard_name(index, shards)).name for index in range(shards)]
     return [f"{images.uri}/{name}" for name in names]

@@ -11,7 +11,6 @@ from components.image import DEFAULT_IMAGE
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def evaluate_spearman(
     name: str,
-    experiment: str,
     seed: int,
     shards: int,
     source: dict[str, Any],
@@ -36,7 +35,6 @@ def evaluate_spearman(
 
     Args:
         name: Name of the run.
-        experiment: MLflow experiment.
         seed: The run's seed.
         shards: Number of shards.
         source: Where the images come from.
@@ -88,5 +86,5 @@ def evaluate_spearman(
     )
     for key, value in summary.items():
         metrics.log_metric(key, value)
-    log_stage(PipelineRun(name, experiment, held_out_family), "evaluate_spearman", evaluation, summary)
+    log_stage(PipelineRun(held_out_family=held_out_family), "evaluate_spearman", evaluation, summary)
     evaluated.metadata.update({"metrics": metrics.uri, "report": report.uri, "model": model.uri})

@@ -10,8 +10,6 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def merge_dataset(
-    name: str,
-    experiment: str,
     distortions: dict[str, Any],
     merge: dict[str, Any],
     rejected: Input[Dataset],
@@ -23,8 +21,6 @@ def merge_dataset(
     """Merges the label workers' losses into the quality of every version.
 
     Args:
-        name: Name of the run.
-        experiment: MLflow experiment.
         distortions: Types, severities and how many of them.
         merge: How the label workers' probabilities become one number.
         rejected: The images that could not be used.
@@ -45,7 +41,7 @@ def merge_dataset(
     quality.metadata.update(summary)
     quality.metadata["losses"] = json.dumps([shard.uri for shard in losses])
     quality.metadata["versions"] = json.dumps([shard.metadata["versions"] for shard in losses])
-    run = PipelineRun(name, experiment, held_out_family)
+    run = PipelineRun(held_out_family=held_out_family)
     evaluations = [task for shard in losses for task in json.loads(shard.metadata["worker_evaluate"])]
     log_fan_out(run, "distort", distortions, [json.loads(shard.metadata["distort"]) for shard in losses])
     log_fan_out(run, "worker_evaluate", {}, evaluations)

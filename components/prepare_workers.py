@@ -10,8 +10,6 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def prepare_workers(
-    name: str,
-    experiment: str,
     workers: dict[str, Any],
     seed: int,
     images: Input[Dataset],
@@ -20,8 +18,6 @@ def prepare_workers(
     """Verifies or trains every worker and fits its temperature.
 
     Args:
-        name: Name of the run.
-        experiment: MLflow experiment.
         workers: Label workers, held-out workers and their catalogue.
         seed: The run's seed.
         images: The source images.
@@ -37,4 +33,4 @@ def prepare_workers(
     prepared.metadata.update(summary)
     parameters = {"label": workers["label"], "held_out": workers["held_out"]}
     cards = {f"workers/{card.name}.json": card.model_dump(mode="json") for card in read_cards(Path(prepared.path))}
-    log_stage(PipelineRun(name, experiment), "prepare_workers", parameters, summary, documents=cards)
+    log_stage(PipelineRun(), "prepare_workers", parameters, summary, documents=cards)

@@ -10,8 +10,6 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def register_metrifier(
-    name: str,
-    experiment: str,
     tracking: dict[str, Any],
     versions: Input[List[Dataset]],  # noqa: UP006
     quality: Input[Dataset],
@@ -25,8 +23,6 @@ def register_metrifier(
     """Registers the metrifier as a new version of the model in MLflow.
 
     Args:
-        name: Name of the run.
-        experiment: MLflow experiment.
         tracking: Name of the model, and the server.
         versions: A table a shard; the champion so far scores their test versions too.
         quality: ImageNet_Quality.
@@ -42,7 +38,7 @@ def register_metrifier(
     from metrifier_core.stages.register_metrifier import register_metrifier as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 
-    run = PipelineRun(name, experiment)
+    run = PipelineRun()
     summary = run_stage(
         run,
         tracking,

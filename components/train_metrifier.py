@@ -10,8 +10,6 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def train_metrifier(
-    name: str,
-    experiment: str,
     metrifier: dict[str, Any],
     seed: int,
     versions: Input[List[Dataset]],  # noqa: UP006
@@ -22,8 +20,6 @@ def train_metrifier(
     """Trains the metrifier on the training versions, stopping by the validation versions.
 
     Args:
-        name: Name of the run.
-        experiment: MLflow experiment.
         metrifier: Architecture and training.
         seed: The run's seed.
         versions: A table a shard.
@@ -42,5 +38,5 @@ def train_metrifier(
         summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
     model.metadata.update(summary)
     curves = json.loads((output / "training.json").read_text())
-    run = PipelineRun(name, experiment, held_out_family)
+    run = PipelineRun(held_out_family=held_out_family)
     log_stage(run, "train_metrifier", metrifier, summary, curves, samples=samples)

@@ -99,8 +99,8 @@ STAGES: Mapping[str, StageSettings] = {
     "merge_dataset": StageSettings(memory="4Gi", timeout_minutes=60 * 4),
     "train_metrifier": StageSettings(cpu="8", memory="16Gi", timeout_minutes=60 * 24 * 7),
     "evaluate_spearman": StageSettings(cpu="4", memory="8Gi"),
-    "compare_families": StageSettings(timeout_minutes=60),
-    # Registering twice would make two versions, and what stands in the registry changes from run to run.
+    # These complete a run that `list_source` opened. Registering twice would make two versions.
+    "compare_families": StageSettings(timeout_minutes=60, cache=False),
     "register_metrifier": StageSettings(memory="4Gi", retries=0, cache=False, timeout_minutes=60),
     "close_run": StageSettings(cache=False, timeout_minutes=30),
 }

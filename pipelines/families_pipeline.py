@@ -73,7 +73,7 @@ def build_families_pipeline(families: Sequence[str], site: Site) -> Any:
             "distortions": distortions,
         }
         compared: dict[str, Any] = {}
-        with site.closing(of_run):
+        with site.closing():
             judged_shards = judge_shards(
                 site, evaluate_shard, of_run, **shared, workers=workers, worker_groups=worker_groups
             )
@@ -84,15 +84,16 @@ def build_families_pipeline(families: Sequence[str], site: Site) -> Any:
                 )
                 fold = train_and_judge(
                     site,
-                    {**of_run, "held_out_family": family},
+                    name,
                     judged_shards,
                     {**sections, "workers": held_out.outputs["Output"]},
                     held_out.outputs["roles"],
+                    held_out_family=family,
                 )
                 # One after the other: only a loop's artifacts can be collected.
                 compared = site.run(
                     components.compare_families,
-                    **of_run,
+                    name=name,
                     **sections,
                     workers=workers,
                     families=list(families),

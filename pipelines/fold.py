@@ -27,23 +27,30 @@ class Fold(NamedTuple):
 
 
 def train_and_judge(
-    site: Site, of_run: Mapping[str, Any], judged_shards: JudgedShards, sections: Mapping[str, Any], prepared: Any
+    site: Site,
+    name: str,
+    judged_shards: JudgedShards,
+    sections: Mapping[str, Any],
+    prepared: Any,
+    held_out_family: str = "",
 ) -> Fold:
     """Adds the tasks from the label to the evaluation to the pipeline that is being built.
 
     Args:
         site: Where tasks run.
-        of_run: What names the run, and the fold where there are several.
+        name: Name of the run, which the report bears.
         judged_shards: Source images, versions and losses.
         sections: The config's seed, shards and sections, as parameters.
         prepared: The workers, whose cards say which of them make the label.
+        held_out_family: Names the fold where there are several.
 
     Returns:
         The tasks' artifacts.
     """
+    fold = {"held_out_family": held_out_family} if held_out_family else {}
     quality = site.run(
         components.merge_dataset,
-        **of_run,
+        **fold,
         distortions=sections["distortions"],
         merge=sections["merge"],
         rejected=judged_shards.rejected,
@@ -52,7 +59,7 @@ def train_and_judge(
     ).outputs["quality"]
     model = site.run(
         components.train_metrifier,
-        **of_run,
+        **fold,
         metrifier=sections["metrifier"],
         seed=sections["seed"],
         versions=judged_shards.collect("versions"),
@@ -60,7 +67,8 @@ def train_and_judge(
     ).outputs["model"]
     judged = site.run(
         components.evaluate_spearman,
-        **of_run,
+        name=name,
+        **fold,
         **sections,
         rejected=judged_shards.rejected,
         prepared=prepared,

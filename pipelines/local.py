@@ -30,6 +30,10 @@ def main(
     *,
     runs: Annotated[Path, typer.Option(help="the folder of all runs")] = Path("runs"),
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what an earlier run of this name finished")] = False,
+    reuse: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="take what runs/NAME finished, where the config says the same of a stage"),
+    ] = None,
     image: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,6 +51,8 @@ def main(
 
       python -m pipelines.local configs/digits.yaml name=quick metrifier.epochs=2 source.max_sources=400
 
+      python -m pipelines.local configs/digits.yaml name=longer metrifier.epochs=24 --reuse digits
+
       python -m pipelines.local configs/digits.yaml name=families evaluation.leave_one_family_out=true
 
       python -m pipelines.local configs/digits.yaml --image metrifier-{target}:0.1.0
@@ -60,7 +66,7 @@ def main(
         raise typer.Exit(2) from None
     try:
         loaded = load_config(config, overrides or [])
-        folder = run_locally(loaded, runs, fresh=fresh, images=images)
+        folder = run_locally(loaded, runs, fresh=fresh, reuse=reuse, images=images)
     except ConfigError as error:
         typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
         raise typer.Exit(2) from None

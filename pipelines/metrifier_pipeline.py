@@ -81,14 +81,13 @@ def build_pipeline(site: Site) -> Any:
             "distortions": distortions,
             "workers": workers,
         }
-        with site.closing(of_run):
+        with site.closing():
             judged_shards = judge_shards(site, evaluate_shard, of_run, **shared, worker_groups=worker_groups)
             sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
-            fold = train_and_judge(site, of_run, judged_shards, sections, judged_shards.prepared)
+            fold = train_and_judge(site, name, judged_shards, sections, judged_shards.prepared)
             found = {key: fold.judged.outputs[key] for key in ("metrics", "report", "evaluated")}
             registered = site.run(
                 components.register_metrifier,
-                **of_run,
                 tracking=tracking,
                 versions=judged_shards.collect("versions"),
                 quality=fold.quality,

@@ -55,6 +55,7 @@ def log_what_waits(folder: Path, server: str) -> bool:
         log_fan_out,
         log_postponed,
         log_stage,
+        open_run,
         postponed,
     )
 
@@ -63,7 +64,7 @@ def log_what_waits(folder: Path, server: str) -> bool:
     try:
         with _setting(_RETRIES_VARIABLE, _RETRIES_WHERE_NOBODY_WAITS):
             ask_server()
-            log_postponed(folder, [log_stage, log_fan_out, fail_run, complete_run, register_now])
+            log_postponed(folder, [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now])
     except Exception as error:
         folder.mkdir(parents=True, exist_ok=True)
         if not told:

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import sys
@@ -30,6 +31,7 @@ from pipelines.server import tracking_server, without_credentials
 
 __all__ = ["RunError", "check_inputs", "run_locally"]
 
+_CACHE = ".kfp_cache"
 _SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 
 
@@ -143,7 +145,8 @@ def _containers(images: Images, config: RunConfig, listing: str, folder: Path) -
     from pipelines.containers import ContainerError, Containers
 
     try:
-        return Containers.find(images, folders_to_mount(config), listing, folder)
+        # Beside the run's folder lie those of others, from which it may have taken something over.
+        return Containers.find(images, (*folders_to_mount(config), folder.parent), listing, folder)
     except ContainerError as error:
         raise RunError(f"nothing was run: {error}") from error
 
@@ -159,11 +162,26 @@ def _only_run(folder: Path) -> Iterator[None]:
         yield
 
 
+def _take_over(entries: Path, own: Path) -> None:
+    """Adds what KFP knows of another run's tasks to what it knows of this one's: by their inputs, where they are.
+
+    Raises:
+        RunError: There is no such run.
+    """
+    if not entries.is_dir():
+        raise RunError(f"nothing was run: there is no run to reuse in {entries.parents[1]}")
+    own.mkdir(parents=True, exist_ok=True)
+    for entry in entries.glob("*.json"):
+        if not (own / entry.name).exists():
+            shutil.copyfile(entry, own / entry.name)
+
+
 def run_locally(
     config: RunConfig,
     runs: Path,
     *,
     fresh: bool = False,
+    reuse: str | None = None,
     images: Images | None = None,
     terminal: TextIO = sys.stdout,
 ) -> Path:
@@ -173,6 +191,8 @@ def run_locally(
         config: What to run.
         runs: The folder of all runs.
         fresh: Whether to forget what an earlier run had finished.
+        reuse: Name of another run in the folder of runs; what it had finished is taken where nothing that a stage reads
+            is another. It stays where it is.
         images: The images that the stages run in, by Docker or what speaks its API; None for child processes.
         terminal: Where the stages' progress is written.
 
@@ -181,11 +201,13 @@ def run_locally(
 
     Raises:
         ConfigError: What the run would read is missing or is another; nothing was run.
-        RunError: A stage failed, another run is going on in the folder, or nothing runs containers here.
+        RunError: A stage failed, there is no run to reuse, another one is going on in the folder, or nothing runs
+            containers here.
     """
     listing = check_inputs(config)
     from kfp import local
 
+    from metrifier_core.tracking import PipelineRun, fail_run, open_run
     from pipelines.graph import build_graph
     from pipelines.site import Site
 
@@ -198,8 +220,11 @@ def run_locally(
         if fresh:
             for stale in (tasks, partial):
                 shutil.rmtree(stale, ignore_errors=True)
+        if reuse is not None:
+            _take_over(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
         place = _Processes.find(listing) if images is None else _containers(images, config, listing, folder)
-        settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        # Of what stages are given: a run whose identity is new has something to do, and ends.
+        settings = json.dumps(config.pipeline_arguments(), sort_keys=True)
         identity = hashlib.sha256(f"{place.code}{listing}{settings}".encode()).hexdigest()[:12]
         server = tracking_server(config.tracking) or f"sqlite:///{folder / 'mlflow.db'}"
         os.environ["MLFLOW_TRACKING_URI"] = server
@@ -207,12 +232,15 @@ def run_locally(
         os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
         postponing(unlogged)
         runner = local.SubprocessRunner(use_venv=False) if images is None else local.DockerRunner()
-        local.init(runner, pipeline_root=str(tasks), enable_caching=True)
+        local.init(runner, pipeline_root=str(tasks), enable_caching=True, cache_root=str(tasks / _CACHE))
+        # Which database it makes is MLflow's own affair.
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         lines = _StageLines(log, terminal)
         try:
             with contextlib.redirect_stdout(lines), place.used(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
                 log_what_waits(unlogged, server)
+                open_run(PipelineRun(config.name, config.tracking.experiment))
                 pipeline = build_graph(config, Site(place.names))
                 arguments = config.pipeline_arguments()
                 # Registration alone has the server among its arguments: it is repeated on another one.
@@ -221,8 +249,6 @@ def run_locally(
                 outputs = pipeline(**arguments).outputs
         except RuntimeError as error:
             reason = "; ".join(lines.failures) or str(error)
-            from metrifier_core.tracking import PipelineRun, fail_run
-
             fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", begun=True) from error
         if unlogged.is_dir():

@@ -86,7 +86,7 @@ def judge_shards(
     Args:
         site: Where tasks run.
         evaluate_shard: What `build_shard_pipeline` built.
-        of_run: What names the run to those components that log.
+        of_run: What names the run to the component that opens it.
         seed: The run's seed.
         shards: How many branches the source images are spread over.
         source: Where the images come from.
@@ -100,18 +100,15 @@ def judge_shards(
     """
     downloaded = site.run(
         components.download,
-        **of_run,
         source=source,
         splits=splits,
         seed=seed,
         shards=shards,
-        # On this machine whoever starts the pipeline has listed the source already, before anything is run.
-        listing=site.run(components.list_source, source=source).output if site.cluster else "",
+        # On this machine whoever starts the pipeline has opened the run and listed the source, before anything is run.
+        listing=site.run(components.list_source, **of_run, source=source).output if site.cluster else "",
     )
     images = downloaded.outputs["images"]
-    prepared = site.run(components.prepare_workers, **of_run, workers=workers, seed=seed, images=images).outputs[
-        "prepared"
-    ]
+    prepared = site.run(components.prepare_workers, workers=workers, seed=seed, images=images).outputs["prepared"]
     with site.shards(downloaded.outputs["Output"]) as shard:
         evaluated_shard = evaluate_shard(
             shard=shard,

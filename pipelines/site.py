@@ -1,7 +1,7 @@
 """Where tasks run: on this machine, or on a cluster with what the config's section `cluster` gives them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -60,11 +60,11 @@ class Site:
         """Begins a loop over groups of workers."""
         return dsl.ParallelFor(groups, name="workers", parallelism=self.cluster and self.cluster.parallel_workers)
 
-    def closing(self, of_run: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    def closing(self) -> AbstractContextManager[Any]:
         """Closes the run in MLflow where a task inside fails; on this machine whoever started the pipeline does."""
         if self.cluster is None:
             return nullcontext()
-        handler: AbstractContextManager[Any] = dsl.ExitHandler(self.run(components.close_run, **of_run), name="stages")
+        handler: AbstractContextManager[Any] = dsl.ExitHandler(self.run(components.close_run), name="stages")
         return handler
 
     def pipeline(self, name: str, description: str, graph: Callable[..., Any]) -> Any:

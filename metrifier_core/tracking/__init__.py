@@ -11,7 +11,7 @@ from metrifier_core.tracking.pages import runs_page
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import log_postponed, postponed, postponed_if_unreachable
 from metrifier_core.tracking.registry import download_model, register_model
-from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage
+from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage, open_run
 from metrifier_core.tracking.system_metrics import sampled_system_metrics
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "log_fan_out",
     "log_postponed",
     "log_stage",
+    "open_run",
     "postponed",
     "postponed_if_unreachable",
     "register_model",

@@ -87,7 +87,7 @@ def register_model(
     }
     log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
     with active_run(client, parent):
-        source = CodeDatasetSource(tags={"metrifier.run": run.name})
+        source = CodeDatasetSource(tags={"metrifier.run": config["name"]})
         table = MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:DIGITS], quality_schema())
         mlflow.log_input(table, context="training")
         mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")

@@ -30,6 +30,7 @@ __all__ = [
     "log_fan_out",
     "log_stage",
     "log_to",
+    "open_run",
     "parent_run",
 ]
 
@@ -40,6 +41,7 @@ _ENGINE_RUN_VARIABLE = "MLFLOW_RUN_ID"  # set where the pipeline engine has made
 _PIPELINE_RUN_TAG = "kfp.pipeline_run_id"
 _STAGE_TAG = "metrifier.stage"
 _FAILURE_TAG = "metrifier.failure"
+_DEFAULT_EXPERIMENT = "metrifier"
 _FAMILY_TAG = "metrifier.held_out_family"
 _LONGEST_VALUE = 6000  # of a parameter, in characters
 
@@ -70,6 +72,14 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
+def _search(client: MlflowClient, identity: str, experiments: list[str] | None) -> Run | None:
+    """Finds the run of a pipeline in some experiments, in all where None."""
+    if experiments is None:
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.`{_PIPELINE_RUN_TAG}` = '{identity}'", max_results=1)
+    return found[0] if found else None
+
+
 def parent_run(client: MlflowClient, run: PipelineRun) -> Run:
     """Finds or makes the run of the whole pipeline."""
     given = os.environ.get(_ENGINE_RUN_VARIABLE)
@@ -77,10 +87,10 @@ def parent_run(client: MlflowClient, run: PipelineRun) -> Run:
         # The pipeline engine tracks too: this task's run is there already, below the pipeline's.
         own = client.get_run(given)
         return client.get_run(own.data.tags.get(MLFLOW_PARENT_RUN_ID, given))
-    experiment = _experiment_id(client, run.experiment)
-    found = client.search_runs([experiment], f"tags.`{_PIPELINE_RUN_TAG}` = '{run.id}'", max_results=1)
-    if found:
-        return found[0]
+    experiments = [_experiment_id(client, run.experiment)] if run.experiment else None
+    if found := _search(client, run.id, experiments):
+        return found
+    experiment = _experiment_id(client, run.experiment or _DEFAULT_EXPERIMENT)
     tags = {_PIPELINE_RUN_TAG: run.id, MLFLOW_RUN_NAME: run.name, "metrifier.version": __version__}
     return client.create_run(experiment, tags=tags)
 
@@ -240,14 +250,16 @@ def find_run(identity: str) -> Run | None:
         MLflow's run; None where there is none, or where the server cannot be asked.
     """
     try:
-        client = MlflowClient()
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        own = f"tags.`{_PIPELINE_RUN_TAG}` = '{identity}'"
-        found: Sequence[Run] = client.search_runs(experiments, own, max_results=1)
+        return _search(MlflowClient(), identity, None)
     except MlflowException as error:
         say(f"MLflow cannot be asked for the run {identity}: {error}")
         return None
-    return found[0] if found else None
+
+
+@postponed_if_unreachable()
+def open_run(run: PipelineRun) -> None:
+    """Makes the run of a pipeline, which its stages then find by its identity."""
+    parent_run(MlflowClient(), run)
 
 
 @postponed_if_unreachable()

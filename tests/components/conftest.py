@@ -22,17 +22,14 @@ def made(tmp_path_factory):
     config = load_config(
         CONFIG, ["source.max_sources=240", "metrifier.epochs=1", "workers.together=2"]
     ).pipeline_arguments()
-    of_run = {"name": "quick", "experiment": config["experiment"]}
     seed, shards = config["seed"], config["shards"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         images, rejected = artifact(Dataset, "images"), artifact(Dataset, "rejected")
         sharded = {"source": config["source"], "splits": config["splits"], "seed": seed, "shards": shards}
-        uris = components.download.python_func(**of_run, **sharded, images=images, rejected=rejected)
+        uris = components.download.python_func(**sharded, images=images, rejected=rejected)
         prepared = artifact(Model, "prepared")
-        components.prepare_workers.python_func(
-            **of_run, workers=config["workers"], seed=seed, images=images, prepared=prepared
-        )
+        components.prepare_workers.python_func(workers=config["workers"], seed=seed, images=images, prepared=prepared)
         versions, losses = [], []
         for shard, uri in enumerate(uris):
             versions.append(artifact(Dataset, f"versions {shard}"))
@@ -49,7 +46,6 @@ def made(tmp_path_factory):
             components.join_losses.python_func(parts=parts, losses=losses[-1])
         quality = artifact(Dataset, "quality")
         components.merge_dataset.python_func(
-            **of_run,
             distortions=config["distortions"],
             merge=config["merge"],
             rejected=rejected,
@@ -59,13 +55,13 @@ def made(tmp_path_factory):
         )
         model = artifact(Model, "model")
         components.train_metrifier.python_func(
-            **of_run, metrifier=config["metrifier"], seed=seed, versions=versions, quality=quality, model=model
+            metrifier=config["metrifier"], seed=seed, versions=versions, quality=quality, model=model
         )
         metrics, report = artifact(Metrics, "metrics"), artifact(HTML, "report")
         evaluated = artifact(Artifact, "evaluated")
         sections = ("source", "splits", "distortions", "workers", "merge", "metrifier", "evaluation")
         components.evaluate_spearman.python_func(
-            **of_run,
+            name="quick",
             seed=seed,
             shards=shards,
             **{section: config[section] for section in sections},
@@ -81,7 +77,6 @@ def made(tmp_path_factory):
         )
         registered, model_card = artifact(Artifact, "registered"), artifact(Markdown, "model_card")
         components.register_metrifier.python_func(
-            **of_run,
             tracking=config["tracking"],
             versions=versions,
             quality=quality,

@@ -7,8 +7,6 @@ from mlflow import MlflowClient
 import components
 from metrifier_core.tracking import PipelineRun, find_run, log_stage
 
-RUN = PipelineRun("mine", "metrifier")
-
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
@@ -21,13 +19,13 @@ def logged(database, request, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("METRIFIER_RUN_ID", request.node.name)
-    log_stage(RUN, "download", {}, {"started_at": 1.0, "finished_at": 2.0})
+    log_stage(PipelineRun(), "download", {}, {"started_at": 1.0, "finished_at": 2.0})
     return request.node.name
 
 
 def close(logged, state, message=""):
     status = PipelineTaskFinalStatus(state, "job", "stages", 1 if message else 0, message)
-    components.close_run.python_func(RUN.name, RUN.experiment, status)
+    components.close_run.python_func(status)
     return find_run(logged)
 
 

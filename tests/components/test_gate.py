@@ -22,7 +22,6 @@ def judged(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("judged")
     config = load_config(CONFIG, ["source.max_sources=240"]).pipeline_arguments()
     shared = {name: made[name] for name in ("versions", "quality")}
-    of_run = {"experiment": "gate"}
     trainings = {"worse": {"epochs": 1, "learning_rate": 1e-7}, "better": {"epochs": 30, "patience": 30}}
     found = {"first": {name: made[name] for name in ("model", "metrics", "report", "evaluated")}}
     with pytest.MonkeyPatch.context() as patch:
@@ -33,12 +32,12 @@ def judged(made, tmp_path_factory):
             (folder / name).mkdir()
             metrifier = {**config["metrifier"], **training}
             components.train_metrifier.python_func(
-                **of_run, name=name, metrifier=metrifier, seed=config["seed"], **shared, model=own["model"]
+                metrifier=metrifier, seed=config["seed"], **shared, model=own["model"]
             )
             sections = {key: config[key] for key in SECTIONS}
             inputs = {key: made[key] for key in ("rejected", "prepared", "losses")}
             components.evaluate_spearman.python_func(
-                **of_run, name=name, metrifier=metrifier, **sections, **inputs, **shared, **own
+                name=name, metrifier=metrifier, **sections, **inputs, **shared, **own
             )
             found[name] = own
     return found
@@ -49,16 +48,16 @@ def register(own: dict[str, Any], name: str, made: dict[str, Any], folder: Path)
     registered, card = (
         kind(name=kind.__name__, uri=str(folder / f"{name} {kind.__name__}")) for kind in (Artifact, Markdown)
     )
-    components.register_metrifier.python_func(
-        name=name,
-        experiment="gate",
-        tracking={"model_name": "metrifier"},
-        versions=made["versions"],
-        quality=made["quality"],
-        **own,
-        registered=registered,
-        model_card=card,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("METRIFIER_RUN_ID", name)
+        components.register_metrifier.python_func(
+            tracking={"model_name": "metrifier"},
+            versions=made["versions"],
+            quality=made["quality"],
+            **own,
+            registered=registered,
+            model_card=card,
+        )
     found: dict[str, Any] = json.loads(Path(registered.path).read_text())
     return found
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from mlflow import MlflowClient
 from scipy.stats import spearmanr
 
 from metrifier_core import Metrifier
+from metrifier_core.cluster import STAGES
 from tests.end_to_end.runs import CHECKOUT, command, environment, lasting_files, run
 
 pytestmark = pytest.mark.end_to_end
@@ -159,6 +161,29 @@ def test_run_again_redoes_nothing(undisturbed):
     assert all("importer" in line for line in executed), "an importer makes nothing, and is never taken from the cache"
     assert "Spearman on" in again.stdout
     assert lasting_files(folder) == before
+
+
+def test_another_run_takes_up_what_this_one_finished(undisturbed):
+    folder, _ = undisturbed
+    again = run(folder.parent, "name=again", "evaluation.bootstrap_replicates=30", "--reuse", "quick")
+    assert again.returncode == 0, again.stdout + again.stderr
+    other = folder.with_name("again")
+    log = (other / "log.txt").read_text()
+    done = {stage for stage in STAGES if f"metrifier: {stage}: done" in log}
+    assert done == {"evaluate_spearman", "register_metrifier"}
+    assert (other / "model" / "metrifier.json").read_bytes() == (folder / "model" / "metrifier.json").read_bytes()
+    client = MlflowClient(f"sqlite:///{other / 'mlflow.db'}")
+    runs = client.search_runs([found.experiment_id for found in client.search_experiments()])
+    assert {found.info.run_name: found.info.status for found in runs} == dict.fromkeys(
+        ("again", "evaluate_spearman", "register_metrifier"), "FINISHED"
+    )
+
+
+def test_a_run_that_is_not_there_cannot_be_taken_up(tmp_path):
+    refused = run(tmp_path, "--reuse", "nothing")
+    assert refused.returncode == 1
+    assert f"nothing was run: there is no run to reuse in {tmp_path / 'nothing'}" in refused.stderr
+    assert "Once that is mended" not in refused.stderr
 
 
 def _kill_when(runs: Path, said: str) -> None:

@@ -76,6 +76,11 @@ def test_registering_is_done_once_and_never_taken_from_a_cache():
     assert (STAGES["register_metrifier"].retries, STAGES["register_metrifier"].cache) == (0, False)
 
 
+def test_what_opens_and_completes_a_run_is_done_in_every_run():
+    uncached = {stage for stage, own in STAGES.items() if not own.cache}
+    assert uncached == {"list_source", "compare_families", "register_metrifier", "close_run"}
+
+
 def test_one_stage_can_have_more_than_the_others(placed):
     container, platform, task = placed("train_metrifier")
     resources = container["resources"]
@@ -103,8 +108,15 @@ def test_every_stage_sees_the_secrets_and_its_runs_identity(placed):
         assert field == {"name": "METRIFIER_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}
 
 
-def test_the_runs_identity_is_no_input_which_would_defeat_the_cache(tmp_path):
-    assert "pipeline_job_uuid" not in compile_with(tmp_path).read_text()
+def test_the_run_is_no_input_which_would_defeat_the_cache(tmp_path):
+    """Neither its identity nor its name, of any stage but the first, which opens it, and the report's."""
+    compiled = compile_with(tmp_path)
+    assert "pipeline_job_uuid" not in compiled.read_text()
+    parts = read(compiled)[0]["components"]
+    leaves = {name: part for name, part in parts.items() if "executorLabel" in part}
+    for key, expected in (("name", {"list-source", "evaluate-spearman"}), ("experiment", {"list-source"})):
+        told = {name for name, part in leaves.items() if key in part.get("inputDefinitions", {}).get("parameters", {})}
+        assert told == {f"comp-{stage}" for stage in expected}
 
 
 def test_loops_run_as_many_branches_as_they_may(tmp_path):

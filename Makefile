@@ -134,7 +134,7 @@ lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	  --constraint requirements.lock - --output-file containers/build.lock
 	@for target in data train train-gpu serve; do \
 	  stages="pipelines tracking http s3 gs"; \
-	  case $$target in data) extras=$$stages ;; serve) extras="tracking tflite" ;; *) extras="$$stages $$target tfds" ;; esac; \
+	  case $$target in data) extras="$$stages tracking-server" ;; serve) extras="tracking tflite" ;; *) extras="$$stages $$target tfds" ;; esac; \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --constraint requirements.lock $$(printf ' --extra %s' $$extras) setup.cfg --output-file containers/$$target.lock \
 	    || exit 1; \

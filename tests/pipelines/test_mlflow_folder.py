@@ -38,6 +38,12 @@ def test_every_manifest_is_applied(kustomization):
     assert set(kustomization["resources"]) == files - {"kustomization.yaml"}
 
 
+def test_the_servers_image_holds_what_speaks_to_its_database_and_its_bucket():
+    lock = (FOLDER.parent / "containers" / "data.lock").read_text()
+    locked = {line.partition("==")[0] for line in lock.splitlines() if "==" in line}
+    assert {"boto3", "mlflow", "psycopg2-binary"} <= locked
+
+
 def test_every_secret_and_setting_that_is_read_is_generated(kustomization, documents):
     secrets = {generator["name"] for generator in kustomization["secretGenerator"]}
     settings = {generator["name"] for generator in kustomization["configMapGenerator"]}

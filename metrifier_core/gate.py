@@ -1,6 +1,6 @@
 """The registry's gate: a new metrifier becomes champion only where it is better than the one before, beyond doubt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +26,13 @@ class Verdict(NamedTuple):
     difference: dict[str, float]
 
 
-def challenge(champion: Path, rows: JudgedRows, versions: Sequence[Path], quality: Path, seed: int) -> Verdict:
+def challenge(
+    champion: Callable[[], Path], rows: JudgedRows, versions: Sequence[Path], quality: Path, seed: int
+) -> Verdict:
     """Has the champion score the test versions of a new metrifier, and compares the two by a paired bootstrap.
 
     Args:
-        champion: Folder of the metrifier that is the champion.
+        champion: Fetches the metrifier that is the champion, and gives its folder.
         rows: The test versions, scored by the new metrifier.
         versions: The shards that hold them.
         quality: The `quality.parquet` that they belong to.
@@ -38,10 +40,10 @@ def challenge(champion: Path, rows: JudgedRows, versions: Sequence[Path], qualit
 
     Returns:
         Passed where the 95 % interval of the difference in global Spearman lies above 0. A champion that cannot be
-        loaded any more stays: the reason says what to do.
+        had any more stays: the reason says what to do.
     """
     try:
-        score = Metrifier.load(champion).evaluate
+        score = Metrifier.load(champion()).evaluate
     except (ValueError, ImportError) as error:
         return Verdict(False, f"the champion cannot be run ({error}): move the alias by hand", {})
     found = compare_scores(

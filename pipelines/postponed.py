@@ -1,7 +1,7 @@
 """What an earlier start of a run could not log: it is logged when MLflow can be reached again."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,18 +35,16 @@ def postponing(folder: Path) -> None:
     os.environ.setdefault(_RETRIES_VARIABLE, _RETRIES)
 
 
-def log_what_waits(folder: Path, server: str) -> bool:
+def log_what_waits(folder: Path, server: str, *, told: bool = False) -> None:
     """Logs what waits in a folder, and looks whether MLflow can be reached.
 
     Args:
         folder: Where it waits. It is made where MLflow cannot be reached, so that no task waits for an answer.
         server: The server, as it is said.
-
-    Returns:
-        Whether nothing waits any more.
+        told: Whether it was said already that MLflow cannot be reached.
     """
     if server.startswith("sqlite:") and not folder.is_dir():
-        return True
+        return
     from metrifier_core.stages.register_metrifier import register_now
     from metrifier_core.tracking import (
         ask_server,
@@ -60,11 +58,10 @@ def log_what_waits(folder: Path, server: str) -> bool:
     )
 
     waiting = len(postponed(folder))
-    told = folder.is_dir()
+    functions: list[Callable[..., None]] = [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now]
     try:
         with _setting(_RETRIES_VARIABLE, _RETRIES_WHERE_NOBODY_WAITS):
-            ask_server()
-            log_postponed(folder, [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now])
+            refused = log_postponed(folder, functions, ask_server)
     except Exception as error:
         folder.mkdir(parents=True, exist_ok=True)
         if not told:
@@ -72,7 +69,8 @@ def log_what_waits(folder: Path, server: str) -> bool:
                 f"MLflow at {without_credentials(server)} could not be reached; what is to be logged waits in {folder} "
                 f"and is logged when the run is started again. Reason: {error}"
             )
-        return False
-    if waiting:
-        say(f"MLflow: logged what had waited, {waiting} entries")
-    return True
+        return
+    if waiting > len(refused):
+        say(f"MLflow: logged what had waited, {waiting - len(refused)} entries")
+    for file, reason in refused.items():
+        say(f"MLflow does not take {file}, which goes on waiting; delete it to give it up. Reason: {reason}")

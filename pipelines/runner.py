@@ -218,7 +218,7 @@ def run_locally(
     unlogged = folder / "unlogged"
     with _only_run(folder), (folder / "log.txt").open("a", encoding="utf-8") as log:
         if fresh:
-            for stale in (tasks, partial):
+            for stale in (tasks, partial, unlogged):
                 shutil.rmtree(stale, ignore_errors=True)
         if reuse is not None:
             _take_over(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
@@ -253,7 +253,7 @@ def run_locally(
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", begun=True) from error
         if unlogged.is_dir():
             # What the server missed may have been its last minute alone.
-            log_what_waits(unlogged, server)
+            log_what_waits(unlogged, server, told=True)
         if config.held_out_families:
             publish_families(outputs, folder)
         else:

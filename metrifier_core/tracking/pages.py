@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+import mlflow
 from mlflow import MlflowClient
 
 __all__ = ["runs_page"]
@@ -16,7 +17,6 @@ def runs_page() -> str | None:
     Returns:
         What stands behind the UI's address; None where no pipeline was run.
     """
-    client = MlflowClient()
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    newest = client.search_runs(experiments, _WHOLE, max_results=1, order_by=["attributes.start_time DESC"])
+    experiments = [experiment.experiment_id for experiment in mlflow.search_experiments()]
+    newest = MlflowClient().search_runs(experiments, _WHOLE, max_results=1, order_by=["attributes.start_time DESC"])
     return f"/#/experiments/{newest[0].info.experiment_id}/runs?searchFilter={quote(_WHOLE)}" if newest else None

@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -81,20 +82,33 @@ def _keep(folder: Path, function: str, arguments: Mapping[str, Any]) -> None:
     temporary.replace(file)
 
 
-def log_postponed(folder: Path, functions: list[Callable[..., None]]) -> None:
+def log_postponed(folder: Path, functions: list[Callable[..., None]], ask: Callable[[], None]) -> dict[Path, str]:
     """Tells MLflow what waits, in the order in which it happened.
 
     Args:
         folder: Where it waits; it is gone when nothing does any more.
         functions: Those that were postponed.
+        ask: Raises where MLflow does not answer.
+
+    Returns:
+        Which of it MLflow answers and does not take, by file with the reason; it goes on waiting, and does not hold up
+        what comes after it.
 
     Raises:
-        Exception: MLflow's, of the first that still cannot be logged; it and those after it go on waiting.
+        Exception: MLflow does not answer any more; what was not told it goes on waiting.
     """
+    ask()
     known = {function.__name__: validate_call(inspect.unwrap(function)) for function in functions}
+    refused = {}
     for file in postponed(folder):
-        record = json.loads(file.read_bytes())
-        known[record["function"]](**record["arguments"])
-        file.unlink()
-    if folder.is_dir():
-        folder.rmdir()
+        try:
+            record = json.loads(file.read_bytes())
+            known[record["function"]](**record["arguments"])
+        except Exception as error:  # an entry of another release, or whatever MLflow says
+            ask()
+            refused[file] = str(error) or type(error).__name__
+        else:
+            file.unlink()
+    if not refused:
+        shutil.rmtree(folder, ignore_errors=True)
+    return refused

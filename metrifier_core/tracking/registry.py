@@ -2,7 +2,8 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from functools import partial
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import FLAVOR_NAME
@@ -55,9 +57,11 @@ def register_model(
     predictions: Path,
     model_card: Path,
     description: str,
-    challenge: "Callable[[Path], Verdict]",
+    challenge: "Callable[[Callable[[], Path]], Verdict]",
 ) -> dict[str, Any]:
     """Registers a version of the model and completes the pipeline's run.
+
+    A run that was killed in the middle goes on with the version that it has made.
 
     Args:
         run: The pipeline's run.
@@ -70,7 +74,7 @@ def register_model(
         predictions: Table of the predictions behind it.
         model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
         description: What the metrics amount to, as Markdown; links to the report and the version are added to it.
-        challenge: Compares the new metrifier with the champion, whose folder it is given.
+        challenge: Compares the new metrifier with the champion, which it is given a way to fetch.
 
     Returns:
         model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
@@ -86,41 +90,30 @@ def register_model(
         "latency_ms": measure_latency(model),
     }
     log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
+    # It ends with all of this: where something of it fails, so has the run.
     with active_run(client, parent):
-        source = CodeDatasetSource(tags={"metrifier.run": config["name"]})
-        table = MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:DIGITS], quality_schema())
-        mlflow.log_input(table, context="training")
-        mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
-        mlflow.log_dict(dict(metrics), "metrics.json")
-        mlflow.log_dict(dict(dataset), "dataset.json")
-        mlflow.log_artifact(str(predictions))
-        grey = np.full((config["metrifier"]["crop"],) * 2 + (3,), 128, np.uint8)
-        logged = mlflow.pyfunc.log_model(
-            name="metrifier",
-            python_model=_MODEL_CODE,
-            artifacts={"metrifier": str(model), "model_card": str(model_card)},
-            code_paths=[str(_PACKAGE)],
-            signature=_SIGNATURE,
-            input_example=pd.DataFrame({"image": [base64.b64encode(encode_png(grey)).decode()]}),
-            pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_REQUIREMENTS],
-        )
-    registered = mlflow.register_model(logged.model_uri, model_name)
-    about = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
-    client.update_model_version(model_name, registered.version, about)
-    for key, value in found.items():
-        client.set_model_version_tag(model_name, registered.version, key, f"{value:.6f}")
-    client.set_registered_model_alias(model_name, _CHALLENGER, registered.version)
-    verdict = _pass_gate(client, model_name, str(registered.version), challenge)
-    client.set_model_version_tag(model_name, registered.version, "gate", verdict.reason)
-    differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
-    log_to(client, parent, {}, {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}, ())
-    standing = f"{_CHAMPION if verdict.passed else _CHALLENGER}, {verdict.reason}"
-    note = describe_run(parent, description, model_name, str(registered.version), standing)
-    client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:LONGEST_DESCRIPTION])
-    say(f"{model_name} version {registered.version}: {standing}")
+        version = _find_version(client, model_name, parent)
+        if version is None:
+            _log_files(config, metrics, dataset, report, predictions)
+            logged = _log_model(config, model, model_card)
+            version = str(mlflow.register_model(logged.model_uri, model_name).version)
+        about = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
+        client.update_model_version(model_name, version, about)
+        for key, value in found.items():
+            client.set_model_version_tag(model_name, version, key, f"{value:.6f}")
+        client.set_registered_model_alias(model_name, _CHALLENGER, version)
+        verdict = _pass_gate(client, model_name, version, challenge)
+        client.set_model_version_tag(model_name, version, "gate", verdict.reason)
+        differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
+        judged = {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}
+        log_to(client, parent, {}, judged, ())
+        standing = f"{_CHAMPION if verdict.passed else _CHALLENGER}, {verdict.reason}"
+        note = describe_run(parent, description, model_name, version, standing)
+        client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:LONGEST_DESCRIPTION])
+    say(f"{model_name} version {version}: {standing}")
     return {
         "model_name": model_name,
-        "version": str(registered.version),
+        "version": version,
         "champion": verdict.passed,
         "gate": verdict.reason,
         "experiment_id": str(parent.info.experiment_id),
@@ -128,19 +121,54 @@ def register_model(
     }
 
 
+def _find_version(client: MlflowClient, model_name: str, run: Run) -> str | None:
+    """Finds the version that a run has made already, before it was killed."""
+    made = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+    return next((str(each.version) for each in made if each.name == model_name), None)
+
+
+def _log_files(
+    config: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Mapping[str, Any], report: Path, predictions: Path
+) -> None:
+    """Logs to the active run what it was made from and what was found."""
+    source = CodeDatasetSource(tags={"metrifier.run": config["name"]})
+    table = MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:DIGITS], quality_schema())
+    mlflow.log_input(table, context="training")
+    mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
+    mlflow.log_dict(dict(metrics), "metrics.json")
+    mlflow.log_dict(dict(dataset), "dataset.json")
+    mlflow.log_artifact(str(predictions))
+
+
+def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
+    """Logs the metrifier to the active run, as a model that answers for itself."""
+    grey = np.full((config["metrifier"]["crop"],) * 2 + (3,), 128, np.uint8)
+    return mlflow.pyfunc.log_model(
+        name="metrifier",
+        python_model=_MODEL_CODE,
+        artifacts={"metrifier": str(model), "model_card": str(model_card)},
+        code_paths=[str(_PACKAGE)],
+        signature=_SIGNATURE,
+        input_example=pd.DataFrame({"image": [base64.b64encode(encode_png(grey)).decode()]}),
+        pip_requirements=[f"{name}=={installed(name)}" for name in _MODEL_REQUIREMENTS],
+    )
+
+
 def _pass_gate(
-    client: MlflowClient, model_name: str, version: str, challenge: "Callable[[Path], Verdict]"
+    client: MlflowClient, model_name: str, version: str, challenge: "Callable[[Callable[[], Path]], Verdict]"
 ) -> "Verdict":
     """Makes a new version the champion where it passes."""
     from metrifier_core.gate import Verdict
 
     def champion() -> str | None:
-        found: str | None = client.get_registered_model(model_name).aliases.get(_CHAMPION)
-        return found
+        found = client.get_registered_model(model_name).aliases.get(_CHAMPION)
+        return None if found is None else str(found)  # a number, from a database
 
     verdict = Verdict(True, "the first version", {})
     while (holder := champion()) is not None:
-        verdict = challenge(download_model(f"models:/{model_name}/{holder}"))
+        if holder == version:
+            return Verdict(True, "it is the champion already", {})
+        verdict = challenge(partial(download_model, f"models:/{model_name}/{holder}"))
         # Another run may have moved the alias meanwhile: its version is the one to beat.
         if champion() == holder:
             break

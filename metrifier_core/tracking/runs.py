@@ -75,7 +75,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
 def _search(client: MlflowClient, identity: str, experiments: list[str] | None) -> Run | None:
     """Finds the run of a pipeline in some experiments, in all where None."""
     if experiments is None:
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        experiments = [experiment.experiment_id for experiment in mlflow.search_experiments()]  # page by page
     found = client.search_runs(experiments, f"tags.`{_PIPELINE_RUN_TAG}` = '{identity}'", max_results=1)
     return found[0] if found else None
 
@@ -258,8 +258,12 @@ def find_run(identity: str) -> Run | None:
 
 @postponed_if_unreachable()
 def open_run(run: PipelineRun) -> None:
-    """Makes the run of a pipeline, which its stages then find by its identity."""
-    parent_run(MlflowClient(), run)
+    """Makes the run of a pipeline, which its stages then find by its identity; one that failed goes on."""
+    client = MlflowClient()
+    parent = parent_run(client, run)
+    if _FAILURE_TAG in parent.data.tags:
+        client.delete_tag(parent.info.run_id, _FAILURE_TAG)
+        client.update_run(parent.info.run_id, status="RUNNING")
 
 
 @postponed_if_unreachable()

@@ -1,6 +1,7 @@
 """The registry's gate with real trainings: a worse metrifier stays a challenger, a better one becomes the champion."""
 
 import json
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_only_a_metrifier_that_is_better_beyond_doubt_becomes_the_champion(made,
     assert run.data.tags["metrifier.gate"] == better["gate"]
     assert run.data.metrics["champion_difference_low"] > 0
     assert client.get_model_version("metrifier", "2").tags["gate"] == worse["gate"]
+
+
+def test_a_champion_that_is_gone_stays_until_somebody_moves_it(made, judged, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    register(judged["first"], "first", made, tmp_path)
+    shutil.rmtree(tmp_path / "mlartifacts")
+    second = register(judged["better"], "better", made, tmp_path)
+    assert (second["version"], second["champion"], champion()) == ("2", False, "1")
+    assert second["gate"].startswith("the champion cannot be run (models:/metrifier/1 ")
+    assert second["gate"].endswith("move the alias by hand")
 
 
 def _register_elsewhere(own: dict[str, Any], name: str, made: dict[str, Any], folder: Path) -> dict[str, Any]:

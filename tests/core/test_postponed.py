@@ -73,10 +73,10 @@ def look(run: Any) -> dict[str, Any]:
     }
 
 
-def log_what_waits(folder: Path) -> None:
-    from metrifier_core.tracking import complete_run, fail_run, log_fan_out, log_postponed, log_stage
+def log_what_waits(folder: Path) -> dict[Path, str]:
+    from metrifier_core.tracking import ask_server, complete_run, fail_run, log_fan_out, log_postponed, log_stage
 
-    log_postponed(folder, [log_stage, log_fan_out, fail_run, complete_run])
+    return log_postponed(folder, [log_stage, log_fan_out, fail_run, complete_run], ask_server)
 
 
 def test_what_waited_is_logged_as_it_would_have_been(
@@ -132,6 +132,29 @@ def test_what_still_cannot_be_logged_goes_on_waiting(door: Door, run: Any, tmp_p
     with pytest.raises(MlflowException, match="500"):
         log_what_waits(tmp_path / "unlogged")
     assert postponed(tmp_path / "unlogged") == waiting
+
+
+def test_what_mlflow_does_not_take_holds_up_nothing_behind_it(door: Door, run: Any, tmp_path: Path) -> None:
+    from metrifier_core.tracking import log_stage, postponed
+
+    folder = tmp_path / "unlogged"
+    door.state = "shut"
+    log_stage(run, "download", {}, SUMMARY)
+    log_stage(run, "prepare workers", {}, {**SUMMARY, "a metric, of a name that MLflow refuses": 1})
+    log_stage(run, "train_metrifier", {}, SUMMARY)
+    (folder / f"{0:020d}-1.json").write_text('{"function": "of_another_release", "arguments": {}}')
+    (folder / "0.partial").write_text("what a killed stage left")
+    door.state = "open"
+    refused = log_what_waits(folder)
+    assert postponed(folder) == list(refused)
+    first, second = refused.values()
+    assert "of_another_release" in first
+    assert "a metric, of a name that MLflow refuses" in second
+    assert {"digits", "download", "train_metrifier"} <= set(look(run))
+    for file in refused:
+        file.unlink()
+    assert log_what_waits(folder) == {}
+    assert not folder.exists()
 
 
 def test_errors_of_a_moment_are_sat_out(

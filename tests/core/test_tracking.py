@@ -64,7 +64,7 @@ def runs_of(client: Any, experiment: str) -> tuple[Any, dict[str, Any]]:
     (parent,) = [each for each in found if "mlflow.parentRunId" not in each.data.tags]
     nested = {each.info.run_name: each for each in found if each is not parent}
     assert len(nested) == len(found) - 1
-    assert {each.data.tags["mlflow.parentRunId"] for each in nested.values()} == {parent.info.run_id}
+    assert {each.data.tags["mlflow.parentRunId"] for each in nested.values()} <= {parent.info.run_id}
     return parent, nested
 
 
@@ -107,6 +107,17 @@ def test_a_run_that_failed_is_closed_with_its_reason(client: Any, run: Any) -> N
     assert parent.info.status == "FAILED"
     assert parent.info.end_time is not None
     assert parent.data.tags["metrifier.failure"] == "distort: failed: there is no folder"
+
+
+def test_a_run_that_is_taken_up_again_has_not_failed(client: Any, run: Any) -> None:
+    from metrifier_core.tracking import fail_run, log_stage, open_run
+
+    log_stage(run, "download", {}, SUMMARY)
+    fail_run(run, "distort: failed: there is no folder")
+    open_run(run)
+    parent, _ = runs_of(client, run.experiment)
+    assert parent.info.status == "RUNNING"
+    assert "metrifier.failure" not in parent.data.tags
 
 
 def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,6 +334,26 @@ def test_the_model_card_goes_with_the_model_and_describes_its_version(
     folder = Path(mlflow.artifacts.download_artifacts("models:/metrifier/1"))
     (found,) = folder.rglob("model_card.md")
     assert found.read_text(encoding="utf-8") == text
+
+
+def test_a_registration_that_was_cut_off_goes_on_with_its_version(
+    client: Any, products: Products, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metrifier_core.tracking import registry
+
+    def fail(*_: Any) -> None:
+        raise MemoryError("the champion needs more")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(registry, "_pass_gate", fail)
+        with pytest.raises(MemoryError):
+            products.register(run, "cut off", 0.5)
+    parent, _ = runs_of(client, run.experiment)
+    assert parent.info.status == "FAILED", "a run is finished when all of it is there"
+    found = [products.register(run, "cut off", 0.5) for _ in range(2)]
+    assert [(each["version"], each["champion"]) for each in found] == [("1", True)] * 2
+    assert len(client.search_model_versions("name = 'cut off'")) == 1
+    assert runs_of(client, run.experiment)[0].info.status == "FINISHED"
 
 
 @pytest.mark.usefixtures("registered")

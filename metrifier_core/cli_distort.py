@@ -121,7 +121,10 @@ def _distort(
     if suffix == ".png":
         _write_image(target, decode_image(encoded))
     elif has_codec and {".jpeg": ".jpg"}.get(suffix, suffix) == {"jpeg": ".jpg"}.get(distortion, f".{distortion}"):
-        target.write_bytes(encoded)
+        try:
+            target.write_bytes(encoded)
+        except OSError as error:
+            refuse(f"--output {target}: {error}")
     else:
         refuse(f"--output {target}: {distortion} is written as .png" + (", or in its own format" if has_codec else ""))
 

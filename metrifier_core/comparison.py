@@ -86,8 +86,11 @@ def score_rows(
         (N,) scores, in the order of the rows.
 
     Raises:
-        ValueError: The shards do not hold these versions.
+        ValueError: The shards do not hold these versions, or are not there.
     """
+    for file in (quality, *versions):
+        if not file.is_file():
+            raise ValueError(f"{file} is missing: the versions are scored in the folder of a whole run")
     dataset = QualityDataset(versions, quality)
     found = parallel_map(
         lambda row: ({key: row[key] for key in _VERSION}, score(decode_version(row["image"]["bytes"]))),

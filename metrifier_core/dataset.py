@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from metrifier_core.records import KEYS, count_rows
 
@@ -100,6 +102,25 @@ class QualityDataset:
         """Reads all versions of one split, in order."""
         for group in range(len(self)):
             yield from self.rows(group, split)
+
+    def pick(self, split: str, places: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+        """Reads some versions of one split, and no row group that holds none of them.
+
+        Args:
+            split: The split to keep.
+            places: Which of its versions, in the order of `iterate`, rising.
+
+        Yields:
+            The versions, in order.
+        """
+        first = 0
+        for group, place in enumerate(self._groups):
+            count = pc.sum(pc.equal(self._read_quality(place.first_row, place.rows)["split"], split)).as_py() or 0
+            start, end = np.searchsorted(places, [first, first + count])
+            if start < end:
+                rows = self.rows(group, split)
+                yield from (rows[index - first] for index in places[start:end].tolist())
+            first += count
 
     def count(self, split: str) -> int:
         """Counts the versions of one split."""

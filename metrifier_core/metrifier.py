@@ -15,6 +15,7 @@ from metrifier_core.images import ImageError, RgbImage, check_image, read_image
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.parallel import parallel_map
 from metrifier_core.runtimes import RUNTIME_FILES, choose_runtime, load_runtime, runtime_of_file
+from metrifier_core.score_table import written_quality
 from metrifier_core.views import views
 
 __all__ = ["MODEL_CARD", "Metrifier", "MetrifierCard", "Score"]
@@ -173,7 +174,8 @@ class Metrifier:
         def kept() -> Iterator[Item]:
             for index, (item, found) in enumerate(parallel_map(judge, items)):
                 if not isinstance(found, ImageError):
-                    if found >= threshold:
+                    # A threshold that was written down may be a score that was rounded up.
+                    if max(found, written_quality(found)) >= threshold:
                         yield item
                 elif on_error is not None:
                     on_error(item, found)

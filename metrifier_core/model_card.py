@@ -55,7 +55,7 @@ def _data(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, st
         "distortions": ", ".join(distortions.get("types", [])),
         "held out for the test": ", ".join(distortions.get("held_out", [])),
         "severities": ", ".join(f"{level:g}" for level in distortions.get("severities", [])),
-        "seed": config.get("seed"),
+        "seed": str(config.get("seed", "")),
         "SHA-256 of the table": dataset.get("sha256"),
     }
     return {

@@ -258,4 +258,6 @@ def run_locally(
             publish_families(outputs, folder)
         else:
             publish(outputs, folder)
+        # Nothing is left to go on from.
+        shutil.rmtree(partial, ignore_errors=True)
     return folder

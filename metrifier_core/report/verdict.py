@@ -99,7 +99,7 @@ def _correlation(own: Json) -> list[str]:
 
 
 def _lead(metrics: Json, target: str) -> list[str]:
-    for name in _blind(metrics, target):
+    for name in [*_blind(metrics, target)][:1]:
         lead = metrics["leads"][name]
         if lead["low"] is not None:
             leads = f"{decimal(lead['value'])} ({interval(lead)})"

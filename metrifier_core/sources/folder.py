@@ -33,8 +33,15 @@ def list_files(root: Path, on_error: Callable[[OSError], object] | None = None) 
     found = []
     for folder, folders, files in os.walk(root, onerror=on_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [path for name in files if not name.startswith(".") and (path := Path(folder, name)).is_file()]
+        found += [path for name in files if not name.startswith(".") and _may_be_file(path := Path(folder, name))]
     return sorted(found)
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that may not be entered; reading the file says so
+        return True
 
 
 def _refuse(error: OSError) -> NoReturn:

@@ -172,7 +172,7 @@ def evaluate_spearman(
         `calibration_error`.
     """
     settings = RunConfig.model_validate(config)
-    config = settings.model_dump(mode="json", exclude={"tracking"})
+    config = settings.model_dump(mode="json", exclude={"tracking", "cluster"})
     quality_file = quality / "quality.parquet"
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
     cards = read_cards(workers)

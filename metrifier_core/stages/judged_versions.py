@@ -143,12 +143,12 @@ def _with_references(rows: Iterator[Row]) -> Iterator[tuple[Row, RgbImage | None
 
 def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
     """Fits the trees to a sample of the training versions."""
-    chosen = set(draw_evenly(dataset.count("train"), _MOST_FITTED, np.random.default_rng(seed)).tolist())
+    chosen = draw_evenly(dataset.count("train"), _MOST_FITTED, np.random.default_rng(seed))
 
     def features(row: Row) -> tuple[NDArray[np.float64], float]:
         return brisque_features(decode_version(row["image"]["bytes"])), row["quality"]
 
-    sample = (row for index, row in enumerate(dataset.iterate("train")) if index in chosen)
+    sample = dataset.pick("train", chosen)
     found = list(progress(parallel_map(features, sample), "fit trees", total=len(chosen), unit="version"))
     return BrisqueTrees(np.array([own for own, _ in found]), np.array([quality for _, quality in found]), seed)
 

@@ -40,13 +40,15 @@ def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary
 
 
 @contextmanager
-def partial_folder(output: Path, name: str, identity: str) -> Iterator[Path]:
+def partial_folder(output: Path, name: str, identity: str, *, kept: str | None = None) -> Iterator[Path]:
     """Gives a stage a folder to fill piece by piece; it becomes the output when the stage is through.
 
     Args:
         output: Where the finished folder goes.
         name: The stage's name.
         identity: Fingerprint of what the stage makes; a killed stage of the same identity is continued.
+        kept: A file that is no part of the output. It stays where a next attempt looks for it: a stage may be killed
+            when it is through, and before the pipeline has noted that.
 
     Yields:
         The folder, with the pieces that an earlier, killed attempt had finished.
@@ -61,6 +63,11 @@ def partial_folder(output: Path, name: str, identity: str) -> Iterator[Path]:
     # A task that is tried again in the same place may find what its first try had finished.
     shutil.rmtree(output, ignore_errors=True)
     shutil.move(folder, output)
+    if kept is not None and home is not None:
+        folder.mkdir()
+        shutil.move(output / kept, folder / kept)
+    elif kept is not None:
+        (output / kept).unlink()
 
 
 def tables(folders: list[Path], table: str) -> list[Path]:

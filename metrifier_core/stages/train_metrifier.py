@@ -46,7 +46,7 @@ def train_metrifier(
     identity = fingerprint("train_metrifier", {**settings.model_dump(), "seed": seed}, inputs)
     start_training(seed)
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
-    with partial_folder(output, "train_metrifier", identity) as folder:
+    with partial_folder(output, "train_metrifier", identity, kept=CHECKPOINT) as folder:
         fitted = fit_network(dataset, settings, seed, folder)
         scored = score_split(fitted.network, dataset, "calibration", crop=settings.crop, batch_size=settings.batch_size)
         line = fit_calibration(scored)
@@ -70,7 +70,6 @@ def train_metrifier(
         )
         (folder / "training.json").write_text(json.dumps(fitted.curves, indent=2) + "\n")
         (folder / MODEL_CARD).write_text(card.model_dump_json(indent=2) + "\n")
-        (folder / CHECKPOINT).unlink()
     return {
         "epochs": len(fitted.curves),
         "best_epoch": fitted.best_epoch,

@@ -5,10 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma
 
-__all__ = ["BRISQUE_FEATURES", "brisque_features", "fit_asymmetric_gaussian", "fit_generalised_gaussian"]
-
-BRISQUE_FEATURES = 36
-"""Number of features: 18 at each of two scales."""
+__all__ = ["brisque_features", "fit_asymmetric_gaussian", "fit_generalised_gaussian"]
 
 _SCALES = 2
 _WINDOW = (7, 7)

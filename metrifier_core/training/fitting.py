@@ -1,5 +1,6 @@
 """The training of a network: epochs of batches, a checkpoint every few, and the weights of the best epoch."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ CHECKPOINT = "checkpoint.safetensors"
 _BATCHES_A_CHECKPOINT = 100
 _WARM_UP = 100  # batches in which the learning rate rises, at most a tenth of all
 _WEIGHT_DECAY = 1e-4
+_REMEDY = "lower metrifier.learning_rate, or metrifier.backbone_learning_rate where it has a backbone"
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,13 @@ class _Training:
     def end_epoch(self) -> None:
         """Validates, and notes what was found."""
         position = self.position
+        loss = position.loss / self.batches
+        if not math.isfinite(loss):
+            raise ValueError(f"training diverged: the loss of epoch {position.epoch} is {loss}; {_REMEDY}")
         scored = score_split(
             self.network, self.dataset, "validation", crop=self.settings.crop, batch_size=self.batch_size
         )
-        loss, spearman = position.loss / self.batches, scored.spearman
+        spearman = scored.spearman
         found = {"loss": loss, "validation_loss": scored.cross_entropy, "validation_spearman": spearman}
         position.curves.append({"epoch": position.epoch, **found})
         say(
@@ -237,7 +242,7 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
             training.position, training.best = checkpoint.position, checkpoint.best
     position = training.position
     if not position.best_epoch:
-        raise ValueError("training diverged: no epoch has a validation Spearman; lower metrifier.learning_rate")
+        raise ValueError(f"training diverged: no epoch has a validation Spearman; {_REMEDY}")
     keras.config.set_dtype_policy("float32")
     network = _build(settings, kernels)
     network.set_weights(training.best)

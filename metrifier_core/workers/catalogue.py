@@ -1,10 +1,11 @@
 """The catalogue: one frozen entry a weight file, read from YAML and checked before any work."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from metrifier_core.settings import ConfigLocation, Settings, closest, describe_mistakes, resolve_location
 from metrifier_core.workers.interface import ModelInterface
@@ -37,10 +38,20 @@ DENSE_BATCH = 8
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+def _check_family(family: str) -> str:
+    # It names folders and metrics.
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9 ._-]*", family):
+        raise ValueError(f"'{family}' cannot name a family: letters, digits, spaces, '.', '_' and '-'")
+    return family
+
+
+Family = Annotated[str, AfterValidator(_check_family)]
+
+
 class _Spec(Settings):
     """What every entry says."""
 
-    family: str = Field(min_length=1, description="workers of one family are held out together")
+    family: Family = Field(description="workers of one family are held out together")
     source: str = Field("", description="where the weights come from")
     licence: str = ""
     batch_size: int | None = Field(

@@ -92,6 +92,7 @@ def test_levels_of_a_file_are_used(photo: Path, tmp_path: Path) -> None:
         (["--type", "fog", "--output", "fog.jpg"], "--output fog.jpg: fog is written as .png"),
         (["--type", "webp", "--output", "a.jpg"], "webp is written as .png, or in its own format"),
         (["--type", "fog", "--output", "no/where/fog.png"], "--output no/where/fog.png: "),
+        (["--type", "jpeg", "--output", "no/where/small.jpg"], "--output no/where/small.jpg: "),
         (["--type", "fog", "--levels", "none.yaml"], "--levels: there is no file none.yaml"),
         (["--type", "mine:rain"], "the module cannot be imported"),
     ],

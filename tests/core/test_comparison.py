@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,13 @@ def test_what_cannot_be_compared_is_refused(runs: dict[str, Path], arguments: tu
     status, shown, error = invoke(*(argument.format(**runs) for argument in arguments))
     assert (status, shown) == (2, "")
     assert said in error.replace("\n", "")
+
+
+def test_a_fold_whose_versions_are_elsewhere_cannot_be_scored_by_another(runs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copyfile(runs["good"] / "predictions.parquet", tmp_path / "predictions.parquet")
+    status, shown, error = invoke(f"{runs['good']}", f"{runs['poor']}/model", "--on", str(tmp_path))
+    assert (status, shown) == (2, "")
+    assert f"{tmp_path / 'quality.parquet'} is missing" in error.replace("\n", "")
 
 
 def test_a_table_of_an_earlier_release_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from metrifier_core.dataset import QualityDataset
@@ -67,6 +68,20 @@ def test_versions_come_with_their_own_quality(versions: list[Path], quality: Pat
     expected = [row for shard in SHARDS for row in shard if row["split"] == split]
     assert list(data.iterate(split)) == expected
     assert data.count(split) == len(expected)
+
+
+@pytest.mark.parametrize("places", [[], [0], [99, 100], [3, 57, 106], list(range(107))])
+def test_single_versions_are_picked_without_reading_the_others(
+    versions: list[Path], quality: Path, places: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = QualityDataset(versions, quality)
+    every = list(data.iterate("train"))
+    assert len(every) == 107
+    read: list[int] = []
+    rows = data.rows
+    monkeypatch.setattr(data, "rows", lambda group, split: read.append(group) or rows(group, split))
+    assert list(data.pick("train", np.array(places, np.int64))) == [every[place] for place in places]
+    assert read == sorted({0 if place < 100 else 2 for place in places})
 
 
 def test_a_row_group_gives_the_versions_of_one_split(versions: list[Path], quality: Path) -> None:

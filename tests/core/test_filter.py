@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metrifier_core import ImageError, Metrifier
 from metrifier_core.images import decode_image, encode_png
+from metrifier_core.score_table import decide
 from tests.core.tiny_models import write_brightness_metrifier
 
 Pair = tuple[NDArray[np.uint8], int]
@@ -48,12 +49,22 @@ def first(pair: Pair) -> NDArray[np.uint8]:
 @given(levels=st.lists(st.integers(0, 255), max_size=30), threshold=st.floats(0, 1))
 def test_what_is_kept_is_what_scores_high_enough(metrifier: Metrifier, levels: list[int], threshold: float) -> None:
     kept = list(metrifier.filter(enumerate(levels), threshold, image=lambda item: grey(item[1])))
-    assert kept == [item for item in enumerate(levels) if metrifier(grey(item[1])) >= threshold]
+    scored = ((item, metrifier(grey(item[1]))) for item in enumerate(levels))
+    assert kept == [item for item, score in scored if max(score, round(score, 6)) >= threshold]
 
 
 def test_the_threshold_itself_is_good_enough(metrifier: Metrifier) -> None:
     (kept,) = metrifier.filter([grey(level) for level in (99, 100)], metrifier(grey(100)))
     assert kept[0, 0, 0] == 100
+
+
+def test_a_threshold_that_was_written_down_keeps_the_image_that_it_came_from(metrifier: Metrifier) -> None:
+    """Such as `metrifier threshold` prints it, for whom `metrifier score` decides."""
+    images = [grey(level) for level in range(256)]
+    for image in images:
+        written = round(metrifier(image), 6)
+        assert len(list(metrifier.filter([image], written))) == 1
+        assert decide(metrifier(image), written) == "accept"
 
 
 def test_items_come_as_they_are(metrifier: Metrifier) -> None:

@@ -189,6 +189,19 @@ def test_training_that_comes_to_nothing_is_refused(
         train(dataset, tmp_path, epochs=1)
 
 
+def test_training_that_diverges_ends_with_that_epoch(
+    dataset: QualityDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = fitting.training_batches
+
+    def without_a_number(*given: Any, **settings: Any) -> Any:
+        return (batch._replace(truth=batch.truth * np.nan) for batch in draw(*given, **settings))
+
+    monkeypatch.setattr(fitting, "training_batches", without_a_number)
+    with pytest.raises(ValueError, match=r"^training diverged: the loss of epoch 1 is nan; lower metrifier\."):
+        train(dataset, tmp_path)
+
+
 def test_several_devices_share_a_batch(tmp_path: Path) -> None:
     """In a process of its own, since the devices of one are fixed when TensorFlow starts."""
     script = Path(__file__).with_name("two_devices.py")

@@ -88,7 +88,7 @@ def compare(
         str | None, typer.Option(help="Write all figures as JSON, too; - prints them instead of the tables.")
     ] = None,
 ) -> None:
-    """Compare two metrifiers on the same test versions, by the workers that were held out of that run's labels.
+    """Compare two metrifiers on the test versions of one run, by the workers that were held out of its labels.
 
     Both are judged on the same draws of source images, so that a difference shows which their own intervals would hide.
 

@@ -80,7 +80,7 @@ def distort_image(
     ] = None,
     levels: LevelsOption = None,
 ) -> None:
-    """Distort one image; `image` may be left out.
+    """Distort one image; the word image may be left out.
 
     Examples:
         metrifier distort photo.jpg --type gaussian_noise --severity 4 --seed 7 --output noisy.png

@@ -42,7 +42,10 @@ RuntimeOption = Annotated[
     typer.Option(help="tflite, onnx, keras or tflite_int8; the fastest float32 one installed where left out."),
 ]
 RootOption = Annotated[
-    Path | None, typer.Option(help="What its paths are relative to; the folder `images` beside it, or its own.")
+    Path | None,
+    typer.Option(
+        help="What the CSV's paths are relative to; where left out, the folder images beside it, else its own."
+    ),
 ]
 MatchOption = Annotated[str, typer.Option(help="Use those images alone whose path matches this pattern.")]
 

@@ -74,8 +74,8 @@ def score(
 ) -> None:
     """Score images, best 1, worst 0.
 
-    A file that cannot be used gets a row with its error and is rejected; the others are scored, and the exit status
-    is 1. Names on standard input stand one a line, and are read only a little ahead.
+    A file that cannot be used gets a row with its error, and with --threshold is rejected; the others are scored, and
+    the exit status is 1. Names on standard input stand one a line, and are read only a little ahead.
 
     Examples:
         metrifier score photo.jpg --model runs/digits/model

@@ -111,7 +111,10 @@ def threshold(
     ] = None,
     root: RootOption = None,
     match: MatchOption = "*",
-    limit: Annotated[int | None, typer.Option(min=20, help="Use at most this many, evenly chosen.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=20, help="Use at most this many, chosen by a hash of their paths; all where left out."),
+    ] = None,
     runtime: RuntimeOption = None,
     output: Annotated[
         str | None, typer.Option(help="Write what was found as JSON, too; - prints it instead of the table.")

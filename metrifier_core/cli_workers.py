@@ -46,7 +46,7 @@ def _print(table: "Table") -> None:
 def list_workers(
     catalogue: Annotated[Path | None, typer.Argument(help="A YAML file with entries of your own.")] = None,
 ) -> None:
-    """List the workers that a config can name, family by family; AlexNet once `import-alexnet` has its weights.
+    """List the workers that a config can name, family by family; AlexNet with the entry that `import-alexnet` prints.
 
     Example:
         metrifier workers list workers.yaml

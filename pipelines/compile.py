@@ -64,7 +64,7 @@ def main(
     Examples:
         python -m pipelines.compile --config configs/digits.yaml --image registry.example/metrifier-{target}:0.1.0
 
-        python -m pipelines.compile --config mine.yaml --image train=registry.example/train --digest train=sha256:...
+        python -m pipelines.compile --config mine.yaml --image registry.example/{target} --digest train=sha256:...
 
         kfp --endpoint URL run create -e metrifier -r my-run -f build/metrifier.yaml seed=1
     """

@@ -48,7 +48,8 @@ def train_metrifier(
     dataset = QualityDataset(tables(list(versions), "versions"), quality_file)
     with partial_folder(output, "train_metrifier", identity, kept=CHECKPOINT) as folder:
         fitted = fit_network(dataset, settings, seed, folder)
-        scored = score_split(fitted.network, dataset, "calibration", crop=settings.crop, batch_size=settings.batch_size)
+        seen = {"crop": settings.crop, "batch_size": settings.batch_size}
+        scored = score_split(fitted.network, dataset, "calibration", **seen, every_view=True)
         line = fit_calibration(scored)
         calibrate_network(fitted.network, line)
         slopes = f"{line.below:.3f} x logit below 0, {line.above:.3f} x above, {line.intercept:+.3f}"

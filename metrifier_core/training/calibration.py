@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from metrifier_core.architectures.head import CALIBRATION
 from metrifier_core.training.scoring import ScoredSplit
@@ -28,25 +28,24 @@ class Calibration(NamedTuple):
 
 
 def fit_calibration(scored: ScoredSplit) -> Calibration:
-    """Finds the bent line through the logits under which the qualities are most likely.
+    """Finds the bent line through the logits of views under which the qualities are most likely.
 
     Args:
-        scored: Scores of calibration versions, and their quality as soft labels.
+        scored: Scores of all views of the calibration versions, and their quality as soft labels.
 
     Returns:
         The line. Sources: Platt 1999, "Probabilistic outputs for support vector machines", for the line; Kull, Silva
         Filho, Flach 2017, "Beta calibration", for why low scores may be wrong in another way than high ones: theirs
         bends smoothly, with the same slopes far from the middle.
     """
-    logits = logit(np.clip(scored.scores, _LEAST, 1 - _LEAST))
+    logits = logit(np.clip(scored.views, _LEAST, 1 - _LEAST))
 
     def read(parameters: NDArray[np.float64]) -> Calibration:
         log_below, log_above, intercept = parameters
         return Calibration(float(np.exp(log_below)), float(np.exp(log_above)), float(intercept))
 
     def cross_entropy(parameters: NDArray[np.float64]) -> float:
-        calibrated = read(parameters).apply(logits)
-        return float(np.mean(np.logaddexp(0, calibrated) - scored.quality * calibrated))
+        return scored._replace(views=expit(read(parameters).apply(logits))).cross_entropy
 
     return read(minimize(cross_entropy, np.zeros(3), method="BFGS").x)
 

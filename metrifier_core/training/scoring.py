@@ -1,6 +1,6 @@
-"""What a network in training makes of the versions of a split, each seen through its central view."""
+"""What a network in training makes of the versions of a split."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from metrifier_core.dataset import QualityDataset
 from metrifier_core.images import decode_version
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.views import central_view
+from metrifier_core.views import central_view, views
 
 __all__ = ["ScoredSplit", "score_split"]
 
@@ -22,12 +22,21 @@ class ScoredSplit(NamedTuple):
     """Scores and the quality that they should have had.
 
     Attributes:
-        scores: (N,) in [0, 1].
-        quality: (N,) in [0, 1].
+        views: Scores of single views, (K,) in [0, 1].
+        quality: Of each version, (N,) in [0, 1].
+        version: Which version each view is of, (K,); where None, each has one.
     """
 
-    scores: NDArray[np.float64]
+    views: NDArray[np.float64]
     quality: NDArray[np.float64]
+    version: NDArray[np.int64] | None = None
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The score of each version, the mean over its views, (N,) in [0, 1]."""
+        if self.version is None:
+            return self.views
+        return np.bincount(self.version, self.views) / np.bincount(self.version)
 
     @property
     def cross_entropy(self) -> float:
@@ -43,7 +52,9 @@ class ScoredSplit(NamedTuple):
         return float(spearmanr(self.scores, self.quality).statistic)
 
 
-def score_split(network: Any, dataset: QualityDataset, split: str, *, crop: int, batch_size: int) -> ScoredSplit:
+def score_split(
+    network: Any, dataset: QualityDataset, split: str, *, crop: int, batch_size: int, every_view: bool = False
+) -> ScoredSplit:
     """Scores every version of a split.
 
     Args:
@@ -52,6 +63,7 @@ def score_split(network: Any, dataset: QualityDataset, split: str, *, crop: int,
         split: Its name.
         crop: Pixels a side of a view.
         batch_size: Views a call.
+        every_view: Whether a version is seen through all views that a `Metrifier` takes of it, not the central one.
 
     Returns:
         The scores, in the order of the versions.
@@ -60,23 +72,26 @@ def score_split(network: Any, dataset: QualityDataset, split: str, *, crop: int,
         ValueError: The split has no versions.
     """
 
-    def view(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
-        return central_view(decode_version(row["image"]["bytes"]), crop), row["quality"]
+    def show(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
+        image = decode_version(row["image"]["bytes"])
+        return views(image, crop) if every_view else central_view(image, crop)[None], row["quality"]
 
     import tensorflow as tf
 
     # Not Keras' own `predict_on_batch`: where several devices share a batch, it shows the whole of it to each.
     shown = tf.TensorSpec((None, crop, crop, 3), tf.uint8)
     predict = tf.function(lambda pixels: network(pixels, training=False), input_signature=[shown], autograph=False)
-    scores: list[NDArray[np.float64]] = []
     quality: list[float] = []
-    views = progress(
-        parallel_map(view, dataset.iterate(split)), f"score {split}", total=dataset.count(split), unit="version"
-    )
-    for batch in batched(views, batch_size):
-        pixels = np.stack([pixels for pixels, _ in batch])
-        scores.append(predict(pixels).numpy().astype(np.float64)[:, 0])
-        quality += [value for _, value in batch]
+    version: list[int] = []
+
+    def each() -> Iterator[NDArray[np.uint8]]:
+        versions = parallel_map(show, dataset.iterate(split))
+        for shown_of, value in progress(versions, f"score {split}", total=dataset.count(split), unit="version"):
+            version.extend([len(quality)] * len(shown_of))
+            quality.append(value)
+            yield from shown_of
+
+    scores = [predict(np.stack(batch)).numpy().astype(np.float64)[:, 0] for batch in batched(each(), batch_size)]
     if not quality:
         raise ValueError(f"no usable image for the split '{split}'")
-    return ScoredSplit(np.concatenate(scores), np.asarray(quality))
+    return ScoredSplit(np.concatenate(scores), np.asarray(quality), np.asarray(version))

@@ -19,6 +19,15 @@ def test_a_known_line_is_found_again(below: float, above: float, intercept: floa
     assert found == pytest.approx(known, rel=2e-2, abs=2e-2)
 
 
+def test_the_line_is_that_of_the_mean_over_the_views_of_an_image() -> None:
+    known = Calibration(0.6, 1.8, -0.3)
+    version = np.repeat(np.arange(200), 2)
+    quality = np.bincount(version, expit(known.apply(logit(SCORES)))) / 2
+    assert fit_calibration(ScoredSplit(SCORES, quality, version)) == pytest.approx(known, rel=2e-2, abs=2e-2)
+    of_the_mean = fit_calibration(ScoredSplit(np.bincount(version, SCORES) / 2, quality))
+    assert of_the_mean.above > 1.2 * known.above or of_the_mean.below > 1.2 * known.below
+
+
 def test_a_line_by_hand() -> None:
     calibrated = Calibration(below=2, above=0.5, intercept=1).apply(np.array([-3.0, 0.0, 4.0]))
     assert calibrated.tolist() == [-5, 1, 3]

@@ -182,7 +182,7 @@ def test_training_that_comes_to_nothing_is_refused(
 
     def diverged(*given: Any, **settings: Any) -> Any:
         scored = score(*given, **settings)
-        return scored._replace(scores=scored.scores * np.nan)
+        return scored._replace(views=scored.views * np.nan)
 
     monkeypatch.setattr(fitting, "score_split", diverged)
     with pytest.raises(ValueError, match=r"^training diverged.*metrifier\.learning_rate"):

@@ -6,7 +6,8 @@ from metrifier_core._version import __version__
 
 if TYPE_CHECKING:
     from metrifier_core.images import ImageError
-    from metrifier_core.metrifier import Metrifier, Score
+    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.score import Score
 
 __all__ = ["ImageError", "Metrifier", "Score", "__version__"]
 
@@ -17,8 +18,12 @@ def __getattr__(name: str) -> Any:
         from metrifier_core.images import ImageError
 
         return ImageError
-    if name in ("Metrifier", "Score"):
-        from metrifier_core import metrifier
+    if name == "Metrifier":
+        from metrifier_core.metrifier import Metrifier
 
-        return getattr(metrifier, name)
+        return Metrifier
+    if name == "Score":
+        from metrifier_core.score import Score
+
+        return Score
     raise AttributeError(f"module 'metrifier_core' has no attribute '{name}'")

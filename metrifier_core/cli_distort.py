@@ -104,7 +104,7 @@ def distort_image(
             _distort(pixels, distortion, severity, seed, target, _read_levels(levels))
     except ImageError as error:
         refuse(f"{image}: {error}")
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # TypeError: what a user's own distortion made is no image
         refuse(error)
 
 

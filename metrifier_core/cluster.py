@@ -1,5 +1,6 @@
 """What each stage gets on a cluster: the config's section `cluster`, which a run on this machine passes over."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -68,7 +69,7 @@ class Toleration(Settings):
 class StageSettings(Settings):
     """What a task of one stage asks for."""
 
-    cpu: Cores = Field("1", description="cores that are requested; more are used where the node has them")
+    cpu: Cores = Field("1", description="cores that are requested, and threads that work on images")
     memory: Memory = Field("2Gi", description="requested, and the limit")
     accelerator: Resource | None = Field(None, description="resource name of what it is given, e.g. nvidia.com/gpu")
     accelerators: int | None = Field(None, ge=1, description="how many, 1 where left out; `accelerator` says of what")
@@ -77,6 +78,12 @@ class StageSettings(Settings):
     cache: bool = Field(True, description="take up what an earlier run with the same inputs made")
     node_selector: dict[Label, LabelValue] = Field({}, description="labels that its node must have")
     tolerations: list[Toleration] = Field([], description="taints of nodes that it may run on")
+
+    @property
+    def threads(self) -> int:
+        """Counts a thread a core; each holds images, and memory is limited, whatever cores the node has."""
+        cores = int(self.cpu[:-1]) / 1000 if self.cpu.endswith("m") else float(self.cpu)
+        return math.ceil(cores)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -99,9 +106,9 @@ STAGES: Mapping[str, StageSettings] = {
     "merge_dataset": StageSettings(memory="4Gi", timeout_minutes=60 * 4),
     "train_metrifier": StageSettings(cpu="8", memory="16Gi", timeout_minutes=60 * 24 * 7),
     "evaluate_spearman": StageSettings(cpu="4", memory="8Gi"),
-    # These complete a run that `list_source` opened. Registering twice would make two versions.
+    # These complete a run that `list_source` opened; a second try goes on with what the first one made.
     "compare_families": StageSettings(timeout_minutes=60, cache=False),
-    "register_metrifier": StageSettings(memory="4Gi", retries=0, cache=False, timeout_minutes=60),
+    "register_metrifier": StageSettings(memory="4Gi", cache=False, timeout_minutes=60),
     "close_run": StageSettings(cache=False, timeout_minutes=30),
 }
 """The stages, with what each gets where the config says nothing."""

@@ -1,6 +1,6 @@
 """The environment variables that are read: a runner speaks to its tasks by them, an image names its other Python."""
 
-__all__ = ["INGEST_PYTHON_VARIABLE", "PARTIAL_VARIABLE", "RUN_ID_VARIABLE", "UNLOGGED_VARIABLE"]
+__all__ = ["INGEST_PYTHON_VARIABLE", "PARTIAL_VARIABLE", "RUN_ID_VARIABLE", "THREADS_VARIABLE", "UNLOGGED_VARIABLE"]
 
 PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
 """Names a folder that outlives a killed stage; what the stage had finished is found there again."""
@@ -10,6 +10,9 @@ RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
 
 INGEST_PYTHON_VARIABLE = "METRIFIER_INGEST_PYTHON"
 """Names the Python of tensorflow-io's environment: `build/ingest-venv` beside the package if unset, none if empty."""
+
+THREADS_VARIABLE = "METRIFIER_THREADS"
+"""How many threads work on images; as many as there are cores if unset. A pod sees all of its node's."""
 
 UNLOGGED_VARIABLE = "METRIFIER_UNLOGGED"
 """Names a folder for what MLflow could not be told; it waits there until the run is started again."""

@@ -2,28 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from metrifier_core.comparison import JudgedRows, compare_scores, score_rows
 from metrifier_core.metrifier import Metrifier
+from metrifier_core.tracking import Verdict
 
-__all__ = ["Verdict", "challenge"]
+__all__ = ["challenge"]
 
 _REPLICATES = 1000
-
-
-class Verdict(NamedTuple):
-    """What the gate decides.
-
-    Attributes:
-        passed: Whether the new metrifier takes the champion's place.
-        reason: Why, a sentence.
-        difference: New minus champion, global Spearman: `value`, `low`, `high`; empty where there was no comparison.
-    """
-
-    passed: bool
-    reason: str
-    difference: dict[str, float]
 
 
 def challenge(

@@ -11,7 +11,7 @@ from metrifier_core.images import ImageError, RgbImage, decode_image
 from metrifier_core.metrifier import Metrifier
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.quality import judge
-from metrifier_core.score_table import written_quality
+from metrifier_core.score import written_quality
 from metrifier_core.sources import SourceItem
 from metrifier_core.workers import Worker
 

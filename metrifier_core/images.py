@@ -20,7 +20,14 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    TILELENGTH,
+    TILEWIDTH,
+    TiffImageFile,
+)
 from PIL.WebPImagePlugin import WebPImageFile
 
 __all__ = [
@@ -30,6 +37,7 @@ __all__ = [
     "MIN_SIDE",
     "ImageError",
     "RgbImage",
+    "check_header",
     "check_image",
     "check_size",
     "decode_image",
@@ -46,6 +54,8 @@ MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
 MAX_BYTES = 512 << 20  # of a file: more than any image of `MAX_PIXELS`, less than a film
 MAX_SIDE = 65_500  # the most that libjpeg writes
+
+_MOST_METADATA = 1 << 20  # bytes that an image is stored with beside its pixels
 
 _FILTERED_ONLY = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
@@ -139,15 +149,17 @@ def normalise_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes
 
     Returns:
         (bytes to store, height in pixels, width in pixels). The bytes are the given ones where these are a
-        complete 8-bit RGB JPEG, PNG or WebP of one frame with nothing to turn or to make opaque, so that
-        nothing is re-encoded; otherwise they are the decoded image as PNG.
+        complete 8-bit RGB JPEG, PNG or WebP of one frame with nothing to turn or to make opaque, hardly larger
+        than its pixels, so that nothing is re-encoded; otherwise they are the decoded image as PNG.
 
     Raises:
         ImageError: whatever is wrong with the bytes; they are decoded fully to find out.
     """
     image, plain = _read(data, max_pixels)
     height, width, _ = image.shape
-    return data if plain else encode_png(image), height, width
+    # What is larger than its pixels carries something else along.
+    kept = plain and len(data) <= image.nbytes + _MOST_METADATA
+    return data if kept else encode_png(image), height, width
 
 
 def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> RgbImage:
@@ -237,6 +249,21 @@ def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
         raise ImageError(f"{width} x {height} pixels exceed the limit of {max_pixels / 1e6:g} megapixels")
 
 
+def check_header(image: ImageFile, max_pixels: int = MAX_PIXELS) -> None:
+    """Checks what is to be decoded of an image file that Pillow has opened, before any pixel is.
+
+    Raises:
+        ImageError: As `check_size`, also of a TIFF's tile: it is decoded whole, however little the image takes of it.
+    """
+    check_size(*image.size, max_pixels)
+    if isinstance(image, TiffImageFile):
+        width, height = (int(image.tag_v2.get(tag, 0)) for tag in (TILEWIDTH, TILELENGTH))
+        if width * height > max_pixels:
+            raise ImageError(
+                f"a tile of {width} x {height} pixels exceeds the limit of {max_pixels / 1e6:g} megapixels"
+            )
+
+
 def format_of(data: bytes) -> str | None:
     """Names the format of an image file by how it begins.
 
@@ -261,7 +288,7 @@ def _read(data: bytes, max_pixels: int) -> tuple[RgbImage, bool]:
     name, reader = _recognise(data)
     with _reasons_named(name):
         image = reader(io.BytesIO(data))
-        check_size(*image.size, max_pixels)
+        check_header(image, max_pixels)
         if _has_wide_planes(image):
             raise ImageError("16-bit samples in a plane a colour, which Pillow reads wrongly")
         # Asked now, because loading empties the tiles. Pillow itself keeps the high bytes of 16-bit colour.

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -15,25 +14,16 @@ from metrifier_core.images import ImageError, RgbImage, check_image, read_image
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.parallel import parallel_map
 from metrifier_core.runtimes import RUNTIME_FILES, choose_runtime, load_runtime, runtime_of_file
-from metrifier_core.score_table import written_quality
+from metrifier_core.score import Score, written_quality
 from metrifier_core.views import views
 
-__all__ = ["MODEL_CARD", "Metrifier", "MetrifierCard", "Score"]
+__all__ = ["Metrifier"]
 
 Item = TypeVar("Item")
 
 _SCHEMES = ("models:/", "runs:/")
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Score:
-    """The score of one file: a quality, or the error that stood in its way."""
-
-    path: str
-    quality: float | None
-    error: str | None
 
 
 class Metrifier:

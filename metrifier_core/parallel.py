@@ -7,7 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["batched", "parallel_map"]
+from metrifier_core.environment import THREADS_VARIABLE
+
+__all__ = ["batched", "count_threads", "parallel_map"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,20 +17,34 @@ Result = TypeVar("Result")
 _AHEAD_A_THREAD = 4
 
 
+def count_threads() -> int:
+    """Counts the threads to work on: `METRIFIER_THREADS` where that is set, else the cores that this process may use.
+
+    Raises:
+        ValueError: The variable is no whole number above zero.
+    """
+    asked = os.environ.get(THREADS_VARIABLE)
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isascii() or not asked.isdigit() or not int(asked):
+        raise ValueError(f"{THREADS_VARIABLE}: expected a whole number above 0, got '{asked}'")
+    return int(asked)
+
+
 def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
 ) -> Iterator[Result]:
-    """Applies a function to items on a thread a core; OpenCV, Pillow and onnxruntime let go of the lock.
+    """Applies a function to items on some threads; OpenCV, Pillow and onnxruntime let go of the lock.
 
     Args:
         function: What to apply.
         items: What to apply it to; read only a little ahead of the results.
-        threads: How many; one a core where None.
+        threads: How many; as `count_threads` says where None.
 
     Yields:
         The results, in the order of the items.
     """
-    threads = threads or os.cpu_count() or 1
+    threads = threads or count_threads()
     remaining = iter(items)
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[Result]] = deque()

@@ -1,19 +1,14 @@
-"""Scores as rows of a table, and what a threshold makes of them."""
+"""Scores as rows of a table."""
 
 import csv
 import json
 import os
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from metrifier_core.metrifier import Score
+from metrifier_core.score import QUALITY_DECIMALS, Score, decide, written_quality
 
-__all__ = ["Decision", "ScoreTable", "TableFormat", "decide", "shown_path", "written_quality"]
-
-_DECIMALS = 6
-
-Decision = Literal["accept", "reject"]
+__all__ = ["ScoreTable", "TableFormat", "shown_path"]
 
 
 class TableFormat(StrEnum):
@@ -23,20 +18,10 @@ class TableFormat(StrEnum):
     JSONL = "jsonl"
 
 
-def written_quality(quality: float) -> float:
-    """Rounds a quality to what is written of it, so that who reads a table decides as its writer did."""
-    return round(quality, _DECIMALS)
-
-
 def shown_path(path: str) -> str:
     """Makes text of a file's name, which may be any bytes."""
     # A table of lines ends one here, and csv would not quote it.
     return os.fsencode(path).decode(errors="backslashreplace").replace("\r", "\\r")
-
-
-def decide(quality: float | None, threshold: float) -> Decision:
-    """Accepts what scores at least a threshold; never what could not be scored."""
-    return "accept" if quality is not None and written_quality(quality) >= threshold else "reject"
 
 
 class ScoreTable:
@@ -59,12 +44,12 @@ class ScoreTable:
             decision = () if threshold is None else ("decision",)
             self._csv.writerow(["path", "quality", *decision, "error"])
 
-    def write(self, score: "Score") -> None:
+    def write(self, score: Score) -> None:
         """Writes one row."""
         path, quality = shown_path(score.path), score.quality
         decision = {} if self._threshold is None else {"decision": decide(quality, self._threshold)}
         if self._csv is not None:
-            written = "" if quality is None else f"{quality:.{_DECIMALS}f}"
+            written = "" if quality is None else f"{quality:.{QUALITY_DECIMALS}f}"
             self._csv.writerow([path, written, *decision.values(), score.error or ""])
             return
         rounded = None if quality is None else written_quality(quality)

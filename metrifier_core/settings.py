@@ -56,7 +56,14 @@ def check_different(names: list[str]) -> None:
 
 def config_path(path: str, info: ValidationInfo) -> Path:
     """Finds a path of a config, which is relative to the file that holds it."""
-    return (Path((info.context or {}).get("folder", ".")) / Path(path).expanduser()).resolve()
+    return _find(path, Path((info.context or {}).get("folder", ".")))
+
+
+def _find(path: str, folder: Path) -> Path:
+    try:
+        return (folder / Path(path).expanduser()).resolve()
+    except RuntimeError as error:  # ~ of a user that does not exist, or links that go round
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _resolve(path: str, info: ValidationInfo) -> str:
@@ -74,7 +81,7 @@ def is_uri(location: str) -> bool:
 
 def resolve_location(location: str, folder: Path) -> str:
     """Makes a path, which is relative to a folder, absolute; a URI stays as it is."""
-    return location if is_uri(location) else str((folder / Path(location).expanduser()).resolve())
+    return location if is_uri(location) else str(_find(location, folder))
 
 
 # What signs a URL, in its query.

@@ -11,7 +11,7 @@ from kfp.dsl import PipelineTask
 
 import components
 from metrifier_core.cluster import ClusterSettings
-from metrifier_core.environment import RUN_ID_VARIABLE
+from metrifier_core.environment import RUN_ID_VARIABLE, THREADS_VARIABLE
 from pipelines.images import Images
 
 __all__ = ["Site"]
@@ -87,6 +87,7 @@ def _without_outputs(graph: Callable[..., Any]) -> Callable[..., None]:
 def _place(task: PipelineTask, stage: str, cluster: ClusterSettings) -> None:
     """Gives a task what its stage asks for."""
     own = cluster.stages[stage]
+    task.set_env_variable(THREADS_VARIABLE, str(own.threads))
     task.set_cpu_request(own.cpu).set_memory_request(own.memory).set_memory_limit(own.memory)
     if own.accelerator is not None:
         task.set_accelerator_type(own.accelerator).set_accelerator_limit(own.accelerators or 1)

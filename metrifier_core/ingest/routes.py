@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import (
 from metrifier_core.images import (
     MAX_PIXELS,
     ImageError,
-    check_size,
+    check_header,
     encode_png,
     format_of,
     normalise_image,
@@ -127,12 +127,12 @@ def normalise_source(data: bytes, ingest: IngestDecoder | None, *, max_pixels: i
         raise ImageError(f"{route.files} needs the ingest decoder: {REMEDY}")
     orientation = 1
     if file.tiff is not None:
-        check_size(*file.tiff.size, max_pixels)
+        check_header(file.tiff, max_pixels)
         orientation = read_orientation(file.tiff)
     pixels = ingest.decode(
         data,
         file.format,
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=int(orientation) if orientation in range(1, 9) else 1,  # it may be a fraction
         max_pixels=max_pixels,
     )
     return encode_png(pixels), ingest.name

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from metrifier_core.images import ImageError, RgbImage, read_image
-from metrifier_core.metrifier import Score
 from metrifier_core.parallel import parallel_map
 from metrifier_core.report.page import render_page
-from metrifier_core.score_table import decide, shown_path, written_quality
+from metrifier_core.score import Score, decide, written_quality
+from metrifier_core.score_table import shown_path
 from metrifier_core.splits import stable_fraction
 
 __all__ = ["MOST_SHOWN", "Gallery"]

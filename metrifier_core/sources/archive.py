@@ -13,7 +13,7 @@ from metrifier_core.images import ImageError
 from metrifier_core.settings import ConfigLocation
 from metrifier_core.sources.classes import label_files
 from metrifier_core.sources.finding import find_file
-from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
+from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item, text
 from metrifier_core.sources.manifest import read_manifest
 from metrifier_core.sources.spool import Spool
 from metrifier_core.sources.storage import SourceError, StoredFile, too_large
@@ -21,7 +21,7 @@ from metrifier_core.sources.tar import TarMember, Window, is_tar, walk_tar
 from metrifier_core.sources.unpacking import BROKEN, BombError, is_packed, open_forward
 from metrifier_core.sources.zip import list_zip, read_member
 
-__all__ = ["ArchiveSource", "Member", "list_archive", "list_tar_members", "read_stored", "text"]
+__all__ = ["ArchiveSource", "Member", "list_archive", "list_tar_members", "read_stored"]
 
 _SETTING = "source.archive"
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
@@ -149,20 +149,23 @@ def _below(name: str, root: PurePosixPath) -> str | None:
     return None if any(part.startswith(".") for part in parts) else "/".join(parts) or None
 
 
-def text(name: str) -> str:
-    """Makes an identity, which is text, of a name, which may be any bytes."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
 def _collect(
-    file: StoredFile, members: Iterator[Member], root: PurePosixPath
+    file: StoredFile, members: Iterator[Member], root: PurePosixPath, *, whole: bool
 ) -> tuple[dict[str, Member], list[SourceItem]]:
-    """Sorts members by their path, the last of a name as if they were unpacked, from what cannot be used."""
+    """Sorts members by their path, the last of a name as if they were unpacked, from what cannot be used.
+
+    Raises:
+        SourceError: It breaks off and is to be whole.
+    """
     found: dict[str, Member] = {}
     faulty: list[SourceItem] = []
     for member in members:
         name = text(member.name)
         below = _below(name, root)
+        if member.is_break and whole:
+            # A class that is passed over would give the others labels that are not theirs.
+            remedy = "fetch it again, or name the images and their labels in a manifest"
+            raise SourceError(f"{_SETTING}: {file.location} cannot be read to its end, {member.fault}: {remedy}")
         if member.is_break:
             found.pop(below or "", None)
             faulty.append(faulty_item(name or PurePosixPath(file.location).name, member.fault or ""))
@@ -204,12 +207,13 @@ def list_archive(settings: ArchiveSource) -> list[SourceItem]:
     are listed with their fault.
 
     Raises:
-        SourceError: The archive or the manifest is missing or is none, or has no class folders.
+        SourceError: The archive or the manifest is missing or is none; it has no class folders, or breaks off, and
+            these decide the labels.
     """
     file = find_file(_SETTING, settings.archive)
     labels = None if settings.manifest is None else read_manifest(settings.manifest, "the archive's root")
     members, spool = _open_archive(file)
-    found, faulty = _collect(file, members, PurePosixPath(settings.root))
+    found, faulty = _collect(file, members, PurePosixPath(settings.root), whole=labels is None)
     where = "/".join(filter(None, (settings.archive, settings.root)))
     items = _list_classes(found, faulty, where) if labels is None else _list_named(found, labels)
     chosen = choose_items([*items, *faulty], settings.max_sources)

@@ -167,7 +167,7 @@ def read_text(setting: str, location: str) -> bytes:
         SourceError: It is not there, cannot be read, or is too large to be a list.
     """
     file = find_file(setting, location)
-    with file.open() as stream, reached(setting, location):
+    with reached(setting, location), file.open() as stream:
         data = read_at_most(stream, _LARGEST_TEXT + 1)
     if len(data) > _LARGEST_TEXT:
         raise SourceError(f"{setting}: {location} is larger than {_LARGEST_TEXT >> 20} MiB")

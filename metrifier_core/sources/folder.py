@@ -8,7 +8,7 @@ from typing import Literal, NoReturn
 from metrifier_core.settings import ConfigLocation
 from metrifier_core.sources.classes import is_class, label_files
 from metrifier_core.sources.finding import find_files
-from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item
+from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item, text
 from metrifier_core.sources.storage import SourceError, local_path
 
 __all__ = ["FolderSource", "list_files", "list_folder"]
@@ -24,17 +24,28 @@ class FolderSource(SourceSettings):
 
 
 def list_files(root: Path, on_error: Callable[[OSError], object] | None = None) -> list[Path]:
-    """Lists the files below a folder, sorted, hidden ones left out.
+    """Lists the files below a folder, sorted, hidden ones left out; a folder that is linked twice counts once.
 
     Args:
         root: The folder.
         on_error: Told of every folder that cannot be listed; without it these are passed over.
     """
     found = []
-    for folder, folders, files in os.walk(root, onerror=on_error):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    visited = set()
+    for folder, folders, files in os.walk(root, onerror=on_error, followlinks=True):
+        here = _identity(folder)
+        if here in visited:
+            folders.clear()
+            continue
+        visited.add(here)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [path for name in files if not name.startswith(".") and _may_be_file(path := Path(folder, name))]
     return sorted(found)
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = Path(folder).stat()
+    return status.st_dev, status.st_ino
 
 
 def _may_be_file(path: Path) -> bool:
@@ -55,12 +66,7 @@ def _find_here(root: Path) -> dict[str, Path]:
         folders = [folder for folder in root.iterdir() if is_class(folder.name) and folder.is_dir()]
     except OSError as error:
         _refuse(error)
-    return {
-        # A name may be any bytes; an identity is text.
-        os.fsencode(path.relative_to(root)).decode(errors="backslashreplace"): path
-        for folder in folders
-        for path in list_files(folder, _refuse)
-    }
+    return {text(str(path.relative_to(root))): path for folder in folders for path in list_files(folder, _refuse)}
 
 
 def _list_here(root: Path) -> list[SourceItem]:

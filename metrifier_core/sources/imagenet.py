@@ -8,9 +8,9 @@ from typing import Any, BinaryIO, Literal, cast
 from pydantic import Field
 
 from metrifier_core.settings import ConfigLocation
-from metrifier_core.sources.archive import Member, list_tar_members, text
+from metrifier_core.sources.archive import Member, list_tar_members
 from metrifier_core.sources.finding import find_file
-from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item
+from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item, text
 from metrifier_core.sources.storage import SourceError, StoredFile
 from metrifier_core.sources.tar import Window, is_tar, walk_tar
 from metrifier_core.sources.unpacking import BROKEN, BombError, open_forward

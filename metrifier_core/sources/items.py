@@ -21,6 +21,7 @@ __all__ = [
     "file_item",
     "listing_digest",
     "stored_item",
+    "text",
 ]
 
 
@@ -69,6 +70,11 @@ def stored_item(file: StoredFile, image_id: str, label: int) -> SourceItem:
 def faulty_item(image_id: str, fault: str) -> SourceItem:
     """Makes the item of what cannot be used, as the listing shows."""
     return SourceItem(image_id, 0, partial(_refuse, fault), fault, fault)
+
+
+def text(name: str) -> str:
+    """Makes an identity, which is text, of a name, which may be any bytes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _refuse(fault: str) -> bytes:

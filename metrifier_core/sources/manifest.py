@@ -14,6 +14,7 @@ from metrifier_core.sources.storage import SourceError, can_list, local_path
 __all__ = ["ManifestSource", "list_manifest", "read_manifest"]
 
 _COLUMNS = ("path", "label_index")
+_LABEL_DIGITS = 18  # as many as 64 bits surely hold
 
 
 class ManifestSource(SourceSettings):
@@ -55,7 +56,7 @@ def read_manifest(manifest: str, where: str) -> dict[str, int]:
     for number, row in _read_lines(manifest):
         line = f"source.manifest: {manifest}, line {number}"
         path, label = row["path"], row["label_index"]
-        if not path or not label or not label.isascii() or not label.isdigit():
+        if not path or not label or not label.isascii() or not label.isdigit() or len(label) > _LABEL_DIGITS:
             raise SourceError(f"{line}: path '{path}', label_index '{label}'; expected a path and a number from 0")
         image_id = posixpath.normpath(path)
         if image_id.startswith(("/", "..")):

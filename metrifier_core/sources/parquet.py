@@ -12,7 +12,7 @@ from pydantic import Field
 from metrifier_core.images import ImageError
 from metrifier_core.settings import ConfigLocation
 from metrifier_core.sources.finding import find_matching
-from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
+from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item, text
 from metrifier_core.sources.spool import Piece, Spool
 from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
 
@@ -21,6 +21,7 @@ __all__ = ["ParquetSource", "list_parquet"]
 _SETTING = "source.files"
 _ROWS_A_BATCH = 16
 _BUFFER = 1 << 20  # bytes of a column that are read at a time
+_LABELS = 1 << 63  # what comes before it fits into the tables
 _FILE = 1 << 40  # rows that no file has: an image's number is its file's times this, and its row
 
 
@@ -132,8 +133,8 @@ def list_parquet(settings: ParquetSource) -> list[SourceItem]:
     items, numbers = [], {}
     for number, (name, file) in enumerate(found):
         for row, label in enumerate(_labels(settings, file)):
-            image_id = f"{name}/{row}"
-            if label is None or label < 0:
+            image_id = f"{text(name)}/{row}"
+            if label is None or not 0 <= label < _LABELS:
                 items.append(faulty_item(image_id, "the row has no label"))
                 continue
             numbers[image_id] = number * _FILE + row

@@ -177,7 +177,8 @@ def walk_tar(reader: Reader) -> Iterator[TarMember]:
         while (header := tar.next()) is not None:
             tar.members.clear()  # it would keep them all
             last = within = header.name
-            size = header.size if header.isfile() else 0
+            # A sparse member says how large it would be; what is stored of it is less.
+            size = header.size if header.isfile() and not header.issparse() else 0
             yield TarMember(last, header.offset_data, size, header.isdir(), _fault(header))
             if not _is_whole(reader, header.offset_data + size):
                 raise EOFError

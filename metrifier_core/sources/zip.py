@@ -10,11 +10,13 @@ from typing import cast
 
 from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
+from metrifier_core.sources.unpacking import MOST_TIMES
 
 __all__ = ["ZipMember", "list_zip", "read_member"]
 
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 1
+_HARMLESS = 64 << 20  # bytes that a blank picture may unpack to
 _HEADER = struct.Struct("<4s22x2H")  # of a member: its magic, ..., the lengths of name and extra field
 _MAGIC = b"PK\3\4"
 
@@ -56,7 +58,9 @@ def _fault(entry: zipfile.ZipInfo) -> str | None:
         return "is encrypted"
     if entry.compress_type not in _READ:
         return "is packed in another way than stored or deflated"
-    return too_large(max(entry.file_size, entry.compress_size))
+    expands = entry.file_size > max(_HARMLESS, MOST_TIMES * entry.compress_size)
+    bomb = f"unpacks to more than {MOST_TIMES} times its size" if expands else None
+    return too_large(max(entry.file_size, entry.compress_size)) or bomb
 
 
 def list_zip(file: StoredFile) -> Iterator[ZipMember]:

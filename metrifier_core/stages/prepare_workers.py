@@ -171,8 +171,7 @@ def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, 
     spec = settings.catalogue[name]
     with _naming(name):
         worker = open_worker(spec, weights)
-    outputs, labels = _classify(worker, images)
-    with _naming(name):
+        outputs, labels = _classify(worker, images)
         worker.check(outputs)
     logits = worker.logits_of(outputs)
     classes = logits.shape[1]

@@ -12,6 +12,7 @@ from typing import Any
 from metrifier_core.comparison import read_judged_rows
 from metrifier_core.config import TrackingSettings
 from metrifier_core.gate import challenge
+from metrifier_core.latency import measure_latency
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.model_card import render_model_card
 from metrifier_core.report import reasons, verdict
@@ -75,6 +76,7 @@ def register_now(
             evaluation / _PREDICTIONS,
             named,
             f"**{verdict(measured)}**\n\n{rests_on}",
+            measure_latency(model),
             gate,
         )
     registered.write_text(json.dumps(found, indent=2) + "\n")

@@ -6,10 +6,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from metrifier_core.images import decode_version
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.quality import compute_losses
+from metrifier_core.quality import WorkerLosses, compute_losses
 from metrifier_core.records import (
     KEYS,
     LOSSES,
@@ -48,11 +50,21 @@ def _evaluate(workers: Sequence[tuple[Worker, WorkerCard]], versions: Sequence[R
             continue
         squares = [square(place, worker.interface.geometry) for place in seen]
         losses = compute_losses(worker, squares, [versions[place]["label"] for place in seen])
+        _check_finite(losses, card.name, [versions[place] for place in seen])
         for index, place in enumerate(seen):
             keys = {key: versions[place][key] for key in KEYS}
             values = {name: column[index].item() for name, column in vars(losses).items()}
             found[place].append({**keys, "worker": card.name, **values})
     return found
+
+
+def _check_finite(losses: WorkerLosses, name: str, versions: Sequence[Row]) -> None:
+    """Refuses a worker that is none on some version, such as one in 16 bits that overflows."""
+    finite = np.isfinite(losses.cross_entropy)
+    if not finite.all():
+        version = versions[int(np.argmin(finite))]
+        which = f"{version['distortion']} {version['severity']} of {version['image_id']}"
+        raise ValueError(f"workers.catalogue.{name}: the network gives values that are not finite on {which}")
 
 
 @stage

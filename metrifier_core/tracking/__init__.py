@@ -10,13 +10,14 @@ except ImportError as error:
 from metrifier_core.tracking.pages import runs_page
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import log_postponed, postponed, postponed_if_unreachable
-from metrifier_core.tracking.registry import download_model, register_model
+from metrifier_core.tracking.registry import Verdict, download_model, register_model
 from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage, open_run
 from metrifier_core.tracking.system_metrics import sampled_system_metrics
 
 __all__ = [
     "PipelineRun",
     "PythonModel",
+    "Verdict",
     "ask_server",
     "complete_run",
     "download_model",

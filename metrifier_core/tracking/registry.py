@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import mlflow
 import numpy as np
@@ -23,17 +23,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
 from metrifier_core.images import encode_png
-from metrifier_core.latency import measure_latency
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.runs import LONGEST_DESCRIPTION, active_run, log_to, parent_run
 from metrifier_core.tracking.story import DIGITS, describe_run, headline, quality_schema, story
 
-if TYPE_CHECKING:
-    from metrifier_core.gate import Verdict
-
-__all__ = ["download_model", "register_model"]
+__all__ = ["Verdict", "download_model", "register_model"]
 
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _PACKAGE = Path(__file__).parents[1]
@@ -44,6 +40,20 @@ _SIGNATURE = ModelSignature(
     Schema([ColSpec(AnyType(), "image")]),
     Schema([ColSpec(DataType.double, "quality", required=False), ColSpec(DataType.string, "error", required=False)]),
 )
+
+
+class Verdict(NamedTuple):
+    """What is decided of a new version.
+
+    Attributes:
+        passed: Whether it takes the champion's place.
+        reason: Why, a sentence.
+        difference: New minus champion, global Spearman: `value`, `low`, `high`; empty where there was no comparison.
+    """
+
+    passed: bool
+    reason: str
+    difference: dict[str, float]
 
 
 def register_model(
@@ -57,7 +67,8 @@ def register_model(
     predictions: Path,
     model_card: Path,
     description: str,
-    challenge: "Callable[[Callable[[], Path]], Verdict]",
+    latency_ms: float,
+    challenge: Callable[[Callable[[], Path]], Verdict],
 ) -> dict[str, Any]:
     """Registers a version of the model and completes the pipeline's run.
 
@@ -74,6 +85,7 @@ def register_model(
         predictions: Table of the predictions behind it.
         model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
         description: What the metrics amount to, as Markdown; links to the report and the version are added to it.
+        latency_ms: What one view takes on this machine, milliseconds.
         challenge: Compares the new metrifier with the champion, which it is given a way to fetch.
 
     Returns:
@@ -87,7 +99,7 @@ def register_model(
         "rows": metrics["rows"],
         "sources": metrics["sources"],
         "parameters": card.parameters,
-        "latency_ms": measure_latency(model),
+        "latency_ms": latency_ms,
     }
     log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
     # It ends with all of this: where something of it fails, so has the run.
@@ -155,10 +167,9 @@ def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
 
 
 def _pass_gate(
-    client: MlflowClient, model_name: str, version: str, challenge: "Callable[[Callable[[], Path]], Verdict]"
-) -> "Verdict":
+    client: MlflowClient, model_name: str, version: str, challenge: Callable[[Callable[[], Path]], Verdict]
+) -> Verdict:
     """Makes a new version the champion where it passes."""
-    from metrifier_core.gate import Verdict
 
     def champion() -> str | None:
         found = client.get_registered_model(model_name).aliases.get(_CHAMPION)

@@ -16,8 +16,9 @@ _GPU_BATCH = 32
 
 # What reaches outside a model: Python that stands in the process, and files that no checkpoint needs.
 _UNSAFE_OPERATIONS = re.compile(
-    r"(Eager)?PyFunc(Stateless)?|MatchingFiles(Dataset)?|ReadFile|WriteFile"
-    r"|(TextLine|TFRecord|FixedLengthRecord)\w*|\w*DatasetToTFRecord|(Save|Load|DistributedSave)Dataset\w*|PrintV2"
+    r"(Eager)?PyFunc(Stateless)?|MatchingFiles(Dataset)?|(Whole)?(ReadFile|WriteFile|FileReader)(V2)?|ImmutableConst"
+    r"|(TextLine|TFRecord|FixedLengthRecord)\w*|\w*DatasetToTFRecord|(Save|Load|DistributedSave)Dataset\w*"
+    r"|(CSV|Sql|LMDB|Cache|Snapshot)\w*Dataset\w*|CreateSummary\w*Writer|DebugIdentity\w*|Print(V2)?"
 )
 
 

@@ -69,6 +69,9 @@ class Worker:
 
         Returns:
             (N, outputs).
+
+        Raises:
+            ValueError: The runtime cannot run the network on them.
         """
         found = []
         for start in range(0, len(images), self.batch_size):
@@ -76,7 +79,13 @@ class Worker:
             # Always a whole batch, the last one filled up: what one image gets does not depend on how many there are.
             filling = [np.zeros_like(prepared[0])] * (self.batch_size - len(prepared))
             batch = prepared[0][None] if self.batch_size == 1 else np.stack([*prepared, *filling])
-            found.append(self.network.run(batch)[: len(prepared)])
+            try:
+                answers = self.network.run(batch)
+            except Exception as error:  # each runtime has errors of its own
+                shape = " x ".join(map(str, batch.shape))
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                raise ValueError(f"the network cannot be run on a batch of {shape}: {reason}") from error
+            found.append(answers[: len(prepared)])
         return np.concatenate(found)
 
     def check_classes(self, outputs: int) -> None:

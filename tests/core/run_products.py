@@ -36,8 +36,7 @@ class Products:
         *,
         passes: bool = False,
     ) -> Any:
-        from metrifier_core.gate import Verdict
-        from metrifier_core.tracking import register_model
+        from metrifier_core.tracking import Verdict, register_model
 
         estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": None, "share": None}
         area = {"value": 0.875, "low": 0.8, "high": 0.9, "ceiling": 0.95}
@@ -52,7 +51,7 @@ class Products:
         files = (self.model, self.report, self.predictions, self.model_card)
         reason = f"{'better' if passes else 'not better'} than the champion"
         verdict = Verdict(passes, reason, {"value": 0.25, "low": 0.125, "high": 0.5})
-        return register_model(run, model_name, config, metrics, dataset, *files, DESCRIPTION, lambda _: verdict)
+        return register_model(run, model_name, config, metrics, dataset, *files, DESCRIPTION, 2.5, lambda _: verdict)
 
 
 def write_products(folder: Path) -> Products:

@@ -5,7 +5,9 @@ import gzip
 import io
 import lzma
 import struct
+import subprocess
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +46,22 @@ def make_tar(files: Mapping[str, bytes], extra: Iterable[tarfile.TarInfo] = ()) 
         for name, content in files.items():
             tar.addfile(member(name, len(content)), io.BytesIO(content))
     return buffer.getvalue()
+
+
+def sparse_tar(before: Iterable[str], sparse: str, hole: int, after: Iterable[str], version: str) -> bytes:
+    """A tar of files that hold their own names, and of one that begins with a hole, as GNU tar writes these."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in (*before, *after):
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_text(name)
+        (root / sparse).parent.mkdir(exist_ok=True)
+        with (root / sparse).open("wb") as file:
+            file.seek(hole)
+            file.write(b"end")
+        form = ["--format=gnu"] if version == "gnu" else ["--format=pax", f"--sparse-version={version}"]
+        command = ["tar", "--create", "--sparse", *form, "--file=-", *before, sparse, *after]
+        return subprocess.run(command, cwd=root, check=True, capture_output=True).stdout
 
 
 def make_zip(files: Mapping[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -22,7 +22,8 @@ from metrifier_core import Metrifier, Score
 from metrifier_core.cli import app
 from metrifier_core.images import encode_png
 from metrifier_core.progress import progress
-from metrifier_core.score_table import ScoreTable, TableFormat, decide
+from metrifier_core.score import decide
+from metrifier_core.score_table import ScoreTable, TableFormat
 from tests.core.bad_images import picture, write_awkward_images
 from tests.core.tiny_models import write_brightness_metrifier
 

@@ -416,6 +416,11 @@ def test_home_and_absolute_paths_are_kept(folders: Path, monkeypatch: pytest.Mon
         assert worker.file == expected
 
 
+def test_the_home_of_nobody_is_refused(folders: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^source.root: ~nobody-of-this-name/images: Could not determine home"):
+        load_config(folders, ["source={kind: folder, root: ~nobody-of-this-name/images}"])
+
+
 def test_the_levels_of_a_file_travel_on(folders: Path) -> None:
     table = "distortions: {jpeg: {levels: [90, 70, 50, 30, 10], tcp: [0.9, 0.7, 0.5, 0.3, 0.1]}}"
     (folders.parent / "levels.yaml").write_text(table)

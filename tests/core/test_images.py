@@ -25,6 +25,7 @@ from metrifier_core.images import (
     read_image,
 )
 from tests.core.bad_images import encode, make_chunk, make_png, picture, turned, write_awkward_images
+from tests.core.tiff_files import write_tiff
 
 PIXELS = picture()
 PLAIN = Image.fromarray(PIXELS)
@@ -405,6 +406,23 @@ def test_only_plain_files_keep_their_bytes(kind: str) -> None:
 def test_a_colour_profile_is_no_reason_to_re_encode() -> None:
     data = encode(PLAIN, "JPEG", icc_profile=b"a profile")
     assert normalise_image(data)[0] is data
+
+
+def test_what_is_far_larger_than_its_pixels_is_re_encoded() -> None:
+    """Else megabytes behind a thumbnail would be stored as the image, and once more as its pristine version."""
+    padded = FILES["jpeg"] + bytes(2 << 20)
+    stored, height, width = normalise_image(padded)
+    assert len(stored) < 1 << 20
+    np.testing.assert_array_equal(decode_image(stored), decode_image(FILES["jpeg"]))
+    assert (height, width) == PIXELS.shape[:2]
+
+
+def test_a_tile_is_limited_like_an_image() -> None:
+    """It is decoded whole, however little of it the image takes."""
+    data = write_tiff(PIXELS, tile=(256, 256), compression="zlib")
+    assert_close(decode_image(data, max_pixels=256 * 256), PIXELS, 0)
+    with pytest.raises(ImageError, match=r"^a tile of 256 x 256 pixels exceeds the limit of 0\.06 megapixels$"):
+        decode_image(data, max_pixels=60_000)
 
 
 def test_normalising_refuses_what_decoding_refuses() -> None:

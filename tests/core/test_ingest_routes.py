@@ -1,8 +1,12 @@
 """Which decoder reads which files; what becomes of them where there is no ingest decoder."""
 
+import json
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, features
 
 from metrifier_core.images import ImageError, decode_image, format_of
@@ -59,6 +63,24 @@ def test_what_tensorflow_io_reads(kind: str) -> None:
 def test_every_route_has_a_decoder_and_a_reason() -> None:
     assert {route.decoder for route in ROUTES} == set(DECODERS)
     assert all(route.files and route.why for route in ROUTES)
+
+
+class _Asked:
+    """Takes the place of the ingest decoder, and keeps what it is asked."""
+
+    name = "tensorflow-io"
+
+    def decode(self, data: bytes, file_format: str, **header: Any) -> NDArray[np.uint8]:
+        self.header = json.loads(json.dumps({"size": len(data), "format": file_format, **header}))
+        return PIXELS
+
+
+def test_an_orientation_may_be_a_fraction() -> None:
+    asked: Any = _Asked()
+    data = write_tiff(WIDE, extratags=[(274, 5, 1, (6, 1))], metadata=None)
+    stored, decoder = normalise_source(data, asked)
+    assert (asked.header["orientation"], decoder) == (6, "tensorflow-io")
+    np.testing.assert_array_equal(decode_image(stored), PIXELS)
 
 
 @pytest.mark.parametrize("name", ["JPEG", "WebP", "AVIF"])

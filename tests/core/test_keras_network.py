@@ -265,7 +265,19 @@ def actions(target: Path) -> Iterator[tuple[str, Callable[[Any], Any]]]:
         lines = tf.data.TextLineDataset("/etc/hostname")
         return rows + lines.reduce(0.0, lambda total, line: total + tf.cast(tf.strings.length(line), tf.float32))
 
+    def read_another_way(rows: Any) -> Any:
+        queue = tf.raw_ops.FIFOQueueV2(component_types=[tf.string])
+        reader = tf.raw_ops.WholeFileReaderV2()
+        _, content = tf.raw_ops.ReaderReadV2(reader_handle=reader, queue_handle=queue)
+        return rows + tf.cast(tf.strings.length(content), tf.float32)
+
+    def cache_in_a_file(rows: Any) -> Any:
+        numbers = tf.data.Dataset.range(2).cache(str(target))
+        return rows + tf.cast(numbers.reduce(np.int64(0), lambda total, number: total + number), tf.float32)
+
     yield "PrintV2", print_into_a_file
+    yield "WholeFileReaderV2", read_another_way
+    yield "CacheDatasetV2", cache_in_a_file
     yield "TextLineDataset", read_lines
     yield "WriteFile", write
     yield "ReadFile", read

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from metrifier_core.cli import app
 from metrifier_core.distortions import (
     SEVERITIES,
     DistortionSettings,
@@ -22,7 +24,7 @@ from metrifier_core.distortions import (
     list_distortions,
     registry,
 )
-from metrifier_core.images import ImageError, decode_image
+from metrifier_core.images import ImageError, decode_image, encode_png
 from tests.core.example_images import distort, flat_image, natural_image
 
 RAIN = '''
@@ -204,6 +206,14 @@ def test_what_is_no_image_is_not_passed_on(write_module: Write, body: str) -> No
         apply_distortion(image, name, 2, np.random.default_rng(0))
     with pytest.raises(TypeError, match=message):
         encode_versions(image, name, [2], seed=0)
+
+
+def test_the_command_line_says_what_is_no_image(write_module: Write, tmp_path: Path) -> None:
+    name = write_module(register("return image / 2")) + ":own"
+    (tmp_path / "flat.png").write_bytes(encode_png(flat_image(16, 24, 100)))
+    told = CliRunner().invoke(app, ["distort", str(tmp_path / "flat.png"), "--type", name], catch_exceptions=False)
+    expected = f"distortion '{name}' made no uint8 image of the shape (16, 24, 3)\n"
+    assert (told.exit_code, told.stderr) == (2, expected)
 
 
 @pytest.mark.parametrize(

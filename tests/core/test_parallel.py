@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrifier_core.parallel import batched, parallel_map
+from metrifier_core.parallel import batched, count_threads, parallel_map
 
 THREADS = 2
 MOST_AHEAD = THREADS * 16
@@ -18,7 +18,7 @@ MOST_AHEAD = THREADS * 16
 
 @pytest.fixture(autouse=True)
 def _two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: THREADS)
+    monkeypatch.setenv("METRIFIER_THREADS", str(THREADS))
 
 
 class Counted:
@@ -38,6 +38,22 @@ def test_results_keep_the_order_of_the_items() -> None:
         return item * item
 
     assert list(parallel_map(slowest_first, range(100))) == [item * item for item in range(100)]
+
+
+def test_there_are_as_many_threads_as_cores_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert count_threads() == THREADS
+    monkeypatch.delenv("METRIFIER_THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 4}, raising=False)
+    assert count_threads() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert count_threads() == os.cpu_count()
+
+
+@pytest.mark.parametrize("asked", ["", "0", "-1", "two", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRIFIER_THREADS", asked)
+    with pytest.raises(ValueError, match=f"^METRIFIER_THREADS: expected a whole number above 0, got '{asked}'$"):
+        list(parallel_map(str, [0]))
 
 
 def test_no_items_give_no_results() -> None:

@@ -167,6 +167,18 @@ def test_a_linked_class_folder_is_a_class(folder: Path) -> None:
     assert found["n11/1.png"] == 3
 
 
+def test_linked_folders_below_a_class_are_of_it(folder: Path, tmp_path: Path) -> None:
+    before = {item.image_id: item.label for item in list_items(FolderSource(kind="folder", root=str(folder)))}
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "0.png").write_bytes(b"0")
+    (folder / "aaa").mkdir()
+    (folder / "aaa" / "part").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(folder / "aaa")
+    items = {item.image_id: item.label for item in list_items(FolderSource(kind="folder", root=str(folder)))}
+    assert items == {"aaa/part/deep/0.png": 0} | {name: label + 1 for name, label in before.items()}
+
+
 def test_download_says_which_folder_has_which_label(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +236,10 @@ def test_a_manifest_of_a_spreadsheet_is_read(folder: Path) -> None:
             ", line 3: path 'b.png', label_index 'cat'; expected a path and",
         ),
         (["path,label_index", "a.png,-1"], ", line 2: path 'a.png', label_index '-1'; expected a path and a number"),
+        (
+            ["path,label_index", f"a.png,{10**18}"],
+            ", line 2: path 'a.png', label_index '1000000000000000000'",
+        ),
         (["path,label_index", "a.png,1.0"], ", line 2: path 'a.png', label_index '1.0'; expected"),
         (["path,label_index", "a.png,²"], ", line 2: path 'a.png', label_index '²'; expected"),
         (["path,label_index", "a.png"], ", line 2: path 'a.png', label_index 'None'; expected"),

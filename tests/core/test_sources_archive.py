@@ -3,13 +3,15 @@
 import io
 import lzma
 import os
+import re
 import shutil
+import subprocess
 import tarfile
 import tempfile
 import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,11 +32,13 @@ from tests.core.source_archives import (
     make_zip,
     member,
     packed_zeros,
+    sparse_tar,
     write_archive,
     write_folders,
     zip_bomb,
 )
 
+GNU_TAR = b"GNU" in subprocess.run(["tar", "--version"], check=True, capture_output=True).stdout
 SUFFIXES = [".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip"]
 FILES = images()
 
@@ -59,6 +63,13 @@ def usable(items: list[SourceItem]) -> dict[str, SourceItem]:
 
 def faults(items: list[SourceItem]) -> dict[str, str]:
     return {item.image_id: item.fault for item in items if item.fault is not None}
+
+
+def named(path: Path, names: Iterable[str]) -> list[SourceItem]:
+    """What is listed of an archive whose images a manifest labels; those that are not there are left out."""
+    manifest = path.with_name("labels.csv")
+    manifest.write_text("path,label_index\n" + "".join(f"{name},0\n" for name in names))
+    return [item for item in listed(path, manifest=str(manifest)) if item.fault != "it is not in the archive"]
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -303,6 +314,13 @@ def test_a_zip_bomb_that_says_so_is_not_unpacked(tmp_path: Path) -> None:
     assert faults(items) == {"a/bomb.png": f"larger than {MAX_BYTES >> 20} MiB"}
 
 
+def test_a_zip_member_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> None:
+    files = {"a/0.png": FILES["n01/0.png"], "a/padded.png": FILES["n01/0.png"] + bytes(80 << 20)}
+    items = listed(write(tmp_path / "a.zip", make_zip(files)))
+    assert faults(items) == {"a/padded.png": "unpacks to more than 200 times its size"}
+    assert list(usable(items)) == ["a/0.png"]
+
+
 def test_a_zip_bomb_that_lies_is_unpacked_no_further_than_it_says(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zip", zip_bomb("a/bomb.png", 10 << 30, 1 << 20))
     (item,) = listed(path)
@@ -333,7 +351,7 @@ def test_a_bomb_in_a_packed_tar_ends_it(tmp_path: Path) -> None:
     before += bytes(-len(before) % 512) + member("a/bomb.png", 10 << 30).tobuf(tarfile.GNU_FORMAT)
     path = write(tmp_path / "a.tar.gz", PACKERS[".gz"](before) + packed_zeros(10 << 30))
     items: list[SourceItem] = []
-    assert peak_memory(lambda: items.extend(listed(path))) < 20 << 20
+    assert peak_memory(lambda: items.extend(named(path, ["a/0.png"]))) < 20 << 20
     assert faults(items) == {
         "a/bomb.png": "it expands to more than 200 times its size: what follows is not read",
     }
@@ -373,7 +391,7 @@ def test_a_tar_is_read_up_to_where_it_breaks(suffix: str, tmp_path: Path) -> Non
     files = {f"a/{index:02d}.png": random.bytes(40_000) for index in range(60)}
     content = PACKERS[suffix[4:]](make_tar(files))
     path = write(tmp_path / f"a{suffix}", content[: len(content) * 3 // 4])
-    items = listed(path)
+    items = named(path, files)
     ((name, reason),) = faults(items).items()
     assert reason.startswith("the archive ends early")
     found = usable(items)
@@ -390,15 +408,36 @@ def test_a_tar_that_ends_anywhere_gives_what_is_whole_and_says_where(length: int
         ends = {header.name: header.offset_data + header.size for header in archive}
     whole = {name for name, end in ends.items() if end <= length}
     path = write(tmp_path / "cut", PACKERS[suffix](tar[:length]))
-    if not whole:
-        with pytest.raises(SourceError, match=r" has no class folders .*: the archive ends early"):
-            listed(path)
-        return
-    items = listed(path)
+    items = named(path, FILES)
     found = usable(items)
     assert {name: item.read() for name, item in found.items()} == {name: FILES[name] for name in whole}
     marked = -(-max(ends.values()) // 512) * 512 + 512  # where the block of zeros ends that says that it is complete
     assert len(faults(items)) == (length < marked)
+    for reason in faults(items).values():
+        with pytest.raises(SourceError, match=f"^source.archive: .* to its end, {re.escape(reason)}: fetch it again"):
+            listed(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES[:4])
+def test_class_folders_label_nothing_where_some_may_be_missing(suffix: str, tmp_path: Path) -> None:
+    """In a tar folders stand as a file system has them: those before a break are not the first ones by name."""
+    whole = make_tar({"zebra/0.png": b"0", "cat/0.png": b"1", "ant/0.png": b"2"})
+    path = write(tmp_path / f"a{suffix}", PACKERS[suffix[4:]](whole[: 4 * 512]))
+    with pytest.raises(SourceError, match=r"cannot be read to its end, .*name the images and their labels in a manif"):
+        listed(path)
+    assert [item.read() for item in usable(named(path, ["zebra/0.png", "ant/0.png"])).values()] == [b"0"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES[:4])
+@pytest.mark.parametrize("hole", [16 << 10, 3 << 20])
+@pytest.mark.skipif(not GNU_TAR, reason="only GNU tar writes sparse members")
+@pytest.mark.parametrize("version", ["gnu", "0.0", "0.1", "1.0"])
+def test_a_sparse_member_costs_nothing_but_itself(hole: int, version: str, suffix: str, tmp_path: Path) -> None:
+    content = PACKERS[suffix[4:]](sparse_tar(["a/0.png"], "b/holes.png", hole, ["b/1.png", "c/2.png"], version))
+    items = listed(write(tmp_path / f"a{suffix}", content))
+    assert faults(items) == {"b/holes.png": "is no plain file"}
+    assert {name: item.label for name, item in usable(items).items()} == {"a/0.png": 0, "b/1.png": 1, "c/2.png": 2}
+    assert [item.read() for _, item in sorted(usable(items).items())] == [b"a/0.png", b"b/1.png", b"c/2.png"]
 
 
 @given(data=st.data())
@@ -429,7 +468,7 @@ def test_a_member_of_negative_size_ends_the_tar(size: int, suffix: str, tmp_path
     header[148:156] = f"{sum(header):06o}\0 ".encode()
     before = make_tar({"a/0.png": b"good"}).rstrip(b"\0")
     before += bytes(-len(before) % 512)
-    items = listed(write(tmp_path / "a", PACKERS[suffix](before + bytes(header) + make_tar(FILES))))
+    items = named(write(tmp_path / "a", PACKERS[suffix](before + bytes(header) + make_tar(FILES))), ["a/0.png"])
     reason = "the archive is damaged there: a member of negative size, after a/0.png"
     assert faults(items) == {"a": reason}
     assert [item.read() for item in usable(items).values()] == [b"good"]
@@ -441,13 +480,13 @@ def test_a_header_that_says_it_is_vast_is_not_read(kind: bytes, tmp_path: Path) 
     before += bytes(-len(before) % 512) + member("a/vast", 10 << 30, kind).tobuf(tarfile.GNU_FORMAT)
     path = write(tmp_path / "a.tar.gz", PACKERS[".gz"](before) + packed_zeros(1 << 30))
     items: list[SourceItem] = []
-    assert peak_memory(lambda: items.extend(listed(path))) < 10 << 20
+    assert peak_memory(lambda: items.extend(named(path, ["a/0.png"]))) < 10 << 20
     assert faults(items) == {"a.tar.gz": "a header there is larger than 128 KiB, after a/0.png"}
 
 
 def test_long_names_that_go_on_and_on_end_the_tar(tmp_path: Path) -> None:
     name = member("././@LongLink", 1, tarfile.GNUTYPE_LONGNAME).tobuf(tarfile.GNU_FORMAT) + b"a" + bytes(511)
-    items = listed(write(tmp_path / "a.tar", make_tar({"a/0.png": b"good"})[:1024] + name * 10_000))
+    items = named(write(tmp_path / "a.tar", make_tar({"a/0.png": b"good"})[:1024] + name * 10_000), ["a/0.png"])
     assert faults(items) == {"a.tar": "a header there is larger than 128 KiB, after a/0.png"}
 
 

@@ -132,6 +132,12 @@ def test_rows_that_cannot_be_used_are_refused_alone(tmp_path: Path, monkeypatch:
         items["a.parquet/3"].read()
 
 
+def test_a_label_that_no_table_holds_is_none(tmp_path: Path) -> None:
+    images = pa.array([{"bytes": PNGS[0], "path": None}] * 2, IMAGE)
+    pq.write_table(pa.table({"image": images, "label": pa.array([1, 1 << 63], pa.uint64())}), tmp_path / "a.parquet")
+    assert [item.fault for item in listed(tmp_path)] == [None, "the row has no label"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -1,5 +1,6 @@
 """The stage `worker_evaluate`: one decoding a version, whatever the workers, and the same losses whoever is beside."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from onnx import helper
 
 from metrifier_core.images import RgbImage
 from metrifier_core.quality import judge
@@ -25,6 +27,7 @@ from tests.core.colour_workers import (
     write_colour_classifier,
     write_colour_table,
 )
+from tests.core.tiny_models import FLOAT
 
 SHARD = "00001-of-00002"
 NAMES = ["plain", "large", "judge"]
@@ -110,6 +113,34 @@ def test_losses_are_those_of_the_logits_at_the_cards_temperature(
         for column, values in vars(expected).items():
             found = [row[column] for row in own]
             np.testing.assert_allclose(found, values, atol=1e-3, err_msg=f"{name} {column}")
+
+
+def test_a_worker_that_is_none_on_some_version_is_refused(tmp_path: Path) -> None:
+    """It gives no number for an image in which something is as bright as can be; on the clean ones it is fine."""
+    last = [
+        helper.make_node("ReduceMax", ["numbers"], ["peak"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Flatten", ["peak"], ["peaks"]),
+        helper.make_node("Constant", [], ["one"], value_float=1.0),
+        helper.make_node("Constant", [], ["none"], value_float=0.0),
+        helper.make_node("Sub", ["one", "peaks"], ["room"]),
+        helper.make_node("Log", ["room"], ["logarithm"]),
+        helper.make_node("Mul", ["logarithm", "none"], ["nothing"]),
+        helper.make_node("Add", ["logits", "nothing"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["output"], to=FLOAT),
+    ]
+    colours, labels = draw_colours(40, noise=60)
+    write_colour_table(tmp_path / "images", "images", SHARD, np.minimum(colours, 250), labels, ["calibration"] * 40)
+    entry = make_entry(write_colour_classifier(tmp_path / "narrow.onnx", last=last), family="narrow")
+    prepare_workers({"catalogue": {"narrow": entry}, "label": ["narrow"]}, 0, tmp_path / "images", tmp_path / "workers")
+    bright = np.minimum(COLOURS, 250)
+    bright[20] = 255
+    versions = write_colour_table(tmp_path / "versions", "versions", SHARD, bright, LABELS, SPLITS)
+    which = list(read_rows(shard_file(versions, "versions", SHARD)))[20]
+    shown = f"{which['distortion']} {which['severity']} of {which['image_id']}"
+    expected = f"workers.catalogue.narrow: the network gives values that are not finite on {shown}"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        worker_evaluate(tmp_path / "workers", ["narrow"], versions, tmp_path / "losses")
+    assert not list((tmp_path / "losses").glob("*.parquet"))
 
 
 def test_held_out_workers_see_test_versions_alone(prepared: Path, versions: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.core.colour_workers import (
     write_manifest,
     write_rows,
 )
-from tests.core.tiny_models import FLOAT16
+from tests.core.tiny_models import FLOAT16, write_onnx
 
 IMAGES = 50
 
@@ -49,6 +49,19 @@ def weights(tmp_path: Path) -> Path:
 
 def verify(weights: Path, items: Sequence[SourceItem], **changes: Any) -> Verification:
     return verify_worker("mine", make_spec(weights, **changes), items)
+
+
+def test_a_network_that_cannot_be_run_has_that_for_its_fault(items: list[SourceItem], tmp_path: Path) -> None:
+    """It says that it takes any size, and multiplies with a matrix for one."""
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, (8 * 8 * 3, CLASSES), [0.5] * (8 * 8 * 3 * CLASSES))
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["output"]),
+    ]
+    path = write_onnx(tmp_path / "open.onnx", nodes, ["images", "height", "width", 3], constants=[weights])
+    (fault,) = verify(path, items, input_size=16).faults
+    assert fault.startswith("the network cannot be run on a batch of 1 x 16 x 16 x 3: ")
+    assert "\n" not in fault
 
 
 # A right entry

@@ -65,15 +65,13 @@ def test_a_stage_gets_what_the_table_says(placed, stage):
     assert resources["resourceCpuRequest"] == STAGES[stage].cpu
     assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"] == STAGES[stage].memory
     assert "accelerator" not in resources
+    variables = {pair["name"]: pair.get("value") for pair in container["env"]}
+    assert variables["METRIFIER_THREADS"] == STAGES[stage].cpu
     assert platform["activeDeadlineSeconds"] == str(60 * STAGES[stage].timeout_minutes)
     retries = 0 if stage == "distort" else STAGES[stage].retries
     assert task.get("retryPolicy", {}).get("maxRetryCount", 0) == retries
     cached = STAGES[stage].cache and stage != "distort"
     assert task["cachingOptions"].get("enableCache", False) == cached
-
-
-def test_registering_is_done_once_and_never_taken_from_a_cache():
-    assert (STAGES["register_metrifier"].retries, STAGES["register_metrifier"].cache) == (0, False)
 
 
 def test_what_opens_and_completes_a_run_is_done_in_every_run():
@@ -85,6 +83,7 @@ def test_one_stage_can_have_more_than_the_others(placed):
     container, platform, task = placed("train_metrifier")
     resources = container["resources"]
     assert (resources["resourceCpuRequest"], resources["resourceMemoryLimit"]) == ("500m", "3Gi")
+    assert {"name": "METRIFIER_THREADS", "value": "1"} in container["env"], "half a core is a thread"
     assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
     assert resources["accelerator"]["resourceCount"] == "2"
     assert platform["nodeSelector"] == {"labels": {"pool": "gpu"}}

@@ -95,7 +95,7 @@ images: ## Build the images of the stages and of the server with ENGINE (docker,
 	    --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg UV_VERSION=$(UV_VERSION) --build-arg TRAIN_LOCK=$(TRAIN_LOCK) \
 	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --dirty --abbrev=40) . || exit 1; \
 	done
-	@$(ENGINE) images | grep -E "REPOSITORY|metrifier-(data|train|ingest|serve) "
+	@$(ENGINE) images | grep -E "REPOSITORY|IMAGE|metrifier-(data|train|ingest|serve)[: ]"
 
 test-containers: install ## Build the images and run the pipeline in them (with Docker; on Debian, as root, it installs podman)
 	tests/containers/run

@@ -21,5 +21,7 @@ def distort(distortions: dict[str, Any], seed: int, images: Input[Dataset], vers
     from pathlib import Path
 
     from metrifier_core.stages.distort import distort as run_stage
+    from metrifier_core.stages.running import write_shard_file
 
-    versions.metadata.update(run_stage(distortions, seed, Path(images.path), Path(versions.path)))
+    folder = Path(versions.path)
+    write_shard_file(folder, {"distort": run_stage(distortions, seed, Path(images.path), folder)})

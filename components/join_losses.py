@@ -17,14 +17,15 @@ def join_losses(
 
     Args:
         parts: A table a worker.
-        losses: The one table; its metadata keeps what the shard's tasks counted, as JSON.
+        losses: The one table; beside it what the shard's tasks counted.
     """
-    import json
     from pathlib import Path
 
     from metrifier_core.stages.join_losses import join_losses as run_stage
+    from metrifier_core.stages.running import read_shard_file, write_shard_file
 
-    losses.metadata.update(run_stage([Path(part.path) for part in parts], Path(losses.path)))
-    losses.metadata["versions"] = parts[0].metadata["versions"]
-    losses.metadata["distort"] = parts[0].metadata["distort"]
-    losses.metadata["worker_evaluate"] = json.dumps([json.loads(part.metadata["worker_evaluate"]) for part in parts])
+    folders, output = [Path(part.path) for part in parts], Path(losses.path)
+    run_stage(folders, output)
+    counted = [read_shard_file(folder) for folder in folders]
+    evaluated = [task for part in counted for task in part["worker_evaluate"]]
+    write_shard_file(output, {**counted[0], "worker_evaluate": evaluated})

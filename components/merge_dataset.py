@@ -26,23 +26,24 @@ def merge_dataset(
         rejected: The images that could not be used.
         prepared: The workers.
         losses: A table a shard.
-        quality: ImageNet_Quality and its card.
+        quality: ImageNet_Quality, its card, and which tables it was made from.
         held_out_family: Names the fold, where every family is held out once.
     """
     import json
     from pathlib import Path
 
     from metrifier_core.stages.merge_dataset import merge_dataset as run_stage
+    from metrifier_core.stages.running import read_shard_file
     from metrifier_core.tracking import PipelineRun, log_fan_out, log_stage
 
     folders = [Path(shard.path) for shard in losses]
     accepted = int(rejected.metadata["accepted"])
     summary = run_stage(merge, accepted, Path(rejected.path), Path(prepared.path), folders, Path(quality.path))
     quality.metadata.update(summary)
-    quality.metadata["losses"] = json.dumps([shard.uri for shard in losses])
-    quality.metadata["versions"] = json.dumps([shard.metadata["versions"] for shard in losses])
+    shards = [read_shard_file(folder) for folder in folders]
+    made_from = {"versions": [shard["versions"] for shard in shards], "losses": [shard.uri for shard in losses]}
+    Path(quality.path, "made_from.json").write_text(json.dumps(made_from, indent=2) + "\n")
     run = PipelineRun(held_out_family=held_out_family)
-    evaluations = [task for shard in losses for task in json.loads(shard.metadata["worker_evaluate"])]
-    log_fan_out(run, "distort", distortions, [json.loads(shard.metadata["distort"]) for shard in losses])
-    log_fan_out(run, "worker_evaluate", {}, evaluations)
+    log_fan_out(run, "distort", distortions, [shard["distort"] for shard in shards])
+    log_fan_out(run, "worker_evaluate", {}, [task for shard in shards for task in shard["worker_evaluate"]])
     log_stage(run, "merge_dataset", merge, summary)

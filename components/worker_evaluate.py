@@ -16,16 +16,15 @@ def worker_evaluate(
         workers: Names of the workers.
         prepared: The workers.
         versions: The versions of the shard.
-        losses: True-class probability, loss, cross-entropy and more, a row a version; its metadata names these.
+        losses: True-class probability, loss, cross-entropy and more, a row a version; beside it what was counted.
     """
-    import json
     from pathlib import Path
 
+    from metrifier_core.stages.running import read_shard_file, write_shard_file
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
-    summary = run_stage(Path(prepared.path), workers, Path(versions.path), Path(losses.path))
-    # What comes next is handed the losses alone, so that it need not fetch the versions to know of them. The engine's
-    # store gives nested metadata back in another shape: JSON survives it.
-    losses.metadata.update(
-        worker_evaluate=json.dumps(summary), distort=json.dumps(versions.metadata), versions=versions.uri
-    )
+    folder = Path(losses.path)
+    summary = run_stage(Path(prepared.path), workers, Path(versions.path), folder)
+    # What comes next is handed the losses alone, so that it need not fetch the versions to know of them.
+    counted = read_shard_file(Path(versions.path))
+    write_shard_file(folder, {**counted, "versions": versions.uri, "worker_evaluate": [summary]})

@@ -1,5 +1,6 @@
 """The command line: `metrifier score`."""
 
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,25 +26,43 @@ def _read_names() -> Iterator[str]:
             yield name
 
 
-def _files(names: Iterable[str]) -> Iterator[Path]:
-    """Lists files, and the files below folders."""
+def _files(names: Iterable[str], passed_over: list[OSError]) -> Iterator[str]:
+    """Lists files by the names that they were given, and the files below folders."""
     from metrifier_core.sources import list_files
 
     for name in names:
-        path = Path(name)
         try:
-            folder = path.is_dir()
+            folder = Path(name).is_dir()
         except OSError:  # a name that is too long; reading it says so
             folder = False
-        yield from list_files(path) if folder else [path]
+        yield from map(str, list_files(Path(name), passed_over.append)) if folder else [name]
 
 
-def _find_files(paths: Sequence[str]) -> tuple[Iterable[Path], int | None]:
+def _find_files(paths: Sequence[str], passed_over: list[OSError]) -> tuple[Iterable[str], int | None]:
     """Lists what is to be scored, and counts it where standard input has no part in it."""
     if STANDARD in paths:
-        return _files(name for path in paths for name in (_read_names() if path == STANDARD else [path])), None
-    files = list(_files(paths))
+        names = (name for path in paths for name in (_read_names() if path == STANDARD else [path]))
+        return _files(names, passed_over), None
+    files = list(_files(paths, passed_over))
     return files, len(files)
+
+
+def _refuse_nan(threshold: float | None) -> float | None:
+    if threshold is not None and math.isnan(threshold):
+        raise typer.BadParameter("nan is no number from 0 to 1")
+    return threshold
+
+
+def _tell(scored: int, failed: int, passed_over: Sequence[OSError]) -> None:
+    """Says what has no score, and ends the command where there is any."""
+    for error in passed_over:
+        typer.echo(f"{error.filename} could not be listed: {error.strerror}", err=True)
+    if not scored:
+        typer.echo("there are no files to score", err=True)
+    if failed:
+        typer.echo(f"{failed} of {scored} files could not be scored; their errors stand in the table", err=True)
+    if failed or passed_over or not scored:
+        raise typer.Exit(1)
 
 
 def score(
@@ -56,7 +75,12 @@ def score(
     runtime: RuntimeOption = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Add a column decision: accept what scores at least this, reject the rest."),
+        typer.Option(
+            min=0,
+            max=1,
+            callback=_refuse_nan,
+            help="Add a column decision: accept what scores at least this, reject the rest.",
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option(help="Where the table goes: path, quality, decision if asked for, error; - prints it.")
@@ -75,7 +99,8 @@ def score(
     """Score images, best 1, worst 0.
 
     A file that cannot be used gets a row with its error, and with --threshold is rejected; the others are scored, and
-    the exit status is 1. Names on standard input stand one a line, and are read only a little ahead.
+    the exit status is 1; so it is where a folder cannot be listed. Names on standard input stand one a line, and are
+    read only a little ahead.
 
     Examples:
         metrifier score photo.jpg --model runs/digits/model
@@ -97,7 +122,8 @@ def score(
     metrifier = load_metrifier(model, runtime)
     if explain is not None:
         cli_explain.make_folder(explain)
-    files, total = _find_files(paths)
+    passed_over: list[OSError] = []
+    files, total = _find_files(paths, passed_over)
     found = metrifier.evaluate_many(files)
     # Where rows are printed on the same terminal, they show how far it is.
     if output != STANDARD or not sys.stdout.isatty():
@@ -121,9 +147,4 @@ def score(
                 cli_explain.write_explanation(metrifier, own.path, explain)
         if drawing is not None and gallery is not None:
             page.write(drawing.render(Path() if gallery == STANDARD else Path(gallery).parent))
-    if not scored:
-        typer.echo("there are no files to score", err=True)
-    if failed:
-        typer.echo(f"{failed} of {scored} files could not be scored; their errors stand in the table", err=True)
-    if failed or not scored:
-        raise typer.Exit(1)
+    _tell(scored, failed, passed_over)

@@ -73,7 +73,7 @@ class StageSettings(Settings):
     memory: Memory = Field("2Gi", description="requested, and the limit")
     accelerator: Resource | None = Field(None, description="resource name of what it is given, e.g. nvidia.com/gpu")
     accelerators: int | None = Field(None, ge=1, description="how many, 1 where left out; `accelerator` says of what")
-    retries: int = Field(2, ge=0, le=100, description="after a failure, a minute later and then ever more slowly")
+    retries: int = Field(2, ge=0, le=10, description="after a failure, a minute later and then ever more slowly")
     timeout_minutes: int = Field(60 * 24, ge=1, description="after which a task counts as failed")
     cache: bool = Field(True, description="take up what an earlier run with the same inputs made")
     node_selector: dict[Label, LabelValue] = Field({}, description="labels that its node must have")

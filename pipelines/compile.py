@@ -7,10 +7,11 @@ import typer
 from kfp.compiler import Compiler
 
 from metrifier_core.config import ConfigError, RunConfig, load_config
+from metrifier_core.credentials import without_credentials
 from pipelines.graph import build_graph
 from pipelines.images import Images, choose_images
 from pipelines.reach import doubts
-from pipelines.server import check_seen_by_pods, tracking_server, without_credentials
+from pipelines.server import check_seen_by_pods, tracking_server
 from pipelines.site import Site
 
 __all__ = ["app", "compile_pipeline"]

@@ -47,7 +47,7 @@ def _identity(client: docker.DockerClient, image: str) -> str:
     except ImageNotFound:
         pass
     try:
-        return str(client.images.pull(*image.rsplit(":", 1) if ":" in image.rpartition("/")[2] else (image,)).id)
+        return str(client.images.pull(image).id)
     except DockerException as error:
         raise ContainerError(f"there is no image {image}, here or in its registry: make images ({error})") from error
 

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from metrifier_core.config import ConfigError, load_config
+from metrifier_core.credentials import without_credentials
 from pipelines.images import choose_images
 from pipelines.results import baselines_table, families_tables, metrics_table
 from pipelines.runner import RunError, run_locally
-from pipelines.server import without_credentials
 
 __all__ = ["app"]
 
@@ -80,7 +80,7 @@ def main(
         console.print(*families_tables(json.loads((folder / "families.json").read_text())))
         typer.echo(f"Comparison:      {shown}/families.md")
         typer.echo(f"Reports:         {shown}/families/*/report.html")
-        typer.echo(f"In MLflow:       {_look(server, shown)}")
+        typer.echo(f"In MLflow:       {_look(server, folder, shown)}")
     else:
         metrics = json.loads((folder / "metrics.json").read_text())
         console.print(metrics_table(metrics), baselines_table(metrics))
@@ -89,17 +89,19 @@ def main(
         if registered["version"] is not None:
             standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
             typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-            typer.echo(f"In MLflow:       {_look(server, shown, registered['experiment_id'])}")
+            typer.echo(f"In MLflow:       {_look(server, folder, shown, registered['experiment_id'])}")
         typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
     if (folder / "unlogged").is_dir():
         typer.echo(f"All results are complete, but not in MLflow at {server}: run the same command again", err=True)
         raise typer.Exit(1)
 
 
-def _look(server: str, shown: str, experiment: str = "") -> str:
+def _look(server: str, folder: Path, shown: str, experiment: str = "") -> str:
     """Says how a run is looked at in MLflow."""
-    if server.startswith("sqlite:"):
+    if server == f"sqlite:///{folder / 'mlflow.db'}":
         return f"make ui RUN={shown}"
+    if server.startswith("sqlite:"):
+        return f".venv/bin/mlflow ui --backend-store-uri {server}"
     return f"{server}/#/experiments/{experiment}/runs" if experiment else server
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.progress import say
-from pipelines.server import without_credentials
 
 __all__ = ["log_what_waits", "postponing"]
 
@@ -67,10 +67,11 @@ def log_what_waits(folder: Path, server: str, *, told: bool = False) -> None:
         if not told:
             say(
                 f"MLflow at {without_credentials(server)} could not be reached; what is to be logged waits in {folder} "
-                f"and is logged when the run is started again. Reason: {error}"
+                f"and is logged when the run is started again. Reason: {without_credentials(str(error))}"
             )
         return
     if waiting > len(refused):
         say(f"MLflow: logged what had waited, {waiting - len(refused)} entries")
     for file, reason in refused.items():
-        say(f"MLflow does not take {file}, which goes on waiting; delete it to give it up. Reason: {reason}")
+        why = without_credentials(reason)
+        say(f"MLflow does not take {file}, which goes on waiting; delete it to give it up. Reason: {why}")

@@ -57,11 +57,11 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
         (Path(outputs["model_card"].path), "model_card.md"),
     ):
         _copy(source, folder / name)
-    for table in ("versions", "losses"):
+    for table, tasks in json.loads((quality / "made_from.json").read_text()).items():
         shards = folder / table
         shutil.rmtree(shards, ignore_errors=True)
         shards.mkdir()
-        for task in json.loads(outputs["quality"].metadata[table]):
+        for task in tasks:
             for path in Path(task).glob("*.parquet"):
                 _link(path, shards / path.name)
 

@@ -18,6 +18,7 @@ from typing import Protocol, Self, TextIO
 
 import metrifier_core
 from metrifier_core.config import ConfigError, RunConfig
+from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.ingest.client import ingest_command
 from metrifier_core.progress import FAILED, LINE_PREFIX
@@ -27,7 +28,7 @@ from pipelines.images import Images
 from pipelines.local_paths import folders_to_mount
 from pipelines.postponed import log_what_waits, postponing
 from pipelines.results import publish, publish_families
-from pipelines.server import tracking_server, without_credentials
+from pipelines.server import tracking_server
 
 __all__ = ["RunError", "check_inputs", "run_locally"]
 
@@ -247,8 +248,9 @@ def run_locally(
                 if "tracking" in arguments:
                     arguments["tracking"] = {**arguments["tracking"], "uri": without_credentials(server)}
                 outputs = pipeline(**arguments).outputs
-        except RuntimeError as error:
-            reason = "; ".join(lines.failures) or str(error)
+        except (Exception, KeyboardInterrupt) as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            reason = "stopped" if stopped else "; ".join(lines.failures) or str(error) or type(error).__name__
             fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", begun=True) from error
         if unlogged.is_dir():

@@ -5,19 +5,17 @@ import os
 from urllib.parse import urlsplit
 
 from metrifier_core.config import TrackingSettings
+from metrifier_core.credentials import without_credentials
 
-__all__ = ["check_seen_by_pods", "tracking_server", "without_credentials"]
+__all__ = ["check_seen_by_pods", "tracking_server"]
+
+
+_DATABRICKS = "databricks"  # what a whole address is to MLflow, with `databricks://PROFILE`
 
 
 def tracking_server(settings: TrackingSettings) -> str | None:
     """Finds the server that the config names or, where it names none, the environment."""
     return settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
-
-
-def without_credentials(uri: str) -> str:
-    """Leaves user and password out of a server's address, for everything that is written to a file."""
-    netloc = urlsplit(uri).netloc
-    return uri.replace(netloc, netloc.rpartition("@")[2], 1) if "@" in netloc else uri
 
 
 def check_seen_by_pods(uri: str) -> None:
@@ -27,6 +25,8 @@ def check_seen_by_pods(uri: str) -> None:
         ValueError: It is a file, a database in a file, or this machine itself.
     """
     parts = urlsplit(uri)
+    if uri == _DATABRICKS:
+        return
     if parts.scheme in {"", "file"} or parts.scheme.startswith("sqlite"):
         where = "a file of this machine"
     elif _is_this_machine(parts.hostname or ""):

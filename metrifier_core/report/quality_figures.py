@@ -13,15 +13,16 @@ from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure
 __all__ = ["predicted_against_true", "quality_by_severity"]
 
 
-def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
+def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, diagonal: bool = True) -> bytes:
     """Draw how densely predictions fall against what the held-out workers made of the same versions.
 
     Args:
         predictions: a row a version, with float64 columns `predicted` and `held_out` in [0, 1].
         theme: colours to draw in.
+        diagonal: whether the two are on one scale.
 
     Returns:
-        A PNG: hexagons coloured by their number of versions, the diagonal, and the mean truth by tenth
+        A PNG: hexagons coloured by their number of versions, the diagonal where they are, and the mean truth by tenth
         of the prediction.
     """
     predicted, held_out = (predictions[name].to_numpy() for name in ("predicted", "held_out"))
@@ -40,7 +41,8 @@ def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT) -> bytes
     hexagons.set_clim(1, max(10, np.asarray(hexagons.get_array()).max(initial=1)))
     # Outlined in the colour of the paper, the lines stand out from dense hexagons too.
     outlined = [withStroke(linewidth=3.5, foreground=theme.paper)]
-    axes.plot([0, 1], [0, 1], ":", color=theme.ink, path_effects=outlined, label="prediction = truth")
+    if diagonal:
+        axes.plot([0, 1], [0, 1], ":", color=theme.ink, path_effects=outlined, label="prediction = truth")
     centres, means = _mean_by_tenth(predicted, held_out)
     axes.plot(centres, means, ".-", color=theme.truth, path_effects=outlined, label="mean truth")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")

@@ -33,6 +33,11 @@ from metrifier_core.statistics import BASELINES
 __all__ = ["render_report"]
 
 SMALL_IMAGE = 100  # pixels: an image with shorter sides is enlarged pixel by pixel
+QUALITIES = {
+    "mean": "the mean TCP over the label workers",
+    "median": "the median TCP over the label workers",
+    "mean_rank": "the mean rank of a version's TCP among all that a label worker gave",
+}
 KNOWLEDGE = {
     "metrifier": "sees the image alone",
     "ceiling": "asks the label workers, knows the right class",
@@ -58,6 +63,7 @@ def render_report(data: ReportData) -> str:
     script = files("metrifier_core.report").joinpath("sorting.js").read_text(encoding="utf-8")
     target = first_target(data.metrics["workers"])
     own = data.metrics["workers"][target]
+    merged = data.config["merge"]["quality"]
     return render_page(
         "report.html.jinja",
         filters,
@@ -69,6 +75,8 @@ def render_report(data: ReportData) -> str:
         discarded=data.metrics["discarded"].index(FIFTH),
         verdict=verdict(data.metrics),
         reasons=reasons(data.metrics),
+        quality=QUALITIES[merged],
+        comparable=_is_probability(merged),
         pictures=_pictures(data, target),
         mean_quality=_by_condition(data.dataset.get("mean_quality", {})),
         levels=LEVELS,
@@ -79,10 +87,17 @@ def render_report(data: ReportData) -> str:
     )
 
 
+def _is_probability(merged: str) -> bool:
+    """Whether the quality is on the scale of what it is held against."""
+    return merged != "mean_rank"
+
+
 def _pictures(data: ReportData, target: str) -> dict[str, tuple[bytes, bytes]]:
     """Return each figure's name -> its PNG for a light and for a dark page."""
     draw: dict[str, Callable[[Theme], bytes]] = {
-        "predicted_against_true": lambda theme: predicted_against_true(data.predictions, theme),
+        "predicted_against_true": lambda theme: predicted_against_true(
+            data.predictions, theme, diagonal=_is_probability(data.config["merge"]["quality"])
+        ),
         "correlation_bars": lambda theme: correlation_bars(data.metrics, theme),
         "correlation_heat_map": lambda theme: correlation_heat_map(data.metrics, theme),
         "error_against_discard": lambda theme: error_against_discard(data.metrics, target, theme),

@@ -1,10 +1,11 @@
 """What all stages share: they say what they do, they are timed, and a killed one goes on where it was."""
 
 import functools
+import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -12,10 +13,23 @@ from typing import Any, ParamSpec
 from metrifier_core.environment import PARTIAL_VARIABLE
 from metrifier_core.progress import FAILED, say
 
-__all__ = ["Summary", "only_table", "partial_folder", "stage", "tables"]
+__all__ = [
+    "_SHARD_FILE",
+    "Summary",
+    "only_table",
+    "partial_folder",
+    "read_shard_file",
+    "stage",
+    "tables",
+    "write_shard_file",
+]
 
 Summary = dict[str, Any]
-"""What a stage counted: numbers and short texts, kept as the metadata of its artifact."""
+"""What a stage counted: numbers and short texts, kept as the metadata of its artifact or beside what it made."""
+
+# An engine hands a task the metadata of all its artifacts on one command line, which Linux limits to 128 KiB: those
+# that there is one of in every shard have none, and this file.
+_SHARD_FILE = "shard.json"
 
 Arguments = ParamSpec("Arguments")
 
@@ -74,6 +88,17 @@ def tables(folders: list[Path], table: str) -> list[Path]:
     """Finds the shards of a table in folders, in shard order."""
     found = [path for folder in folders for path in folder.glob(f"{table}-*.parquet")]
     return sorted(found, key=lambda path: path.name)
+
+
+def read_shard_file(folder: Path) -> dict[str, Any]:
+    """Reads what the tasks of a shard counted."""
+    found: dict[str, Any] = json.loads((folder / _SHARD_FILE).read_text())
+    return found
+
+
+def write_shard_file(folder: Path, counted: Mapping[str, Any]) -> None:
+    """Writes what the tasks of a shard counted."""
+    (folder / _SHARD_FILE).write_text(json.dumps(counted) + "\n")
 
 
 def only_table(folder: Path, table: str) -> Path:

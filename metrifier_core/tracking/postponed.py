@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 from pydantic import validate_call
 from pydantic_core import to_json
 
+from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
@@ -58,7 +59,7 @@ def postponed_if_unreachable(
                         raise
                     says = "; the stage's own results are complete" if folder is None else ", nor will what follows"
                     what = arguments.get("stage", arguments["run"].name)
-                    say(f"{what} could not be logged to MLflow{says}. Reason: {error}")
+                    say(f"{what} could not be logged to MLflow{says}. Reason: {without_credentials(str(error))}")
                 else:
                     return
             if folder is not None:

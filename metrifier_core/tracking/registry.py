@@ -22,6 +22,8 @@ from mlflow.types.schema import AnyType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
+from metrifier_core.checksums import file_sha256
+from metrifier_core.credentials import without_credentials
 from metrifier_core.images import encode_png
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.progress import say
@@ -32,6 +34,7 @@ from metrifier_core.tracking.story import DIGITS, describe_run, headline, qualit
 __all__ = ["Verdict", "download_model", "register_model"]
 
 _CHAMPION, _CHALLENGER = "champion", "challenger"
+_MODEL_TAG = "metrifier.model"
 _PACKAGE = Path(__file__).parents[1]
 _MODEL_CODE = _PACKAGE / "mlflow_model.py"
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
@@ -104,11 +107,13 @@ def register_model(
     log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
     # It ends with all of this: where something of it fails, so has the run.
     with active_run(client, parent):
-        version = _find_version(client, model_name, parent)
+        # The run is known by its settings, of which another machine may make another model.
+        own = file_sha256(model / MODEL_CARD)
+        version = _find_version(client, model_name, parent, own)
         if version is None:
             _log_files(config, metrics, dataset, report, predictions)
             logged = _log_model(config, model, model_card)
-            version = str(mlflow.register_model(logged.model_uri, model_name).version)
+            version = str(mlflow.register_model(logged.model_uri, model_name, tags={_MODEL_TAG: own}).version)
         about = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
         client.update_model_version(model_name, version, about)
         for key, value in found.items():
@@ -133,10 +138,11 @@ def register_model(
     }
 
 
-def _find_version(client: MlflowClient, model_name: str, run: Run) -> str | None:
-    """Finds the version that a run has made already, before it was killed."""
+def _find_version(client: MlflowClient, model_name: str, run: Run, own: str) -> str | None:
+    """Finds the version that a run has made of the same model already, before it was killed."""
     made = client.search_model_versions(f"run_id = '{run.info.run_id}'")
-    return next((str(each.version) for each in made if each.name == model_name), None)
+    found = (each for each in made if each.name == model_name and each.tags.get(_MODEL_TAG) == own)
+    return next((str(each.version) for each in found), None)
 
 
 def _log_files(
@@ -204,7 +210,8 @@ def download_model(uri: str) -> Path:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         parts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
     except MlflowException as error:
-        raise ValueError(f"{uri} cannot be loaded from {mlflow.get_tracking_uri()}: {error}") from error
+        reason = f"{uri} cannot be loaded from {mlflow.get_tracking_uri()}: {error}"
+        raise ValueError(without_credentials(reason)) from error
     if "metrifier" not in parts:
         raise ValueError(f"{uri} is no metrifier")
     return folder / str(parts["metrifier"]["path"])

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
+from metrifier_core.credentials import without_credentials
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import postponed_if_unreachable
@@ -252,7 +253,7 @@ def find_run(identity: str) -> Run | None:
     try:
         return _search(MlflowClient(), identity, None)
     except MlflowException as error:
-        say(f"MLflow cannot be asked for the run {identity}: {error}")
+        say(f"MLflow cannot be asked for the run {identity}: {without_credentials(str(error))}")
         return None
 
 

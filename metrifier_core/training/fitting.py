@@ -78,6 +78,14 @@ def _distribution() -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def _reduced_precision() -> str:
+    """Says in which 16 bits there is to be computed."""
+    import tensorflow as tf
+
+    # The loss scale that float16 needs is lowered by Keras where the first device overflows, and by no other one.
+    return "mixed_bfloat16" if tf.distribute.has_strategy() else "mixed_float16"
+
+
 class _Training:
     """A network with what its training needs beside it."""
 
@@ -94,7 +102,7 @@ class _Training:
         self.batch_size = min(settings.batch_size, dataset.count("train"))
         self.batches = dataset.count("train") // self.batch_size
         if settings.mixed_precision:
-            keras.config.set_dtype_policy("mixed_float16")
+            keras.config.set_dtype_policy(_reduced_precision())
         self.network = _build(settings, kernels)
         heads = keras.layers.Dense(dataset.workers, dtype="float32")(self.network.get_layer(EMBEDDING).output)
         logits = keras.layers.Concatenate(dtype="float32")([self.network.get_layer(SCORE_LOGIT).output, heads])

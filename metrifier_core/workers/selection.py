@@ -91,6 +91,8 @@ class WorkerSettings(Settings):
 
     @property
     def groups(self) -> list[list[str]]:
-        """The workers task by task."""
+        """The workers task by task; reduced precision holds for a whole process, so all of a task have it or none."""
         size = self.together or len(self.names)
-        return [self.names[start : start + size] for start in range(0, len(self.names), size)]
+        reduced = {name for name in self.names if getattr(self.catalogue[name], "reduced_precision", False)}
+        alike = [[name for name in self.names if (name in reduced) is which] for which in (False, True)]
+        return [names[start : start + size] for names in alike for start in range(0, len(names), size)]

@@ -9,7 +9,7 @@ import pytest
 from kfp.dsl import Artifact, Markdown, Metrics
 
 import components
-from metrifier_core.config import load_config
+from metrifier_core.config import MOST_SHARDS, load_config
 from metrifier_core.records import IMAGES, LOSSES, QUALITY
 from tests.components.conftest import CONFIG
 
@@ -27,6 +27,16 @@ def test_metadata_is_flat_since_a_clusters_store_reshapes_what_is_nested(made):
     artifacts = [item for item in found if isinstance(item, Artifact)]
     assert len(artifacts) > len(made["parts"]) + 2 * len(made["versions"])
     assert [artifact.name for artifact in artifacts if not _is_flat(artifact.metadata)] == []
+
+
+def test_what_every_shard_has_comes_without_metadata(made):
+    """A task that is handed all of it has it on one command line, which Linux limits to 128 KiB."""
+    of_shards = [*made["versions"], *made["parts"], *made["losses"]]
+    assert [artifact.metadata for artifact in of_shards] == [{}] * len(of_shards)
+    # As Kubeflow's store has it, whose own description of a bucket comes to each.
+    artifact = {"name": "1" * 20, "type": {"schemaTitle": "system.Dataset"}, "uri": "s3://" + "u" * 160}
+    artifact["metadata"] = {"store_session_info": "s" * 400}
+    assert 2 * MOST_SHARDS * len(json.dumps(artifact)) < 0.8 * (128 << 10)
 
 
 def test_compare_families_names_the_files_of_every_fold(made, tmp_path, monkeypatch):

@@ -192,6 +192,11 @@ def make_data() -> ReportData:
         rejected=Rejects(60, [{"path": f"images/{index}.png", "reason": "it is empty"} for index in range(50)]),
         refused=Rejects(1, [{"path": "zoo/9.png", "reason": "fog: it is too small"}]),
         examples={group: [make_example(8, "pristine", 0), make_example(224)] for group in GROUPS},
-        config={"name": "digits", "distortions": ["jpeg", "fog"], "training": {"epochs": 3, "limit": None}},
+        config={
+            "name": "digits",
+            "merge": {"quality": "mean"},
+            "distortions": ["jpeg", "fog"],
+            "training": {"epochs": 3, "limit": None},
+        },
         versions={"metrifier": "0.1.0"},
     )

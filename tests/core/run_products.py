@@ -54,13 +54,14 @@ class Products:
         return register_model(run, model_name, config, metrics, dataset, *files, DESCRIPTION, 2.5, lambda _: verdict)
 
 
-def write_products(folder: Path) -> Products:
+def write_products(folder: Path, crop: int = 32) -> Products:
+    folder.mkdir(exist_ok=True)
     report, predictions = folder / "report.html", folder / "predictions.parquet"
     report.write_text("<title>na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve</title>", encoding="utf-8")
     predictions.write_bytes(b"predictions")
     model_card = folder / "model_card.md"
     model_card.write_text("# brightness\n" + 600 * "ten chars.", encoding="utf-8")
-    return Products(write_brightness_metrifier(folder / "model"), report, predictions, model_card)
+    return Products(write_brightness_metrifier(folder / "model", crop), report, predictions, model_card)
 
 
 @contextmanager

@@ -358,6 +358,19 @@ def test_workers_are_run_in_groups_label_workers_first(together: int | None, gro
     assert settings.names == [name for group in groups for name in group]
 
 
+@pytest.mark.parametrize(
+    ("together", "groups"),
+    [(None, [["a", "c"], ["b", "d"]]), (1, [["a"], ["c"], ["b"], ["d"]])],
+)
+def test_reduced_precision_which_holds_for_a_process_is_shared(together: int | None, groups: list[list[str]]) -> None:
+    spec = KNOWN_WORKERS["resnet50"].model_dump(mode="json")
+    catalogue = {name: {**spec, "family": name, "reduced_precision": name in "bd"} for name in "abcd"}
+    settings = WorkerSettings.model_validate(
+        {"catalogue": catalogue, "label": ["a", "b"], "held_out": ["c", "d"], "together": together}
+    )
+    assert settings.groups == groups
+
+
 def test_a_group_has_a_worker_at_least() -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         WorkerSettings(label=["vgg16"], held_out=["resnet50"], together=0)

@@ -119,6 +119,37 @@ def test_folders_are_walked_in_order_without_hidden_files(model: Path, photo: Pa
     ]
 
 
+def test_a_folder_that_cannot_be_listed_is_said(
+    model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "folder" / "locked"
+    locked.mkdir(parents=True)
+    (locked.parent / "a.png").write_bytes(photo.read_bytes())
+    scan = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = run("score", locked.parent, "--model", model)
+    assert result.exit_code == 1
+    assert [row["path"] for row in rows_of(result.stdout)] == [str(locked.parent / "a.png")]
+    assert result.stderr == f"{locked} could not be listed: Permission denied\n"
+
+
+def test_paths_are_written_as_they_were_given(
+    model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["./a.png", "more//b.png", f"{tmp_path}/../{tmp_path.name}/a.png"]
+    for name in given[:2]:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(photo.read_bytes())
+    assert [row["path"] for row in rows_of(run("score", *given, "--model", model).stdout)] == given
+
+
 def test_an_empty_folder_is_said(model: Path, tmp_path: Path) -> None:
     result = run("score", tmp_path, "--model", model)
     assert result.exit_code == 1
@@ -214,7 +245,7 @@ def test_who_reads_the_table_decides_as_its_writer_did(quality: float, threshold
     assert decide(float(row["quality"]), float(row["quality"])) == "accept"
 
 
-@pytest.mark.parametrize("threshold", ["-0.1", "1.1", "high"])
+@pytest.mark.parametrize("threshold", ["-0.1", "1.1", "high", "nan"])
 def test_a_threshold_that_is_no_quality_is_refused(threshold: str, model: Path, photo: Path) -> None:
     result = run("score", photo, "--model", model, f"--threshold={threshold}")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -34,6 +34,18 @@ def page(html: str) -> Page:
     return Page(html)
 
 
+def test_the_words_are_those_of_how_quality_was_made() -> None:
+    data = make_data()
+    found = {
+        made: render_report(replace(data, config={**data.config, "merge": {"quality": made}}))
+        for made in ("mean", "median", "mean_rank")
+    }
+    assert "<dd>The mean TCP over the label workers: how" in found["mean"]
+    assert "the quality itself, the median TCP over the label workers, which" in found["median"]
+    assert "<dd>The mean rank of a version" in found["mean_rank"]
+    assert ["dotted diagonal" in page for page in found.values()] == [True, True, False]
+
+
 def test_the_page_is_whole_and_accessible(page: Page) -> None:
     attributes = dict(page.elements)
     assert attributes["html"]["lang"] == "en"

@@ -111,6 +111,11 @@ def test_the_heat_map_shows_the_ceiling_the_unseen_and_what_is_undefined() -> No
     assert correlation_heat_map(undefined) != whole
 
 
+def test_the_diagonal_is_for_what_is_on_one_scale() -> None:
+    predictions = make_predictions()
+    assert predicted_against_true(predictions, diagonal=False) != predicted_against_true(predictions)
+
+
 def test_figures_bear_little_data() -> None:
     one = make_predictions().slice(1, 1)
     nothing = make_target(None, None, None, auroc=None)

@@ -356,6 +356,15 @@ def test_a_registration_that_was_cut_off_goes_on_with_its_version(
     assert runs_of(client, run.experiment)[0].info.status == "FINISHED"
 
 
+def test_another_model_of_the_same_settings_is_another_version(client: Any, run: Any, tmp_path: Path) -> None:
+    """A run is known by its settings: another machine may have made another model of them."""
+    one, other = (write_products(tmp_path / str(crop), crop) for crop in (32, 48))
+    assert [made.register(run, "twice", 0.5)["version"] for made in (one, other, one)] == ["1", "2", "1"]
+    assert {each.run_id for each in client.search_model_versions("name = 'twice'")} == {
+        runs_of(client, run.experiment)[0].info.run_id
+    }
+
+
 @pytest.mark.usefixtures("registered")
 def test_the_registered_model_holds_the_whole_folder(products: Products) -> None:
     from metrifier_core.tracking import download_model

@@ -120,10 +120,13 @@ def test_no_secret_is_in_the_repository():
 
 
 def test_the_plugins_example_lets_tasks_log():
+    of_all = json.loads((FOLDER / "kubeflow" / "config.json").read_text())["plugins"]["mlflow"]
+    assert of_all["endpoint"] == "http://mlflow.mlflow.svc.cluster.local:5000"
+    assert of_all["settings"]["injectUserEnvVars"] is True
     example = yaml.safe_load((FOLDER / "kubeflow" / "plugin.yaml").read_text())
-    settings = json.loads(example["data"]["plugins.mlflow"])
-    assert settings["settings"]["injectUserEnvVars"] is True
-    assert settings["endpoint"] == "http://mlflow.mlflow.svc.cluster.local:5000"
+    of_namespace = json.loads(example["data"]["plugins.mlflow"])
+    assert of_namespace.keys() == {"settings"}, "anything else is refused there"
+    assert of_namespace["settings"].items() <= of_all["settings"].items()
 
 
 @pytest.mark.parametrize("entry", ["main", "train", "families", "score"])

@@ -69,7 +69,11 @@ def test_a_stage_gets_what_the_table_says(placed, stage):
     assert variables["METRIFIER_THREADS"] == STAGES[stage].cpu
     assert platform["activeDeadlineSeconds"] == str(60 * STAGES[stage].timeout_minutes)
     retries = 0 if stage == "distort" else STAGES[stage].retries
-    assert task.get("retryPolicy", {}).get("maxRetryCount", 0) == retries
+    policy = task.get("retryPolicy", {})
+    assert policy.get("maxRetryCount", 0) == retries
+    # Argo counts the longest duration of all tries together, from the beginning of the first.
+    tries, pauses = (retries + 1) * STAGES[stage].timeout_minutes * 60, sum(60 * 2**retry for retry in range(retries))
+    assert not retries or int(policy["backoffMaxDuration"].removesuffix("s")) >= tries + pauses
     cached = STAGES[stage].cache and stage != "distort"
     assert task["cachingOptions"].get("enableCache", False) == cached
 
@@ -89,7 +93,7 @@ def test_one_stage_can_have_more_than_the_others(placed):
     assert platform["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert platform["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert platform["activeDeadlineSeconds"] == "420"
-    policy = {"maxRetryCount": 5, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
+    policy = {"maxRetryCount": 5, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "8760s"}
     assert task["retryPolicy"] == policy
 
 

@@ -49,6 +49,12 @@ def test_a_local_server_of_the_environment_is_refused_without_its_password(tmp_p
     assert "secret" not in result.output
 
 
+@pytest.mark.parametrize("server", ["databricks", "databricks://profile"])
+def test_databricks_is_no_file(tmp_path, monkeypatch, server):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert compile_with(tmp_path / "metrifier.yaml", "--image", IMAGE).exit_code == 0
+
+
 def test_nothing_is_doubted_where_all_is_named(tmp_path):
     result = compile_with(tmp_path / "metrifier.yaml", SERVER, "--image", IMAGE)
     assert (result.exit_code, result.stderr) == (0, "")

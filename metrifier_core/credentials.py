@@ -1,0 +1,16 @@
+"""User and password of a server's address, which stand in nothing that is written or said."""
+
+import re
+
+__all__ = ["without_credentials"]
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
+
+
+def without_credentials(text: str) -> str:
+    """Leaves user and password out of every URL in a text.
+
+    Args:
+        text: A URL, or a message that may hold some.
+    """
+    return _CREDENTIALS.sub("", text)

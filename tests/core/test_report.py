@@ -203,7 +203,7 @@ def test_hostile_names_are_only_text() -> None:
         rejected=Rejects(1, [{"path": HOSTILE, "reason": HOSTILE}]),
         refused=Rejects(1, [{"path": HOSTILE, "reason": HOSTILE}]),
         examples={"best": [replace(make_example(8, distortion=HOSTILE), image_id=HOSTILE)]},
-        config={HOSTILE: HOSTILE},
+        config={HOSTILE: HOSTILE, "merge": {"quality": "mean"}},
         versions={HOSTILE: HOSTILE},
     )
     page = Page(render_report(hostile))

@@ -19,9 +19,11 @@ from typer.testing import CliRunner
 
 from metrifier_core import Metrifier
 from metrifier_core._version import __version__
+from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
 from metrifier_core.config import RunConfig
 from metrifier_core.images import encode_png
+from metrifier_core.metrifier_card import MODEL_CARD
 from metrifier_core.records import QUALITY
 from tests.core.bad_images import picture
 from tests.core.run_products import CONFIG, DESCRIPTION, Products, write_products
@@ -304,7 +306,9 @@ def test_champion_moves_only_to_a_better_version(registered: Registered) -> None
     assert [str(version) for version in registered.challengers] == ["1", "2", "3"]
 
 
-def test_a_version_carries_its_headline_and_how_to_call_it(client: Any, registered: Registered) -> None:
+def test_a_version_carries_its_headline_and_how_to_call_it(
+    client: Any, registered: Registered, products: Products
+) -> None:
     import mlflow
 
     version = client.get_model_version("metrifier", registered.results[1]["version"])
@@ -315,6 +319,7 @@ def test_a_version_carries_its_headline_and_how_to_call_it(client: Any, register
         "mean_auroc": "0.875000",
         "calibration_error": "0.031250",
         "gate": "not better than the champion",
+        "metrifier.model": file_sha256(products.model / MODEL_CARD),
     }
     info = mlflow.models.get_model_info("models:/metrifier/2")
     assert [(column.name, str(column.type)) for column in info.signature.inputs.inputs] == [("image", "Any")]

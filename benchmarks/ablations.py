@@ -1,28 +1,33 @@
-"""What each part of the training is worth: one change at a time, judged on validation versions alone.
+r"""What each part of the training is worth: one change at a time, judged on validation versions alone.
 
     python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200
     python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.epochs=8 --run runs/ablations
+    python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.architecture=multitap_small \
+      metrifier.backbone=workers.yaml#keras_mobilenet_v1_025_224 metrifier.epochs=4 --run runs/ablations
 
 Every row trains the config's metrifier on the run's training versions with one setting changed, and correlates its
 scores with the label on validation versions. Intervals are a bootstrap over source images; how much chance there is in
 a training itself, the row with another seed tells. The test split is not looked at. Killed and started again, it goes
-on.
+on; a row that is measured again replaces the one of the same architecture and change.
 """
 
 import argparse
 import csv
-from collections.abc import Mapping
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from metrifier_core.config import load_config
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.determinism import start_training
 from metrifier_core.progress import say
-from metrifier_core.records import fingerprint, read_fingerprint, read_rows
+from metrifier_core.records import KEYS, fingerprint, read_fingerprint, read_rows
 from metrifier_core.stages.running import tables
 from metrifier_core.statistics import LEVELS, rank_correlations
 from metrifier_core.training import MetrifierSettings
@@ -37,27 +42,58 @@ CHANGES: dict[str, dict[str, Any]] = {
     "pairs count twice": {"ranking_weight": 1.0},
     "no heads for workers": {"worker_weight": 0.0},
     "heads for workers count five times": {"worker_weight": 1.0},
+    "heads for workers' confidence too": {"confidence": True},
     "no mirrored views": {"flip": False},
     "batches half as large": {"batch_size": 0.5},
     "learning rate halved": {"learning_rate": 0.5},
     "learning rate doubled": {"learning_rate": 2.0},
 }
 OF_BACKBONES: dict[str, dict[str, Any]] = {
-    "backbone stays frozen": {"epochs": 0},
-    "backbone learns from the first epoch": {"frozen_epochs": 0},
+    "backbone stays frozen": {"frozen_share": 1.0},
+    "backbone learns from the first epoch": {"frozen_share": 0.0},
     "backbone learns ten times as fast": {"backbone_learning_rate": 10.0},
 }
 _FACTORS = ("batch_size", "learning_rate", "backbone_learning_rate")
+_NOT_SETTINGS = ("seed", "confidence")
 REPLICATES = 1000
 
 
+class _WithConfidence(QualityDataset):
+    """A data set whose heads learn what label workers say of their own certainty, beside how right they are."""
+
+    def __init__(self, versions: Sequence[Path], quality: Path, losses: Sequence[Path], workers: Sequence[str]) -> None:
+        super().__init__(versions, quality)
+        self._confidence: dict[tuple[Any, ...], list[float]] = {}
+        for path in losses:
+            table = pq.read_table(path, columns=[*KEYS, "worker", "max_softmax"])
+            for row in table.to_pylist():
+                if row["worker"] in workers:
+                    self._confidence.setdefault(self._key(row), []).append(row["max_softmax"])
+        self.workers += len(workers)
+
+    @staticmethod
+    def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[name] for name in KEYS)
+
+    def rows(self, group: int, split: str) -> list[dict[str, Any]]:
+        """Reads rows as the data set does, each with more heads."""
+        return [
+            row | {"worker_tcp": [*row["worker_tcp"], *self._confidence[self._key(row)]]}
+            for row in super().rows(group, split)
+        ]
+
+
 def _changed(settings: MetrifierSettings, change: Mapping[str, Any]) -> MetrifierSettings:
-    """Applies a change; rates and sizes are multiplied."""
+    """Applies a change; rates and sizes are multiplied, and the number of all epochs stays."""
     values = settings.model_dump()
     for key, value in change.items():
         if key in _FACTORS:
             values[key] = type(values[key])(values[key] * value)
-        elif key != "seed":
+        elif key == "frozen_share":
+            epochs = settings.frozen_epochs + settings.epochs
+            values["frozen_epochs"] = round(epochs * value)
+            values["epochs"] = epochs - values["frozen_epochs"]
+        elif key not in _NOT_SETTINGS:
             values[key] = value
     return MetrifierSettings.model_validate(values)
 
@@ -65,7 +101,7 @@ def _changed(settings: MetrifierSettings, change: Mapping[str, Any]) -> Metrifie
 def _write(
     path: Path, architecture: str, found: Mapping[str, NDArray[np.float64]], columns: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Writes the rows of an architecture; those of others stay."""
+    """Writes rows of an architecture; all others stay, and so do its own of other changes."""
     estimates = rank_correlations(
         found,
         {"quality": columns["quality"]},
@@ -75,14 +111,17 @@ def _write(
         rng=np.random.default_rng(0),
     )["quality"]
     rows: list[dict[str, Any]] = []
+    replaced = {(architecture, name) for name in estimates}
     if path.is_file():
         with path.open(newline="") as kept:
-            rows = [row for row in csv.DictReader(kept) if row["architecture"] != architecture]
+            rows = [row for row in csv.DictReader(kept) if (row["architecture"], row["change"]) not in replaced]
+    command = shlex.join(["python", *sys.argv])
     for name, by_level in estimates.items():
         row: dict[str, Any] = {"architecture": architecture, "change": name, "versions": len(columns["quality"])}
         for level in LEVELS:
             one = by_level[level]
             row |= {level: one.value, f"{level}_low": one.low, f"{level}_high": one.high}
+        row["command"] = command
         rows.append({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()})
     with path.open("w", newline="") as table:
         writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
@@ -109,27 +148,36 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that stand above the file")
     parser.add_argument("--run", type=Path, required=True, help="the folder of a run whose versions are learned from")
-    parser.add_argument("--changes", nargs="*", help="measure these rows alone, and the first")
+    parser.add_argument("--changes", nargs="*", metavar="CHANGE", help="measure these rows alone, and the first")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/ablations.csv"))
     parser.add_argument("--work", type=Path, default=Path("build/ablations"), help="checkpoints, and scores of rows")
     given = parser.parse_intermixed_args()
     config = load_config(given.config, given.overrides)
     quality = given.run / "quality.parquet"
-    dataset = QualityDataset(tables([given.run / "versions"], "versions"), quality)
+    versions = tables([given.run / "versions"], "versions")
+    dataset = QualityDataset(versions, quality)
     rows = list(read_rows(quality, ["image_id", "distortion", "severity", "quality"], splits=["validation"]))
     columns = {key: np.array([row[key] for row in rows]) for key in ("image_id", "quality")}
     columns["condition"] = np.array([f"{row['distortion']} {row['severity']}" for row in rows])
 
     changes = CHANGES | (OF_BACKBONES if config.metrifier.backbone else {})
+    unknown = set(given.changes or []) - set(changes)
+    if unknown:
+        parser.error(f"no change is called {', '.join(sorted(unknown))}; there are {', '.join(changes)}")
     wanted = {name: changes[name] for name in changes if given.changes is None or name in {AS_IT_IS, *given.changes}}
     found: dict[str, NDArray[np.float64]] = {}
     for name, change in wanted.items():
         settings, seed = _changed(config.metrifier, change), config.seed + change.get("seed", 0)
-        parameters = {**settings.model_dump(mode="json"), "seed": seed}
+        parameters = {**settings.model_dump(mode="json"), "seed": seed, "confidence": "confidence" in change}
+        learned_from = dataset
+        if "confidence" in change:
+            losses = tables([given.run / "losses"], "losses")
+            learned_from = _WithConfidence(versions, quality, losses, config.workers.label)
         identity = fingerprint("ablation", parameters, [str(read_fingerprint(quality))])
         say(f"ablation: {name}")
-        found[name] = _scores(dataset, settings, seed, given.work / identity[:16])
+        found[name] = _scores(learned_from, settings, seed, given.work / identity[:16])
         _write(given.output, config.metrifier.architecture, found, columns)
+    say(f"ablation: {len(found)} rows in {given.output}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from metrifier_core.runtimes import RUNTIME_FILES, open_runtime
 
 SIDE = 224
 BATCHES = (1, 32)
-RIVAL = "ResNet50"
+RIVAL, BRISQUE = "ResNet50", "BRISQUE"
 PACKAGES = ("metrifier", "keras", "onnxruntime", "ai-edge-litert", "brisque", "numpy")
 
 Views = NDArray[np.uint8]
@@ -58,7 +58,7 @@ def _metrifiers(names: list[str], folder: Path, views: Views) -> dict[tuple[str,
     found: dict[tuple[str, str], Contender] = {}
     for name in names:
         (folder / name).mkdir()
-        export_network(create_network(name), folder / name, views)
+        export_network(create_network(name), folder / name, views, views)
         for runtime, file in RUNTIME_FILES.items():
             found[name, runtime] = open_runtime(runtime, folder / name / file).run
     return found
@@ -90,16 +90,16 @@ def _resnet(folder: Path, views: Views) -> dict[tuple[str, str], Contender]:
 
 def _brisque() -> dict[tuple[str, str], Contender]:
     """BRISQUE as the package `brisque` has it: features in NumPy and OpenCV, libsvm's regression."""
-    from brisque import BRISQUE
+    import brisque
 
-    class OnNumpy2(BRISQUE):  # type: ignore[misc]
+    class OnNumpy2(brisque.BRISQUE):  # type: ignore[misc]
         """Gives numbers where the package gives arrays of one, which NumPy 2.4 takes for numbers no more."""
 
         def scale_features(self, features: Any) -> Any:
             return super().scale_features([np.asarray(feature).item() for feature in features])
 
     judge = OnNumpy2(url=False)
-    return {("BRISQUE", "brisque"): lambda views: [judge.score(view) for view in views]}
+    return {(BRISQUE, "brisque"): lambda views: [judge.score(view) for view in views]}
 
 
 def _measure(contenders: Mapping[tuple[str, str], Contender], views: Views, rounds: int) -> Taken:
@@ -115,9 +115,9 @@ def _measure(contenders: Mapping[tuple[str, str], Contender], views: Views, roun
     return taken
 
 
-def _best(taken: Taken) -> list[float]:
+def _best(taken: Taken, rival: str) -> list[float]:
     """Gives the rounds of ResNet50 in the runtime that is fastest on the whole."""
-    return min((times for (name, _), times in taken.items() if name == RIVAL), key=statistics.median)
+    return min((times for (name, _), times in taken.items() if name == rival), key=statistics.median)
 
 
 def _rows(measured: Mapping[int, Taken]) -> list[dict[str, Any]]:
@@ -126,20 +126,22 @@ def _rows(measured: Mapping[int, Taken]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"network": name, "runtime": runtime}
         for batch, taken in measured.items():
             times = taken[name, runtime]
-            ratios = [theirs / ours for theirs, ours in zip(_best(taken), times, strict=True)]
             row[f"ms_batch_{batch}"] = 1000 * statistics.median(times)
-            row[f"ratio_batch_{batch}"] = statistics.median(ratios)
+            for rival, key in ((RIVAL, "ratio"), (BRISQUE, "brisque_ratio")):
+                ratios = [theirs / ours for theirs, ours in zip(_best(taken, rival), times, strict=True)]
+                row[f"{key}_batch_{batch}"] = statistics.median(ratios)
         rows.append(row)
     return rows
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    print(f"{'':16} {'':16} {'alone':>24} {'32 together':>24}")
-    heading = f"{'ms':>10} {'x ' + RIVAL:>13}"
+    print(f"{'':16} {'':16} {'alone':>35} {'32 together':>35}")
+    heading = f"{'ms':>10} {'x ' + RIVAL:>13} {'x ' + BRISQUE:>10}"
     print(f"{'network':16} {'runtime':16} {heading} {heading}")
     for row in rows:
         cells = " ".join(
-            f"{row[f'ms_batch_{batch}']:10.2f} {'x' + format(row[f'ratio_batch_{batch}'], '.1f'):>13}"
+            f"{row[f'ms_batch_{batch}']:10.2f} {'x' + format(row[f'ratio_batch_{batch}'], '.1f'):>13} "
+            f"{'x' + format(row[f'brisque_ratio_batch_{batch}'], '.1f'):>10}"
             for batch in BATCHES
         )
         print(f"{row['network']:16} {row['runtime']:16} {cells}")

@@ -34,14 +34,46 @@ def _results(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {"worker": name, "level": level.replace("_", " "), **numbers}
 
 
+def _other_metrics(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Takes what is no correlation on seen distortions: failure detection, unseen types, calibration, baselines."""
+
+    def row(name: str, found: Mapping[str, Any] | None, ceiling: float | None = None) -> Iterator[dict[str, Any]]:
+        if found and found.get("value") is not None:
+            yield {"name": name, **{key: found.get(key) for key in ("value", "low", "high")}, "ceiling": ceiling}
+
+    def correlation(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {"value": found.get("rho"), **{key: found.get(key) for key in ("low", "high")}}
+
+    mean = metrics.get("workers", {}).get("mean", {})
+    for key, name in (
+        ("auroc", "AUROC: tells where a held-out worker is right"),
+        ("augrc", "AUGRC: risk of letting through what it is wrong on; lower is better"),
+    ):
+        found = mean.get(key) or {}
+        yield from row(name, found, found.get("ceiling"))
+    unseen = (metrics.get("unseen_distortions") or {}).get("workers", {}).get("mean", {}).get("global", {})
+    yield from row(
+        "Spearman, all versions of distortions unseen in training", correlation(unseen), unseen.get("ceiling")
+    )
+    calibration = metrics.get("calibration", {}).get("error")
+    yield from row("calibration error, mean distance of score and label", calibration)
+    for name, judged in metrics.get("baselines", {}).items():
+        found = judged.get("mean", {}).get("global", {})
+        yield from row(f"for comparison, Spearman of `{name}`", correlation(found))
+
+
+def _weights(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Says where weights are from, as cells of a table."""
+    said = {field: str(entry.get(field) or "").replace("|", r"\|") for field in ("family", "source", "licence")}
+    if entry.get("format") == "miniature":
+        said |= {"source": "trained in this run", "licence": "as the images'"}
+    return said
+
+
 def _workers(settings: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for role, key in (("label", "label"), ("held out", "held_out")):
         for name in settings.get(key, []):
-            entry = settings.get("catalogue", {}).get(name, {})
-            said = {field: str(entry.get(field, "")).replace("|", r"\|") for field in ("family", "source", "licence")}
-            if entry.get("format") == "miniature":
-                said |= {"source": "trained in this run", "licence": "as the images'"}
-            yield {"name": name, "role": role, **said}
+            yield {"name": f"`{name}`", "role": role, **_weights(settings.get("catalogue", {}).get(name, {}))}
 
 
 def _data(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, str]:
@@ -82,7 +114,8 @@ def render_model_card(
         config: The run's config.
         dataset: What stands in `dataset.json`.
         metrics: What stands in `metrics.json`: `workers` (name or `mean` -> level -> `rho`, `low`, `high`, `ceiling`,
-            `share`), `rows` and `sources`; what else there is does not matter.
+            `share`; of `mean` also `auroc` and `augrc`), `rows`, `sources`, `calibration`, `unseen_distortions` and
+            `baselines`; none of them need be there, and what else there is does not matter.
 
     Returns:
         Markdown; the same arguments give the same text.
@@ -97,13 +130,18 @@ def render_model_card(
     )
     environment.globals |= {"decimal": _decimal, "percent": _percent, "interval": _interval}
     counted = f" ({metrics['rows']:,} of {metrics['sources']:,} source images)" if metrics.get("sources") else ""
+    backbone = config.get("metrifier", {}).get("backbone")
+    own = (
+        [{"name": "the backbone, inside this network", "role": "pretrained", **_weights(backbone)}] if backbone else []
+    )
     return environment.get_template("model_card.md.jinja").render(
         name=name,
         card=card,
         sizes=sizes,
         data=_data(config, dataset),
-        workers=list(_workers(config.get("workers", {}))),
+        workers=[*_workers(config.get("workers", {})), *own],
         results=list(_results(metrics)),
+        other_metrics=list(_other_metrics(metrics)),
         counted=counted,
         unseen=", ".join(config.get("distortions", {}).get("held_out", [])),
         data_licence=config.get("source", {}).get("licence") or _NOT_STATED,

@@ -2,7 +2,7 @@
 
 from metrifier_core.architectures.multitap import multitap_large, multitap_small
 from metrifier_core.architectures.nano import nano
-from metrifier_core.architectures.pretrained import assign_kernels, read_kernels
+from metrifier_core.architectures.pretrained import assign_kernels, check_backbone, read_kernels
 from metrifier_core.architectures.registry import (
     Architecture,
     create_network,
@@ -14,6 +14,7 @@ from metrifier_core.architectures.registry import (
 __all__ = [
     "Architecture",
     "assign_kernels",
+    "check_backbone",
     "create_network",
     "find_architecture",
     "list_architectures",

@@ -22,7 +22,7 @@ def _build(name: str, trunk: Callable[[Any], TappedTrunk]) -> Any:
     from metrifier_core.architectures.layers import PooledStatistics, SortedProbabilities
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
-    tapped = trunk(layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
+    tapped = trunk(layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(inputs))
     pooled = [PooledStatistics()(tap) for tap in tapped.taps]
     return build_scorer(name, inputs, [*pooled, SortedProbabilities()(tapped.logits)], units=[256, 256], dropout=0.5)
 

@@ -26,7 +26,7 @@ def nano() -> Any:
         return layers.ReLU()(layers.BatchNormalization()(features))
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
-    pixels = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    pixels = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(inputs)
     # Noise and blur live in the high frequencies: some of the first filters may see nothing else. They look at
     # every fourth pixel's neighbourhood: statistics need no more, and the largest maps take most of the time.
     texture = layers.Conv2D(8, 5, strides=4, padding="same", use_bias=False, kernel_constraint=ZeroSum())(pixels)

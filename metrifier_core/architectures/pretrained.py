@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.architectures.mobilenet import TRUNK
-from metrifier_core.workers import ApplicationSpec, ExportedSpec, find_weights
+from metrifier_core.workers import ApplicationSpec, ExportedSpec, find_weights, open_worker
 from metrifier_core.workers.keras_applications import build_application
 
-__all__ = ["Kernel", "assign_kernels", "read_kernels"]
+__all__ = ["Kernel", "assign_kernels", "check_backbone", "read_kernels"]
+
+_MOST_DIFFERENCE = 1e-2  # of logits, as a share of their range; rounding of 16 bits stays below
 
 
 class Kernel(NamedTuple):
@@ -113,3 +115,41 @@ def assign_kernels(network: Any, kernels: Sequence[Kernel]) -> None:
                 f"backbone: layer {index} has weights of {kernel.weights.shape}, the architecture of {expected}"
             )
         layer.set_weights([given, kernel.bias])
+
+
+def check_backbone(network: Any, spec: ExportedSpec) -> None:
+    """Finds out whether the classifier inside a network answers as the file does that its weights are of.
+
+    Weights of the right shapes may still be of a network with other paddings, activations or shortcuts.
+
+    Args:
+        network: With weights of this file, computing in float32.
+        spec: The file, in ONNX.
+
+    Raises:
+        ValueError: It answers otherwise, or cannot be run.
+    """
+    import keras
+
+    worker = open_worker(spec, find_weights("backbone", spec))
+    size = spec.input_size
+    rng = np.random.default_rng(0)
+    # Large and small structures, so that borders and every scale have their part.
+    grid = rng.uniform(0, 255, (4, 4, 3)).repeat(-(-size // 4), 0).repeat(-(-size // 4), 1)[:size, :size]
+    pixels = np.clip(grid + rng.normal(0, 40, (size, size, 3)), 0, 255).astype(np.uint8)[None]
+    shown = (pixels / np.float32(127.5) - 1).astype(spec.dtype)
+    batch = np.repeat(shown if spec.layout == "NHWC" else shown.transpose(0, 3, 1, 2), worker.batch_size, 0)
+    answers = worker.network.run(batch)[:1]
+    last = max(int(layer.name.removeprefix(TRUNK)) for layer in network.layers if layer.name.startswith(TRUNK))
+    inside = keras.Model(network.inputs, network.get_layer(f"{TRUNK}{last}").output)
+    found = np.asarray(inside(pixels), np.float64)
+    if spec.outputs == "probabilities":
+        # Logits are known up to a constant from them.
+        answers, found = (values - values.mean() for values in (np.log(np.maximum(answers, 1e-12)), found))
+    difference = float(np.abs(found - answers).max()) if found.shape == answers.shape else np.inf
+    # Written so that a difference that is no number is too large.
+    if not difference <= _MOST_DIFFERENCE * np.ptp(answers):
+        raise ValueError(
+            f"backbone: {spec.file} has the shapes of the architecture, but is another network: its logits and those "
+            f"of its weights in the architecture differ by up to {difference:.2g}"
+        )

@@ -57,7 +57,8 @@ def train_metrifier(
 
         from metrifier_core.export import export_network, representative_views
 
-        files = export_network(fitted.network, folder, representative_views(dataset, settings.crop))
+        known, new = (representative_views(dataset, settings.crop, split) for split in ("train", "validation"))
+        files = export_network(fitted.network, folder, known, new)
         card = MetrifierCard(
             architecture=settings.architecture,
             crop=settings.crop,

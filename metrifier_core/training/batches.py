@@ -83,7 +83,7 @@ def training_batches(
     Yields:
         The batches that are left.
     """
-    # The order and the views have a generator each: what is skipped costs no more than its draws.
+    # The order and the views have a generator each: what is skipped is read and drawn, but not decoded.
     orders, views = rng.spawn(2)
 
     def drawn() -> Iterator[tuple[Row, NDArray[np.float64]]]:

@@ -13,6 +13,7 @@ from metrifier_core.training.scoring import ScoredSplit
 __all__ = ["Calibration", "calibrate_network", "fit_calibration"]
 
 _LEAST = 1e-6
+_STEEPEST = 20.0  # and as flat as its inverse: beyond, scores in float32 would be alike
 
 
 class Calibration(NamedTuple):
@@ -47,7 +48,8 @@ def fit_calibration(scored: ScoredSplit) -> Calibration:
     def cross_entropy(parameters: NDArray[np.float64]) -> float:
         return scored._replace(views=expit(read(parameters).apply(logits))).cross_entropy
 
-    return read(minimize(cross_entropy, np.zeros(3), method="BFGS").x)
+    slopes = (-np.log(_STEEPEST), np.log(_STEEPEST))
+    return read(minimize(cross_entropy, np.zeros(3), method="L-BFGS-B", bounds=[slopes, slopes, (None, None)]).x)
 
 
 def calibrate_network(network: Any, calibration: Calibration) -> None:

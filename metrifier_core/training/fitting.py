@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from metrifier_core.architectures import assign_kernels, create_network, read_kernels
+from metrifier_core.architectures import assign_kernels, check_backbone, create_network, read_kernels
 from metrifier_core.architectures.head import EMBEDDING, SCORE_LOGIT
 from metrifier_core.architectures.mobilenet import TRUNK
 from metrifier_core.architectures.pretrained import Kernel
@@ -20,6 +20,7 @@ from metrifier_core.training.batches import Batch, training_batches
 from metrifier_core.training.checkpoint import Arrays, Checkpoint, Position, read_checkpoint, write_checkpoint
 from metrifier_core.training.scoring import score_split
 from metrifier_core.training.settings import MetrifierSettings
+from metrifier_core.workers import ExportedSpec
 
 __all__ = ["CHECKPOINT", "FittedNetwork", "fit_network"]
 
@@ -231,6 +232,8 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
     import keras
 
     kernels = read_kernels(settings.backbone) if settings.backbone else []
+    if isinstance(settings.backbone, ExportedSpec):
+        check_backbone(_build(settings, kernels), settings.backbone)
     checkpoint_file = folder / CHECKPOINT
     checkpoint = read_checkpoint(checkpoint_file)
     with _distribution():

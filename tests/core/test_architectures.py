@@ -43,7 +43,7 @@ def nano(keras: Any) -> Any:
 @pytest.fixture(scope="module")
 def exported(nano: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    export_network(nano, folder, make_batch(64, 64, 8))
+    export_network(nano, folder, make_batch(64, 64, 8), make_batch(64, 64, 8))
     return folder
 
 

@@ -34,7 +34,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(0)
     network = create_network("nano")
     views = np.stack([make_image(CROP, CROP) // divisor for divisor in (1, 2, 5, 9)])
-    write_metrifier_card(folder, list(export_network(network, folder, views)), crop=CROP, architecture="nano")
+    write_metrifier_card(folder, list(export_network(network, folder, views, views)), crop=CROP, architecture="nano")
     return folder
 
 

@@ -43,9 +43,18 @@ METRICS: dict[str, Any] = {
     "rows": 1560,
     "sources": 120,
     "workers": {
-        "b": {"global": GLOBAL, "within_image": UNKNOWN, "auroc": 0.7},
-        "mean": {"global": {"rho": 0.5, "low": None, "high": None, "ceiling": None, "share": None}},
+        "b": {"global": GLOBAL, "within_image": UNKNOWN, "auroc": {"value": 0.7, "low": 0.6, "high": 0.8}},
+        "mean": {
+            "global": {"rho": 0.5, "low": None, "high": None, "ceiling": None, "share": None},
+            "auroc": {"value": 0.81, "low": 0.79, "high": 0.83, "ceiling": 0.917},
+            "augrc": {"value": None, "low": None, "high": None, "ceiling": None},
+        },
     },
+    "calibration": {"error": {"value": 0.024, "low": 0.019, "high": 0.033}, "bins": []},
+    "unseen_distortions": {
+        "workers": {"mean": {"global": {"rho": 0.452, "low": 0.42, "high": 0.48, "ceiling": 0.9, "share": 0.5}}}
+    },
+    "baselines": {"psnr": {"mean": {"global": {"rho": 0.382, "low": 0.357, "high": 0.409}}}},
     "what another version adds": [1, 2, 3],
 }
 
@@ -76,6 +85,10 @@ def render(**changes: Any) -> str:
         "| `b` | held out | SqueezeNet | not stated | not stated |",
         "| `b` | global | 0.535 (0.473 to 0.596) | 0.802 | 67 % |",
         "| all, their mean | global | 0.500 | undefined | undefined |",
+        "| AUROC: tells where a held-out worker is right | 0.810 (0.790 to 0.830) | 0.917 |",
+        "| Spearman, all versions of distortions unseen in training | 0.452 (0.420 to 0.480) | 0.900 |",
+        "| calibration error, mean distance of score and label | 0.024 (0.019 to 0.033) |  |",
+        "| for comparison, Spearman of `psnr` | 0.382 (0.357 to 0.409) |  |",
         "test versions (1,560 of 120 source images):",
         "`nano`, 132,289 parameters, trained by metrifier 1.2.3; the weights are those of epoch",
         "7, with a Spearman correlation of 0.812 on validation versions. It is shown views of 224 x 224 pixels",
@@ -88,7 +101,7 @@ def test_a_card_says_what_the_run_knows(line: str) -> None:
 
 def test_what_is_undefined_has_no_row_and_what_is_not_known_is_not_said() -> None:
     assert "within image |" not in render()
-    assert "auroc" not in render()
+    assert "AUGRC" not in render()
     bare = render(config={"source": {"kind": "digits"}}, dataset={}, metrics={})
     assert "The images' licence: not stated." in bare
     assert "It was not judged." in bare
@@ -96,6 +109,15 @@ def test_what_is_undefined_has_no_row_and_what_is_not_known_is_not_said() -> Non
     assert "seed" not in bare
     assert "None" not in bare
     assert "- versions" not in bare
+
+
+def test_the_weights_inside_the_network_are_named_with_their_licence() -> None:
+    backbone = {"format": "onnx", "family": "MobileNetV2", "source": "a zoo", "licence": "Apache-2.0"}
+    assert "pretrained" not in render()
+    assert (
+        "| the backbone, inside this network | pretrained | MobileNetV2 | a zoo | Apache-2.0 |"
+        in render(config=CONFIG | {"metrifier": {"backbone": backbone}}).splitlines()
+    )
 
 
 def test_a_tables_rows_stand_one_below_the_other() -> None:

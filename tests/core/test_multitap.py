@@ -8,11 +8,20 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from metrifier_core.architectures import assign_kernels, create_network, read_kernels
+from metrifier_core.architectures import (
+    assign_kernels,
+    check_backbone,
+    create_network,
+    list_architectures,
+    read_kernels,
+)
 from metrifier_core.architectures.mobilenet import TRUNK
 from metrifier_core.checksums import path_sha256
+from metrifier_core.determinism import start_training
+from metrifier_core.export import export_network, export_onnx
+from metrifier_core.runtimes import RUNTIME_FILES
 from metrifier_core.training import MetrifierSettings
-from metrifier_core.workers import ApplicationSpec, read_catalogue
+from metrifier_core.workers import ApplicationSpec, ExportedSpec, read_catalogue
 
 REALDATA = Path(__file__).parents[3] / "shared" / "realdata"
 CATALOGUE = Path(__file__).parents[1] / "realdata" / "workers.yaml"
@@ -33,13 +42,15 @@ def make_images(count: int, side: int = 224) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
+def classifying_layer(network: Any) -> Any:
+    """The last layer of the classifier inside a network."""
+    trunk = (layer for layer in network.layers if layer.name.startswith(TRUNK))
+    return max(trunk, key=lambda layer: int(layer.name.removeprefix(TRUNK)))
+
+
 def class_logits(keras: Any, network: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the classifier inside a network answers."""
-    last = max(
-        (layer for layer in network.layers if layer.name.startswith(TRUNK)),
-        key=lambda layer: int(layer.name.removeprefix(TRUNK)),
-    )
-    return np.asarray(keras.Model(network.inputs, last.output)(images))
+    return np.asarray(keras.Model(network.inputs, classifying_layer(network).output)(images))
 
 
 @pytest.fixture(scope="module", params=APPLICATIONS)
@@ -88,6 +99,34 @@ def test_another_checksum_is_refused(pretrained: Any) -> None:
         read_kernels(spec.model_copy(update={"sha256": "0" * 64}))
 
 
+def classifier_in_onnx(keras: Any, network: Any, path: Path, **changes: Any) -> ExportedSpec:
+    """Exports the classifier inside a network, and describes it."""
+    pixels = network.get_layer(f"{TRUNK}0").input
+    onnx_file = path / "classifier.onnx"
+    inside = keras.Model(pixels, classifying_layer(network).output)
+    inside(np.zeros((1, 224, 224, 3), np.float32))
+    export_onnx(inside, onnx_file)
+    entry = {"format": "onnx", "family": "x", "file": str(onnx_file), "sha256": path_sha256(onnx_file)}
+    preprocessing = {"layout": "NHWC", "scale": 1 / 127.5, "mean": [1.0] * 3, "std": [1.0] * 3, "outputs": "logits"}
+    return ExportedSpec.model_validate({**entry, **preprocessing, **changes})
+
+
+def test_weights_that_answer_otherwise_than_their_file_are_refused(keras: Any, pretrained: Any, tmp_path: Path) -> None:
+    name, _, application = pretrained
+    if name == "multitap_large":
+        pytest.skip("one is enough")
+    network = create_network(name)
+    assign_kernels(network, read_kernels(application))
+    spec = classifier_in_onnx(keras, network, tmp_path)
+    check_backbone(network, spec)
+    # The same shapes, but it does not compute the same, as with another padding or activation.
+    last = classifying_layer(network)
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel[..., ::-1], bias])
+    with pytest.raises(ValueError, match=r"classifier.onnx has the shapes of the architecture, but is another network"):
+        check_backbone(network, spec)
+
+
 @pytest.mark.realdata
 @pytest.mark.skipif(not REALDATA.is_dir(), reason="the real workers are not beside the checkout")
 @pytest.mark.parametrize(
@@ -105,6 +144,8 @@ def test_real_weights_answer_as_the_real_worker(keras: Any, name: str, worker: s
     weights = Path(getattr(spec, "file", None) or spec.weights)
     expected = open_worker(spec, weights).outputs(list(images))
     assert np.abs(class_logits(keras, network, images) - expected).max() < 1e-2
+    if isinstance(spec, ExportedSpec):
+        check_backbone(network, spec)
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +153,45 @@ def small() -> Any:
     return create_network("multitap_small")
 
 
-@pytest.mark.parametrize("side", [64, 224, 301])
-def test_any_size_has_scores_that_do_not_depend_on_the_batch(small: Any, side: int) -> None:
-    images = make_images(7, side)
-    alone = np.concatenate([small(images[index : index + 1]).numpy() for index in range(7)])
-    np.testing.assert_allclose(small(images).numpy(), alone, atol=1e-6)
+def learn_noise(name: str) -> Any:
+    """A network after some steps of training, whose scores of noise of several strengths lie apart."""
+    import keras
+
+    start_training(0)
+    network = create_network(name)
+    network.compile(keras.optimizers.AdamW(1e-3), keras.losses.BinaryCrossentropy())
+    for _ in range(8):
+        network.train_on_batch(noisy_images(16, 64), np.linspace(0, 1, 16, dtype=np.float32)[:, None])
+    return network
+
+
+@pytest.fixture(scope="module", params=list_architectures())
+def trained(request: pytest.FixtureRequest) -> Any:
+    return learn_noise(request.param)
+
+
+def noisy_images(count: int, side: int) -> NDArray[np.uint8]:
+    """Noise of several strengths around grey."""
+    strengths = np.linspace(1, 90, count)[:, None, None, None]
+    noise = np.random.default_rng(0).normal(128, strengths, (count, side, side, 3))
+    return np.clip(noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("side", "count"), [(64, 32), (64, 7), (224, 7), (301, 3)])
+def test_any_size_has_scores_that_do_not_depend_on_the_batch(trained: Any, side: int, count: int) -> None:
+    images = noisy_images(count, side)
+    alone = np.concatenate([trained(images[index : index + 1]).numpy() for index in range(count)])
+    assert np.ptp(alone) > 1e-2, "scores that are all alike would say nothing"
     assert ((alone > 0) & (alone < 1)).all()
+    # A float32's last digits: sums of a batch are added in another order.
+    np.testing.assert_allclose(trained(images).numpy(), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_every_file_of_a_multitap_scores_as_it_does(name: str, tmp_path: Path) -> None:
+    images = noisy_images(8, 64)
+    checks = export_network(learn_noise(name), tmp_path, images, noisy_images(6, 64))
+    assert len(checks) == len(RUNTIME_FILES)
 
 
 def test_it_loads_in_safe_mode(keras: Any, small: Any, tmp_path: Path) -> None:

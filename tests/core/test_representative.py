@@ -27,7 +27,7 @@ def write_dataset(folder: Path, splits: list[str]) -> QualityDataset:
 
 
 def places_of(dataset: QualityDataset, count: int) -> list[int]:
-    views = representative_views(dataset, 32, count)
+    views = representative_views(dataset, 32, count=count)
     assert views.shape[1:] == (32, 32, 3)
     assert views.dtype == np.uint8
     return [int(view[0, 0, 0]) for view in views]
@@ -41,8 +41,9 @@ def test_views_come_evenly_from_all_over_the_training_versions(tmp_path: Path) -
 def test_other_splits_are_never_shown(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path, (["test"] * 9 + ["train"]) * 4)
     assert sorted(places_of(dataset, 16)) == [9, 19, 29, 39], "fewer than were wanted, where there are no more"
+    assert len(representative_views(dataset, 32, "test")) == 36
 
 
 def test_no_training_versions_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there are no training versions"):
+    with pytest.raises(ValueError, match="there are no train versions"):
         representative_views(write_dataset(tmp_path, ["test"] * 3), 32)

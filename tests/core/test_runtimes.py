@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "model"
     folder.mkdir()
     views = make_views(12)
-    files = export_network(make_spread_network(views), folder, views)
+    files = export_network(make_spread_network(views), folder, views, views)
     write_metrifier_card(folder, list(files), crop=CROP, architecture="nano")
     return folder
 

@@ -17,6 +17,8 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' metrifier_core/_versi
 TAG ?= $(VERSION)
 BASE_IMAGE ?= python:3.11-slim-bookworm
 TRAIN_LOCK ?= train.lock
+# The image with CUDA stands beside the one without, whose name it would else take.
+TRAIN_TAG := $(TAG)$(if $(filter train-gpu.lock,$(TRAIN_LOCK)),-gpu)
 BUILD_FLAGS ?=
 IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
@@ -50,7 +52,7 @@ pictures: install ## Draw the README's pictures anew, one of them from RUN (make
 	cp $(RUN)/examples.png docs/pictures/digits.png
 	$(BIN)/metrifier distort $(VENV)/lib/python3.11/site-packages/sklearn/datasets/images/china.jpg --sheet docs/pictures/distortions.jpg
 
-test: lint types ingest-env browser unit ## Lint, check types and run every test
+test: lint types ingest-env browser unit ## Lint, check types and run every test but those of containers and of torch
 
 lint: install ## Check style and formatting
 	$(BIN)/ruff check .
@@ -90,18 +92,19 @@ test-torch: $(TORCH_VENV)/.installed ## Run what uses torch: data loaders, and t
 images: ## Build the images of the stages and of the server with ENGINE (docker, podman or buildah), as REGISTRY/metrifier-*:TAG
 	@test -n "$(ENGINE)" || { echo "make images needs docker, podman or buildah" >&2; exit 1; }
 	@for target in data train ingest serve; do \
-	  echo "$(IMAGE_PREFIX)$$target:$(TAG)"; \
-	  $(ENGINE) build --quiet --target $$target --tag $(IMAGE_PREFIX)$$target:$(TAG) $(BUILD_FLAGS) \
+	  case $$target in train) tag=$(TRAIN_TAG) ;; *) tag=$(TAG) ;; esac; \
+	  echo "$(IMAGE_PREFIX)$$target:$$tag"; \
+	  $(ENGINE) build --quiet --target $$target --tag $(IMAGE_PREFIX)$$target:$$tag $(BUILD_FLAGS) \
 	    --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg UV_VERSION=$(UV_VERSION) --build-arg TRAIN_LOCK=$(TRAIN_LOCK) \
-	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --dirty --abbrev=40) . || exit 1; \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --exclude '*' --dirty --abbrev=40) . || exit 1; \
 	done
 	@$(ENGINE) images | grep -E "REPOSITORY|IMAGE|metrifier-(data|train|ingest|serve)[: ]"
 
 test-containers: install ## Build the images and run the pipeline in them (with Docker; on Debian, as root, it installs podman)
 	tests/containers/run
 
-compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster
-	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(if $(IMAGE),--image $(IMAGE)) --output build/metrifier.yaml
+compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster (IMAGE=, DIGEST=)
+	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(foreach image,$(IMAGE),--image $(image)) $(foreach digest,$(DIGEST),--digest $(digest)) --output build/metrifier.yaml
 
 ui: install ## Serve the MLflow UI on the runs in RUN, and print the link to them
 	@$(BIN)/python -m pipelines.ui $(RUN)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from metrifier_core.settings import Settings, closest
 
-__all__ = ["STAGES", "ClusterSettings", "StageSettings", "Toleration"]
+__all__ = ["STAGES", "ClusterSettings", "SecretFile", "StageSettings", "Toleration"]
 
 # As Kubernetes takes them: a subdomain after RFC 1123, and a name with such a prefix.
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
@@ -42,6 +42,10 @@ Memory = Annotated[
     _shaped("[1-9][0-9]*(Ki|[MGT]i?)", "a whole number and Ki, M, Mi, G, Gi, T or Ti, such as 1536Mi"),
 ]
 Secret = Annotated[str, Field(max_length=253), _shaped(_SUBDOMAIN, "small letters, digits, - and . alone")]
+# As a volume is named by its secret, too: without dots, and shorter.
+MountedSecret = Annotated[
+    str, Field(max_length=63), _shaped("[a-z0-9]([a-z0-9-]*[a-z0-9])?", "small letters, digits and -")
+]
 SecretKey = Annotated[str, Field(max_length=253), _shaped("[A-Za-z0-9._-]+", "letters, digits, -, _ and . alone")]
 Resource = Annotated[str, _shaped(f"{_SUBDOMAIN}/{_NAME}", "a resource of nodes such as nvidia.com/gpu")]
 Label = Annotated[str, _shaped(f"({_SUBDOMAIN}/)?{_NAME}", "a label such as pool or cloud.example/pool")]
@@ -64,6 +68,23 @@ class Toleration(Settings):
         if self.operator == "Equal" and self.key is None:
             raise ValueError("key: is missing; without one every taint is tolerated, for which operator is Exists")
         return self
+
+
+class SecretFile(Settings):
+    """A key of a Kubernetes secret that stages find in a file."""
+
+    secret: MountedSecret
+    key: SecretKey
+
+    @property
+    def folder(self) -> str:
+        """Where the secret is mounted."""
+        return f"/var/run/secrets/metrifier/{self.secret}"
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return f"{self.folder}/{self.key}"
 
 
 class StageSettings(Settings):
@@ -108,7 +129,8 @@ STAGES: Mapping[str, StageSettings] = {
     "evaluate_spearman": StageSettings(cpu="4", memory="8Gi"),
     # These complete a run that `list_source` opened; a second try goes on with what the first one made.
     "compare_families": StageSettings(timeout_minutes=60, cache=False),
-    "register_metrifier": StageSettings(memory="4Gi", cache=False, timeout_minutes=60),
+    # A champion scores every test version.
+    "register_metrifier": StageSettings(cpu="4", memory="4Gi", cache=False),
     "close_run": StageSettings(cache=False, timeout_minutes=30),
 }
 """The stages, with what each gets where the config says nothing."""
@@ -121,6 +143,9 @@ class ClusterSettings(Settings):
     parallel_workers: int = Field(2, ge=1, le=100, description="groups of workers at the same time, in each of these")
     secrets: dict[Secret, dict[SecretKey, Variable]] = Field(
         {}, description="Kubernetes secrets that every stage sees: secret -> its key -> environment variable"
+    )
+    secret_files: dict[Variable, SecretFile] = Field(
+        {}, description="the same for what is read from a file: environment variable that names it -> secret and key"
     )
     image_pull_secrets: list[Secret] = Field([], description="Kubernetes secrets for a private image registry")
     stages: dict[str, StageSettings] = Field(dict(STAGES), description="by stage; what is left out stays as it is")
@@ -139,3 +164,11 @@ class ClusterSettings(Settings):
             own = own.model_dump() if isinstance(own, StageSettings) else own
             complete[stage] = {**default.model_dump(), **own} if isinstance(own, Mapping) else own
         return complete
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for secret, variables in self.secrets.items():
+            for variable in variables.values():
+                if variable in self.secret_files:
+                    raise ValueError(f"secret_files.{variable}: secrets.{secret} gives this variable another value")
+        return self

@@ -1,12 +1,22 @@
 """The environment variables that are read: a runner speaks to its tasks by them, an image names its other Python."""
 
-__all__ = ["INGEST_PYTHON_VARIABLE", "PARTIAL_VARIABLE", "RUN_ID_VARIABLE", "THREADS_VARIABLE", "UNLOGGED_VARIABLE"]
+__all__ = [
+    "INGEST_PYTHON_VARIABLE",
+    "KUBEFLOW_VARIABLE",
+    "PARTIAL_VARIABLE",
+    "RUN_ID_VARIABLE",
+    "THREADS_VARIABLE",
+    "UNLOGGED_VARIABLE",
+]
 
 PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
 """Names a folder that outlives a killed stage; what the stage had finished is found there again."""
 
 RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
 """Identifies a pipeline run: on this machine over restarts; on a cluster it is the identity that the engine gave it."""
+
+KUBEFLOW_VARIABLE = "METRIFIER_KUBEFLOW"
+"""The address of Kubeflow's UI, for tasks that are not handed `tracking.kubeflow`."""
 
 INGEST_PYTHON_VARIABLE = "METRIFIER_INGEST_PYTHON"
 """Names the Python of tensorflow-io's environment: `build/ingest-venv` beside the package if unset, none if empty."""

@@ -32,7 +32,8 @@ def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:
     server = tracking_server(config.tracking)
     if server:
         check_seen_by_pods(server)
-    pipeline = build_graph(config, Site(images, server and without_credentials(server), config.cluster))
+    site = Site(images, server and without_credentials(server), config.cluster, config.tracking.kubeflow)
+    pipeline = build_graph(config, site)
     output.parent.mkdir(parents=True, exist_ok=True)
     Compiler().compile(pipeline, str(output), pipeline_parameters=config.pipeline_arguments())
 

@@ -64,7 +64,6 @@ def build_families_pipeline(families: Sequence[str], site: Site) -> Any:
             evaluation: How the metrifier is judged.
             experiment: MLflow experiment.
         """
-        of_run = {"name": name, "experiment": experiment}
         shared: dict[str, Any] = {
             "seed": seed,
             "shards": shards,
@@ -72,12 +71,14 @@ def build_families_pipeline(families: Sequence[str], site: Site) -> Any:
             "splits": splits,
             "distortions": distortions,
         }
+        judging = {"merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+        opening = {"name": name, "experiment": experiment, **judging, "tracking": {}, "families": list(families)}
         compared: dict[str, Any] = {}
         with site.closing():
             judged_shards = judge_shards(
-                site, evaluate_shard, of_run, **shared, workers=workers, worker_groups=worker_groups
+                site, evaluate_shard, opening, **shared, workers=workers, worker_groups=worker_groups
             )
-            sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+            sections = {**shared, **judging}
             for family in families:
                 held_out = site.run(
                     components.hold_out_family, workers=workers, family=family, prepared=judged_shards.prepared

@@ -72,7 +72,6 @@ def build_pipeline(site: Site) -> Any:
             tracking: Name of the registered model.
             experiment: MLflow experiment.
         """
-        of_run = {"name": name, "experiment": experiment}
         shared: dict[str, Any] = {
             "seed": seed,
             "shards": shards,
@@ -81,9 +80,11 @@ def build_pipeline(site: Site) -> Any:
             "distortions": distortions,
             "workers": workers,
         }
+        judging = {"merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+        opening = {"name": name, "experiment": experiment, **judging, "tracking": tracking, "families": []}
         with site.closing():
-            judged_shards = judge_shards(site, evaluate_shard, of_run, **shared, worker_groups=worker_groups)
-            sections = {**shared, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+            judged_shards = judge_shards(site, evaluate_shard, opening, **shared, worker_groups=worker_groups)
+            sections = {**shared, **judging}
             fold = train_and_judge(site, name, judged_shards, sections, judged_shards.prepared)
             found = {key: fold.judged.outputs[key] for key in ("metrics", "report", "evaluated")}
             registered = site.run(

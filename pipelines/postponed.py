@@ -1,8 +1,6 @@
 """What an earlier start of a run could not log: it is logged when MLflow can be reached again."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from metrifier_core.credentials import without_credentials
@@ -13,20 +11,6 @@ __all__ = ["log_what_waits", "postponing"]
 
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's own would be four
-_RETRIES_WHERE_NOBODY_WAITS = "1"
-
-
-@contextmanager
-def _setting(variable: str, value: str) -> Iterator[None]:
-    before = os.environ.get(variable)
-    os.environ[variable] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
 
 
 def postponing(folder: Path) -> None:
@@ -58,10 +42,10 @@ def log_what_waits(folder: Path, server: str, *, told: bool = False) -> None:
     )
 
     waiting = len(postponed(folder))
-    functions: list[Callable[..., None]] = [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now]
     try:
-        with _setting(_RETRIES_VARIABLE, _RETRIES_WHERE_NOBODY_WAITS):
-            refused = log_postponed(folder, functions, ask_server)
+        refused = log_postponed(
+            folder, [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now], ask_server
+        )
     except Exception as error:
         folder.mkdir(parents=True, exist_ok=True)
         if not told:

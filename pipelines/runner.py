@@ -29,6 +29,7 @@ from pipelines.local_paths import folders_to_mount
 from pipelines.postponed import log_what_waits, postponing
 from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server
+from pipelines.ui import SERVER_FILE
 
 __all__ = ["RunError", "check_inputs", "run_locally"]
 
@@ -228,6 +229,8 @@ def run_locally(
         settings = json.dumps(config.pipeline_arguments(), sort_keys=True)
         identity = hashlib.sha256(f"{place.code}{listing}{settings}".encode()).hexdigest()[:12]
         server = tracking_server(config.tracking) or f"sqlite:///{folder / 'mlflow.db'}"
+        # For those who look for its runs here.
+        (folder / SERVER_FILE).write_text(without_credentials(server) + "\n", encoding="utf-8")
         os.environ["MLFLOW_TRACKING_URI"] = server
         os.environ[PARTIAL_VARIABLE] = str(partial / place.code)
         os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
@@ -253,13 +256,12 @@ def run_locally(
             reason = "stopped" if stopped else "; ".join(lines.failures) or str(error) or type(error).__name__
             fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
             raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", begun=True) from error
+        show = publish_families if config.held_out_families else publish
+        show(outputs, folder)
         if unlogged.is_dir():
-            # What the server missed may have been its last minute alone.
+            # What the server missed may have been its last minute alone. It may have been the registration, too.
             log_what_waits(unlogged, server, told=True)
-        if config.held_out_families:
-            publish_families(outputs, folder)
-        else:
-            publish(outputs, folder)
+            show(outputs, folder)
         # Nothing is left to go on from.
         shutil.rmtree(partial, ignore_errors=True)
     return folder

@@ -3,12 +3,15 @@
 import contextlib
 import io
 import logging
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from metrifier_core.cluster import STAGES
 
 __all__ = ["Ended", "Service", "ServiceError"]
 
@@ -67,6 +70,7 @@ class Service:
         with self._plainly(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self._client = Client(host=self._endpoint, existing_token=token)
+        _limit_silence(self._client.runs.api_client.rest_client)
 
     def _look(self, token: str | None) -> None:
         """Asks whether it is there: the SDK asks five times, then says that it timed out whatever was the matter."""
@@ -169,19 +173,43 @@ class Service:
             raise ServiceError(f"{self._endpoint} does not answer as Kubeflow Pipelines does: {error}") from error
 
 
+def _limit_silence(requests: Any) -> None:
+    """Gives every request of the SDK's a limit: it has none, and no setting for it but an argument of single calls."""
+    request = requests.request
+
+    def within_limit(*arguments: Any, _request_timeout: Any = None, **keywords: Any) -> Any:
+        return request(*arguments, _request_timeout=_request_timeout or _LONGEST_SILENCE, **keywords)
+
+    requests.request = within_limit
+
+
 def _first_line(text: Any) -> str:
     found = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
     return found.strip().partition("\n")[0][:300] or "nothing"
 
 
+# A component's second task is `merge-dataset-2`; what prepares a task's pod is a task too.
+_TASK = re.compile(r"(?P<component>.+?)(-\d+)?(-driver)?(\(\d+\))?")
+
+
 def _reason(run: Any) -> str:
-    """Names the tasks that failed by themselves, with what the server knows of each."""
+    """Names the stages that failed; why is what released servers leave out (kubeflow/pipelines #14007)."""
     tasks = run.run_details.task_details if run.run_details and run.run_details.task_details else []
-    failed = [task for task in tasks if task.state == "FAILED" and not task.child_tasks]
+    failed = [task for task in tasks if task.state == "FAILED"]
+    # Tasks mirror the engine's nodes: a stage is a node above its tries, which are all called `executor`.
+    stages = [(task, stage) for task in failed if (stage := _stage_of(task.display_name)) is not None]
+    leaves = [(task, task.display_name) for task in failed if not task.child_tasks]
     said = [
-        f"{task.display_name} failed" + (f" ({task.error.message})" if task.error and task.error.message else "")
-        for task in failed
+        f"{name} failed" + (f" ({task.error.message})" if task.error and task.error.message else "")
+        for task, name in stages or leaves
     ]
     if run.error and run.error.message:
         said.append(run.error.message)
-    return "; ".join(said) or "the server gives no reason"
+    # A stage has many tasks, by shards and tries.
+    return "; ".join(dict.fromkeys(said)) or "the server gives no reason"
+
+
+def _stage_of(task: str | None) -> str | None:
+    found = _TASK.fullmatch(task or "")
+    stage = found["component"].replace("-", "_") if found else None
+    return stage if stage in STAGES else None

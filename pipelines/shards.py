@@ -71,7 +71,7 @@ def build_shard_pipeline(site: Site) -> Any:
 def judge_shards(
     site: Site,
     evaluate_shard: Any,
-    of_run: Mapping[str, Any],
+    opening: Mapping[str, Any],
     *,
     seed: int,
     shards: int,
@@ -86,7 +86,8 @@ def judge_shards(
     Args:
         site: Where tasks run.
         evaluate_shard: What `build_shard_pipeline` built.
-        of_run: What names the run to the component that opens it.
+        opening: What the component that opens the run gets beside what follows: its name and experiment, and the rest
+            of the config, since it checks all of it.
         seed: The run's seed.
         shards: How many branches the source images are spread over.
         source: Where the images come from.
@@ -98,15 +99,13 @@ def judge_shards(
     Returns:
         The tasks' artifacts.
     """
-    downloaded = site.run(
-        components.download,
-        source=source,
-        splits=splits,
-        seed=seed,
-        shards=shards,
-        # On this machine whoever starts the pipeline has opened the run and listed the source, before anything is run.
-        listing=site.run(components.list_source, **of_run, source=source).output if site.cluster else "",
-    )
+    sharded = {"source": source, "splits": splits, "seed": seed, "shards": shards}
+    listing: Any = ""
+    # On this machine whoever starts the pipeline has opened the run, checked the config and listed the source before.
+    if site.cluster:
+        judged = {"distortions": distortions, "workers": workers, "worker_groups": worker_groups}
+        listing = site.run(components.list_source, **opening, **sharded, **judged).output
+    downloaded = site.run(components.download, **sharded, listing=listing)
     images = downloaded.outputs["images"]
     prepared = site.run(components.prepare_workers, workers=workers, seed=seed, images=images).outputs["prepared"]
     with site.shards(downloaded.outputs["Output"]) as shard:

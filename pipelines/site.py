@@ -11,7 +11,7 @@ from kfp.dsl import PipelineTask
 
 import components
 from metrifier_core.cluster import ClusterSettings
-from metrifier_core.environment import RUN_ID_VARIABLE, THREADS_VARIABLE
+from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, THREADS_VARIABLE
 from pipelines.images import Images
 
 __all__ = ["Site"]
@@ -35,11 +35,13 @@ class Site:
         images: The stages' container images.
         tracking_uri: The MLflow server that tasks log to, where their environment does not name one.
         cluster: What each task gets; None on this machine.
+        kubeflow: The address of Kubeflow's UI, which runs in MLflow then link to.
     """
 
     images: Images
     tracking_uri: str | None = None
     cluster: ClusterSettings | None = None
+    kubeflow: str | None = None
 
     def run(self, component: Any, /, **inputs: Any) -> PipelineTask:
         """Makes a task of a component."""
@@ -50,6 +52,8 @@ class Site:
             task.set_env_variable(variable, value)
         if self.tracking_uri is not None:
             task.set_env_variable("MLFLOW_TRACKING_URI", self.tracking_uri)
+        if self.kubeflow is not None:
+            task.set_env_variable(KUBEFLOW_VARIABLE, self.kubeflow)
         if self.cluster is not None:
             kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, _RUN_ID_FIELD)
             _place(task, stage, self.cluster)
@@ -107,5 +111,10 @@ def _place(task: PipelineTask, stage: str, cluster: ClusterSettings) -> None:
         kubernetes.add_toleration(task, **toleration.model_dump())
     for secret, variables in cluster.secrets.items():
         kubernetes.use_secret_as_env(task, secret, variables)
+    for variable, file in cluster.secret_files.items():
+        task.set_env_variable(variable, file.path)
+    for secret, folder in {file.secret: file.folder for file in cluster.secret_files.values()}.items():
+        # Once, whatever the number of its files: the volume is named by the secret.
+        kubernetes.use_secret_as_volume(task, secret, folder)
     if cluster.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, cluster.image_pull_secrets)

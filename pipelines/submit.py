@@ -14,6 +14,7 @@ from pipelines.service import Service, ServiceError
 __all__ = ["app"]
 
 _TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
+_FAILURE_TAG = "metrifier.failure"  # what a stage that fails leaves at the run in MLflow
 _LONGEST_LOOK_UP = "5"  # seconds that MLflow may take to answer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -63,7 +64,7 @@ def main(
         raise typer.Exit(1) from None
     typer.echo(f"Run:      {service.link(run_id)}")
     if not watch:
-        _show_tracking(loaded, run_id, finished=False)
+        _show_tracking(loaded, run_id)
         return
     try:
         ended = service.watch(run_id, typer.echo)
@@ -73,7 +74,7 @@ def main(
     succeeded = ended.state == "SUCCEEDED"
     said = "the run succeeded" if succeeded else f"the run ended as {ended.state}: {ended.reason}"
     typer.echo(said, err=not succeeded)
-    _show_tracking(loaded, run_id, finished=True)
+    _show_tracking(loaded, run_id, succeeded=succeeded)
     if not succeeded:
         raise typer.Exit(1)
 
@@ -83,13 +84,13 @@ def _refuse(message: str) -> Any:
     raise typer.Exit(2)
 
 
-def _show_tracking(package: Package, run_id: str, *, finished: bool) -> None:
-    """Says where MLflow has the run; one that has only been submitted is not there yet."""
+def _show_tracking(package: Package, run_id: str, *, succeeded: bool | None = None) -> None:
+    """Says where MLflow has the run, and why it failed; one that has only been submitted is not there yet."""
     server = package.tracking_uri
     if server is None:
         return
     link = f"{server}/#/experiments"
-    if finished:
+    if succeeded is not None:
         os.environ.setdefault("MLFLOW_TRACKING_URI", server)
         # A name from inside of the cluster may not be known here: MLflow would look for it for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -99,6 +100,9 @@ def _show_tracking(package: Package, run_id: str, *, finished: bool) -> None:
         found = find_run(run_id)
         if found is not None:
             link = f"{server}/#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+            reason = found.data.tags.get(_FAILURE_TAG)
+            if reason and not succeeded:
+                typer.echo(f"Reason:   {reason}", err=True)
     typer.echo(f"MLflow:   {link}")
 
 

@@ -1,28 +1,60 @@
 """list_source: what a source holds, in a digest: of the same images alone may a cached `download` be taken up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
-from metrifier_core.sources import Source, list_items, listing_digest
+from metrifier_core.config import RunConfig
+from metrifier_core.settings import describe_mistakes
+from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.stages.running import Summary, stage
 
 __all__ = ["list_source"]
 
 
 @stage
-def list_source(source: Mapping[str, Any]) -> Summary:
+def list_source(
+    config: Mapping[str, Any], worker_groups: Sequence[Sequence[str]], held_out_families: Sequence[str]
+) -> Summary:
     """Lists the images of a source; none is read.
 
+    It is the first stage of every run on a cluster, where parameters may come from a form that checks nothing: what
+    they make is validated here, before any work.
+
     Args:
-        source: The config's `source`.
+        config: All sections of the config.
+        worker_groups: The names of all workers, a list for those that share a task.
+        held_out_families: The families that the graph holds out one after the other; they are no parameter.
 
     Returns:
         images (how many there are) and listing, a digest of what is known of each without reading it.
 
     Raises:
-        ValueError: The source is not there.
+        ValueError: The parameters make no config that can be run, or none for this graph; or the source is not there.
     """
-    items = list_items(TypeAdapter[Source](Source).validate_python(source))
+    items = list_items(_check(config, worker_groups, held_out_families).source)
     return {"images": len(items), "listing": listing_digest(items)}
+
+
+def _check(
+    config: Mapping[str, Any], worker_groups: Sequence[Sequence[str]], held_out_families: Sequence[str]
+) -> RunConfig:
+    try:
+        checked = RunConfig.model_validate(config)
+    except ValidationError as error:
+        mistakes = "; ".join(describe_mistakes(error).splitlines())
+        raise ValueError(f"the run's parameters are wrong: {mistakes}") from error
+    grouped = sorted(name for group in worker_groups for name in group)
+    if grouped != sorted(checked.workers.names):
+        raise ValueError(
+            f"the run's parameters are wrong: worker_groups has {', '.join(grouped) or 'none'}, and workers "
+            f"{', '.join(sorted(checked.workers.names))}: change both together"
+        )
+    if checked.held_out_families != list(held_out_families):
+        raise ValueError(
+            "the run's parameters are wrong: evaluation.leave_one_family_out: they hold out "
+            f"{', '.join(checked.held_out_families) or 'no family'}, and the graph "
+            f"{', '.join(held_out_families) or 'none'}: compile it again"
+        )
+    return checked

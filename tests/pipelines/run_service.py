@@ -12,11 +12,34 @@ from urllib.parse import urlsplit
 EXPERIMENT = "11111111-1111-1111-1111-111111111111"
 RUN = "22222222-2222-2222-2222-222222222222"
 CREATED = "2026-01-01T00:00:00Z"
-TASKS = [
-    {"display_name": "stages", "state": "FAILED", "child_tasks": [{"task_id": "7"}]},
-    {"display_name": "train-metrifier", "state": "FAILED", "error": {"code": 2, "message": "exit code 3"}},
-    {"display_name": "download", "state": "SUCCEEDED"},
-]
+
+
+def _node(name: str, state: str, *children: str) -> dict[str, Any]:
+    """A task as released servers show it: a node of Argo's, without an error and without its own pod's name."""
+    return {"display_name": name, "state": state, "child_tasks": [{"pod_name": child} for child in children]}
+
+
+def failed_tasks(*stages: str) -> list[dict[str, Any]]:
+    """The nodes of a run in which tasks failed, each after a second try; a component's second task ends with -2."""
+    tasks = [
+        _node("metrifier-x7k2p", "FAILED", "root-driver"),
+        _node("root-driver", "SUCCEEDED", "root"),
+        _node("root", "FAILED", "stages-driver"),
+        _node("stages", "FAILED", "download-driver"),
+        _node("download-driver", "SUCCEEDED", "download"),
+        _node("download", "SUCCEEDED", "download-executor"),
+        _node("executor", "SUCCEEDED", "download-executor-0"),
+        _node("executor(0)", "SUCCEEDED"),
+    ]
+    for stage in stages:
+        tasks += [
+            _node(f"{stage}-driver", "SUCCEEDED", stage),
+            _node(stage, "FAILED", f"{stage}-executor"),
+            _node("executor", "FAILED", f"{stage}-executor-0", f"{stage}-executor-1"),
+            _node("executor(0)", "FAILED"),
+            _node("executor(1)", "FAILED"),
+        ]
+    return tasks
 
 
 @dataclass
@@ -28,7 +51,10 @@ class RunService:
         posted: Bodies of the runs that were created.
         authorizations: The header of every request.
         states: Of the run, look after look; the last one stays.
+        tasks: Of a run that failed.
         failures: How many looks at the run are answered with 502 first.
+        silences: Methods and paths whose requests are never answered, such as "POST runs".
+        closing: Set when the server ends.
         refusals: Answers by path instead of the usual ones, as status and body.
     """
 
@@ -36,7 +62,10 @@ class RunService:
     posted: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["RUNNING", "SUCCEEDED"])
+    tasks: list[dict[str, Any]] = field(default_factory=lambda: failed_tasks("train-metrifier"))
     failures: int = 0
+    silences: set[str] = field(default_factory=set)
+    closing: threading.Event = field(default_factory=threading.Event)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def answer(  # noqa: PLR0911, one an address
@@ -61,7 +90,7 @@ class RunService:
                     self.failures -= 1
                     return 502, "bad gateway"
                 state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-                details = {"task_details": TASKS} if state == "FAILED" else {}
+                details = {"task_details": self.tasks} if state == "FAILED" else {}
                 return 200, {"run_id": RUN, "state": state, "run_details": details, "created_at": CREATED}
         return 404, {"message": f"nothing at {path}"}
 
@@ -76,6 +105,9 @@ def serve() -> Iterator[RunService]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
             service.authorizations.append(self.headers.get("authorization"))
+            if f"{self.command} {urlsplit(self.path).path.removeprefix('/apis/v2beta1/')}" in service.silences:
+                service.closing.wait()
+                return
             status, found = service.answer(self.command, urlsplit(self.path).path, body)
             data = (found if isinstance(found, str) else json.dumps(found)).encode()
             self.send_response(status)
@@ -100,6 +132,7 @@ def serve() -> Iterator[RunService]:
     try:
         yield service
     finally:
+        service.closing.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -64,6 +64,22 @@ def test_every_secret_and_setting_that_is_read_is_generated(kustomization, docum
     assert {"ARTIFACTS"} <= literals
 
 
+def test_the_database_is_reached_whatever_stands_in_its_password(documents):
+    connecting = [
+        container for _, _, container in containers(documents) if "postgresql+" in str(container.get("command"))
+    ]
+    assert [container["name"] for container in connecting] == ["migrate", "server"]
+    for container in connecting:
+        assert "PASSWORD" not in str(container["command"])
+        (given,) = (variable for variable in container["env"] if variable["name"] == "PGPASSWORD")
+        assert given["valueFrom"]["secretKeyRef"] == {"name": "mlflow", "key": "POSTGRES_PASSWORD"}
+
+
+def test_the_tables_are_changed_by_one_server_at_a_time(documents):
+    (server,) = (document for document, _, container in containers(documents) if container["name"] == "server")
+    assert (server["spec"]["replicas"], server["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
 def test_services_find_their_pods_and_ports(documents):
     pods = {
         document["metadata"]["name"]: (document["spec"]["template"]["metadata"]["labels"], container)

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from components.image import DEFAULT_IMAGE
@@ -11,12 +10,16 @@ from metrifier_core import __version__
 from metrifier_core.cluster import STAGES
 from metrifier_core.config import ConfigError, load_config
 from pipelines.compile import app
+from tests.pipelines.compiled_graphs import GRAPHS
 from tests.pipelines.test_compile import CONFIG, executors_of, read, stages_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 CLUSTER = """cluster={
   parallel_shards: 3, parallel_workers: 4,
   secrets: {store: {access: AWS_ACCESS_KEY_ID, secret: AWS_SECRET_ACCESS_KEY}},
+  secret_files: {
+    GOOGLE_APPLICATION_CREDENTIALS: {secret: google, key: account.json}, OTHER_ACCOUNT: {secret: google, key: other},
+  },
   image_pull_secrets: [registry],
   stages: {
     train_metrifier: {
@@ -35,22 +38,22 @@ def compile_with(folder, *options):
     return output
 
 
+OF_FAMILIES = {"hold_out_family", "compare_families"}
+
+
 @pytest.fixture(scope="module")
 def placed(tmp_path_factory):
-    """Executors, their platform settings and the tasks of a pipeline that uses every setting, by stage."""
-    pipeline, platform = read(compile_with(tmp_path_factory.mktemp("placed"), CLUSTER))
-    executors = pipeline["deploymentSpec"]["executors"]
-    tasks = {
-        name: task
-        for part in pipeline["components"].values()
-        for name, task in part.get("dag", {}).get("tasks", {}).items()
-    }
-    tasks |= pipeline["root"]["dag"]["tasks"]
+    """Executors, their platform settings and the tasks of pipelines that use every setting, by stage."""
+    folder = tmp_path_factory.mktemp("placed")
+    graphs = [read(compile_with(folder, CLUSTER, *more)) for more in ([], GRAPHS["families"])]
 
     def of(stage):
         name = stage.replace("_", "-")
+        pipeline, platform = graphs[stage in OF_FAMILIES]
+        parts = [pipeline["root"], *pipeline["components"].values()]
+        tasks = {key: task for part in parts for key, task in part.get("dag", {}).get("tasks", {}).items()}
         return (
-            executors[f"exec-{name}"]["container"],
+            pipeline["deploymentSpec"]["executors"][f"exec-{name}"]["container"],
             platform["deploymentSpec"]["executors"][f"exec-{name}"],
             tasks[name],
         )
@@ -58,7 +61,7 @@ def placed(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"hold_out_family", "compare_families", "train_metrifier"}))
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"train_metrifier"}))
 def test_a_stage_gets_what_the_table_says(placed, stage):
     container, platform, task = placed(stage)
     resources = container["resources"]
@@ -71,6 +74,7 @@ def test_a_stage_gets_what_the_table_says(placed, stage):
     retries = 0 if stage == "distort" else STAGES[stage].retries
     policy = task.get("retryPolicy", {})
     assert policy.get("maxRetryCount", 0) == retries
+    assert not retries or (policy["backoffDuration"], policy["backoffFactor"]) == ("60s", 2.0)
     # Argo counts the longest duration of all tries together, from the beginning of the first.
     tries, pauses = (retries + 1) * STAGES[stage].timeout_minutes * 60, sum(60 * 2**retry for retry in range(retries))
     assert not retries or int(policy["backoffMaxDuration"].removesuffix("s")) >= tries + pauses
@@ -98,14 +102,20 @@ def test_one_stage_can_have_more_than_the_others(placed):
 
 
 def test_every_stage_sees_the_secrets_and_its_runs_identity(placed):
-    for stage in set(STAGES) - {"hold_out_family", "compare_families"}:
-        _, platform, _ = placed(stage)
+    for stage in STAGES:
+        container, platform, _ = placed(stage)
         (secret,) = platform["secretAsEnv"]
         assert secret["secretName"] == "store"
         assert {pair["secretKey"]: pair["envVar"] for pair in secret["keyToEnv"]} == {
             "access": "AWS_ACCESS_KEY_ID",
             "secret": "AWS_SECRET_ACCESS_KEY",
         }
+        (volume,) = platform["secretAsVolume"]
+        folder = "/var/run/secrets/metrifier/google"
+        assert (volume["secretName"], volume["mountPath"]) == ("google", folder), "a secret of two files is one volume"
+        variables = {pair["name"]: pair["value"] for pair in container["env"]}
+        assert variables["GOOGLE_APPLICATION_CREDENTIALS"] == f"{folder}/account.json"
+        assert variables["OTHER_ACCOUNT"] == f"{folder}/other"
         assert [pull["secretName"] for pull in platform["imagePullSecret"]] == ["registry"]
         (field,) = platform["fieldPathAsEnv"]
         assert field == {"name": "METRIFIER_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}
@@ -221,6 +231,14 @@ def test_a_wrong_image_is_refused_in_a_sentence(tmp_path, options, message):
         ("cluster.secrets={store: {access: 'AWS KEY'}}", "cluster.secrets.store.access: "),
         ("cluster.secrets={store: {'a/b': AWS_KEY}}", "cluster.secrets.store.a/b"),
         ("cluster.secrets={My_Secret/x: {access: AWS_KEY}}", "cluster.secrets.My_Secret/x"),
+        ("cluster.secret_files={KEY: {secret: my.store, key: a}}", "cluster.secret_files.KEY.secret: expected small "),
+        ("cluster.secret_files={KEY: {secret: store, key: a/b}}", "cluster.secret_files.KEY.key: "),
+        ("cluster.secret_files={KEY: {secret: store}}", "cluster.secret_files.KEY.key: is missing"),
+        ("cluster.secret_files={MY KEY: {secret: store, key: a}}", "cluster.secret_files.MY KEY"),
+        (
+            "cluster={secrets: {a: {k: KEY}}, secret_files: {KEY: {secret: b, key: k}}}",
+            "cluster: secret_files.KEY: secrets.a gives this variable another value",
+        ),
         ("cluster.image_pull_secrets=[Registry]", "cluster.image_pull_secrets.0: "),
         ("cluster.parallel_shards=0", "cluster.parallel_shards: "),
     ],
@@ -253,7 +271,10 @@ def test_defaults_are_written_as_they_stand(tmp_path):
     """A person who reads the file sees every stage's resources without looking into this package."""
     pipeline, platform = read(compile_with(tmp_path))
     assert set(platform["deploymentSpec"]["executors"]) == set(executors_of(pipeline))
-    assert all(yaml.safe_dump(found) for found in platform["deploymentSpec"]["executors"].values())
+    written = {"resourceCpuRequest", "resourceMemoryRequest", "resourceMemoryLimit"}
+    for name, executor in executors_of(pipeline).items():
+        assert written <= set(executor["container"]["resources"])
+        assert int(platform["deploymentSpec"]["executors"][name]["activeDeadlineSeconds"]) > 0
 
 
 def test_imagenets_own_config_compiles(tmp_path):

@@ -11,12 +11,13 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from pipelines import compile as compiling
 from pipelines import service as services
 from pipelines.submit import app
-from tests.pipelines.run_service import EXPERIMENT, RUN, serve
+from tests.pipelines.run_service import EXPERIMENT, RUN, failed_tasks, serve
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 _VARIABLES = (
@@ -99,7 +100,43 @@ def test_a_run_that_fails_is_an_error_that_names_the_stage(package, service):
     service.states = ["RUNNING", "FAILED"]
     result = submit(package, service, "--watch")
     assert result.exit_code == 1
-    assert "the run ended as FAILED: train-metrifier failed (exit code 3)" in result.output
+    assert "the run ended as FAILED: train_metrifier failed\n" in result.output
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        (failed_tasks("worker-evaluate", "worker-evaluate"), "worker_evaluate failed"),
+        (failed_tasks("merge-dataset-2", "distort"), "merge_dataset failed; distort failed"),
+        ([{"display_name": "distort-driver", "state": "FAILED", "child_tasks": [{"pod_name": "p"}]}], "distort failed"),
+        ([{"display_name": "root-driver", "state": "FAILED"}], "root-driver failed"),
+        ([{"display_name": "root", "state": "FAILED", "error": {"message": "no disk"}}], "root failed (no disk)"),
+        ([{"state": "FAILED", "child_tasks": [{"pod_name": "p"}]}], "the server gives no reason"),
+        ([], "the server gives no reason"),
+    ],
+)
+def test_each_stage_that_failed_is_named_once_whatever_the_server_knows_of_it(package, service, tasks, said):
+    service.states, service.tasks = ["FAILED"], tasks
+    assert f"the run ended as FAILED: {said}\n" in submit(package, service, "--watch").output
+
+
+def test_why_a_stage_failed_is_read_in_mlflow(service, tmp_path, monkeypatch):
+    """No released server of Kubeflow's says it; a name from inside of the cluster is another one from here."""
+    database = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(database)
+    tags = {"kfp.pipeline_run_id": RUN, "metrifier.failure": "train_metrifier: no space left"}
+    run = client.create_run(client.create_experiment("quality"), tags=tags)
+    output = tmp_path / "metrifier.yaml"
+    arguments = ["--config", str(CONFIG), "--output", str(output), "tracking.uri=http://mlflow.mlflow:5000"]
+    assert CliRunner().invoke(compiling.app, arguments).exit_code == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+    service.states = ["FAILED"]
+    lines = submit(output, service, "--watch").output.splitlines()
+    ended = lines.index("the run ended as FAILED: train_metrifier failed")
+    assert lines[ended + 1] == "Reason:   train_metrifier: no space left"
+    assert lines[ended + 2].endswith(f"/runs/{run.info.run_id}")
+    service.states = ["SUCCEEDED"]
+    assert "Reason:" not in submit(output, service, "--watch").output
 
 
 def test_a_cancelled_run_ends_too(package, service):
@@ -192,6 +229,18 @@ def test_a_server_that_says_nothing_is_given_up(package, monkeypatch):
         result = CliRunner().invoke(app, [str(package), "--endpoint", url])
     assert result.exit_code == 1
     assert "does not answer: " in result.output
+
+
+@pytest.mark.parametrize("silent", ["GET experiments", "POST runs"])
+def test_a_server_that_is_well_and_then_says_nothing_is_given_up(package, service, monkeypatch, silent):
+    monkeypatch.setattr(services, "_LONGEST_SILENCE", 1)
+    service.silences = {silent}
+    began = time.monotonic()
+    result = submit(package, service)
+    assert time.monotonic() - began < 60
+    assert result.exit_code == 1
+    assert result.output.startswith(f"nothing was submitted: {service.url} does not answer: ")
+    assert len(result.output.splitlines()) == 1
 
 
 def test_the_token_comes_from_the_environment_and_is_never_shown(package, service, monkeypatch):

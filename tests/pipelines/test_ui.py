@@ -63,10 +63,54 @@ def test_the_link_that_is_printed_leads_to_the_runs_of_whole_pipelines(folder):
         serving.communicate(timeout=PATIENCE)
 
 
-def test_a_folder_without_runs_is_refused(tmp_path):
-    command = [sys.executable, "-m", "pipelines.ui", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def refuse(*arguments, **environment):
+    command = [sys.executable, "-m", "pipelines.ui", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}, timeout=PATIENCE
+    )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    return done.stderr
+
+
+@pytest.mark.parametrize("named", ["by an option", "by the environment, as make ui PORT= does"])
+def test_a_port_that_another_has_is_refused_before_a_link_leads_there(folder, named):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        said = refuse(str(folder), "--port", port) if "option" in named else refuse(str(folder), PORT=port)
+    assert said.startswith(f"port {port} cannot be had (")
+    assert "name another with --port NUMBER, or make ui PORT=NUMBER" in said
+    assert said.count("\n") == 1
+
+
+def test_any_free_port_can_be_asked_for(folder):
+    serving = start(str(folder), "--port", "0")
+    try:
+        said = serving.stdout.readline()
+        port = re.match(r"MLflow: http://127\.0\.0\.1:(\d+)/", said).group(1)
+        assert port != "0"
+    finally:
+        os.killpg(serving.pid, signal.SIGTERM)
+        serving.communicate(timeout=PATIENCE)
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    assert refuse(str(tmp_path)) == (
         f"there is no {tmp_path / 'mlflow.db'}: make run fills runs/digits, or name a run with make ui RUN=runs/NAME\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("http://mlflow.example:5000", "was logged to an MLflow server, look there: http://mlflow.example:5000"),
+        (
+            "sqlite:////a/b.db",
+            "was logged to another database: .venv/bin/mlflow ui --backend-store-uri sqlite:////a/b.db",
+        ),
+    ],
+)
+def test_of_a_run_that_was_logged_elsewhere_it_is_said_where(tmp_path, server, expected):
+    from pipelines.ui import SERVER_FILE
+
+    (tmp_path / SERVER_FILE).write_text(f"{server}\n")
+    assert refuse(str(tmp_path)) == f"{tmp_path} {expected}\n"

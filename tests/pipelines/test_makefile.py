@@ -1,0 +1,31 @@
+"""What `make` hands on to the compiler and to whatever builds images; nothing of it is run."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from metrifier_core import __version__
+
+CHECKOUT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def said(*arguments):
+    done = subprocess.run(["make", "-n", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_images_and_their_digests_reach_the_compiler():
+    images = "IMAGE=registry.example/metrifier-{target}:1 train=registry.example/train:2"
+    line = said("compile", images, "DIGEST=data=sha256:1 train=sha256:2")
+    assert "--image registry.example/metrifier-{target}:1 --image train=registry.example/train:2" in line
+    assert "--digest data=sha256:1 --digest train=sha256:2 --output build/metrifier.yaml" in line
+    assert "--digest" not in said("compile")
+
+
+@pytest.mark.parametrize(("lock", "tag"), [("train.lock", __version__), ("train-gpu.lock", f"{__version__}-gpu")])
+def test_the_image_with_cuda_does_not_take_the_others_name(lock, tag):
+    script = said("images", "ENGINE=docker", f"TRAIN_LOCK={lock}")
+    assert f"train) tag={tag} ;; *) tag={__version__} ;;" in script

@@ -7,16 +7,13 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def close_run(status: dsl.PipelineTaskFinalStatus) -> None:
-    """Closes the run in MLflow as failed, with the reason; one that succeeded is closed already.
+    """Closes the run in MLflow as failed, with the reason that a stage noted; one that was completed stays as it is.
 
     Args:
-        status: How the pipeline ended; servers before 2.17 call one that succeeded RUNNING where it holds a loop.
+        status: How the pipeline ended. No server up to 2.17 hands on a message; up to 2.16 a pipeline that holds a loop
+            may be called RUNNING, however it ended: this task is its last, so what MLflow has of it counts.
     """
-    from metrifier_core.tracking import PipelineRun, fail_run, find_run
+    from metrifier_core.tracking import PipelineRun, close_unfinished
 
-    if status.state not in {"FAILED", "CANCELED", "CANCELLED"}:
-        return
-    run = PipelineRun()
-    found = find_run(run.id)
-    if found is None or found.info.status != "FINISHED":
-        fail_run(run, status.error_message or f"the pipeline ended as {status.state}")
+    if status.state not in {"SUCCEEDED", "COMPLETE"}:
+        close_unfinished(PipelineRun(), status.error_message or f"the pipeline ended as {status.state}")

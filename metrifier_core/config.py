@@ -50,6 +50,7 @@ class TrackingSettings(Settings):
     experiment: str = Field("metrifier", min_length=1)
     model_name: str = Field("metrifier", min_length=1, pattern="^[^/:]+$")
     uri: str | None = Field(None, description="MLflow server; the variable MLFLOW_TRACKING_URI where left out")
+    kubeflow: str | None = Field(None, description="address of Kubeflow's UI, which runs on a cluster then link to")
 
     @field_validator("uri")
     @classmethod
@@ -57,6 +58,14 @@ class TrackingSettings(Settings):
         if uri is not None and "@" in urlsplit(uri).netloc:
             raise ValueError("credentials belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
         return uri
+
+    @field_validator("kubeflow")
+    @classmethod
+    def _lead_to_a_page(cls, address: str | None) -> str | None:
+        parts = urlsplit(address or "")
+        if address and (parts.scheme not in {"http", "https"} or "@" in parts.netloc or parts.query or parts.fragment):
+            raise ValueError("expected the address of Kubeflow's UI such as https://kubeflow.example, no user in it")
+        return address
 
 
 class RunConfig(Settings):

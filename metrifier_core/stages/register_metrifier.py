@@ -59,6 +59,7 @@ def register_now(
         quality=quality / "quality.parquet",
         seed=config["seed"],
     )
+    settings = TrackingSettings.model_validate(tracking)
     measured = json.loads(metrics.read_text())
     rests_on = "\n".join(f"- {reason}" for reason in reasons(measured))
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +68,7 @@ def register_now(
         shutil.copyfile(model_card, named)
         found = register_model(
             run,
-            TrackingSettings.model_validate(tracking).model_name,
+            settings.model_name,
             config,
             measured,
             json.loads((quality / "dataset.json").read_text()),
@@ -78,6 +79,7 @@ def register_now(
             f"**{verdict(measured)}**\n\n{rests_on}",
             measure_latency(model),
             gate,
+            settings.kubeflow,
         )
     registered.write_text(json.dumps(found, indent=2) + "\n")
 

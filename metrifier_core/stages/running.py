@@ -6,11 +6,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from metrifier_core.environment import PARTIAL_VARIABLE
+from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.progress import FAILED, say
 
 __all__ = [
@@ -35,7 +35,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary]:
-    """Makes a function a stage: says how it ended, and adds `started_at` and `finished_at` (Unix time)."""
+    """Makes a function a stage: says how it ended, or why not, and adds `started_at` and `finished_at` (Unix time)."""
 
     @functools.wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Summary:
@@ -44,6 +44,7 @@ def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary
             summary = function(*args, **kwargs)
         except Exception as error:
             say(f"{function.__name__}{FAILED}{error}")
+            _note_failure(function.__name__, error)
             raise
         finished = time.time()
         counts = ", ".join(f"{key} {value}" for key, value in summary.items() if isinstance(value, int | str))
@@ -51,6 +52,16 @@ def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary
         return {**summary, "started_at": started, "finished_at": finished}
 
     return run
+
+
+def _note_failure(name: str, error: Exception) -> None:
+    """Has a task of a pipeline tell MLflow why it fails, which the end of the pipeline is not told."""
+    if not (os.environ.get("MLFLOW_TRACKING_URI") and {RUN_ID_VARIABLE, "MLFLOW_RUN_ID"} & set(os.environ)):
+        return
+    with suppress(ImportError):
+        from metrifier_core.tracking import note_failure
+
+        note_failure(name, str(error) or type(error).__name__)
 
 
 @contextmanager

@@ -7,25 +7,32 @@ except ImportError as error:
     # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
 
+from metrifier_core.tracking.champion import Patience, Verdict
+from metrifier_core.tracking.failures import close_unfinished, fail_run, note_failure
 from metrifier_core.tracking.pages import runs_page
+from metrifier_core.tracking.parents import find_run
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import log_postponed, postponed, postponed_if_unreachable
-from metrifier_core.tracking.registry import Verdict, download_model, register_model
-from metrifier_core.tracking.runs import ask_server, complete_run, fail_run, find_run, log_fan_out, log_stage, open_run
+from metrifier_core.tracking.registry import download_model, download_run_file, register_model
+from metrifier_core.tracking.runs import ask_server, complete_run, log_fan_out, log_stage, open_run
 from metrifier_core.tracking.system_metrics import sampled_system_metrics
 
 __all__ = [
+    "Patience",
     "PipelineRun",
     "PythonModel",
     "Verdict",
     "ask_server",
+    "close_unfinished",
     "complete_run",
     "download_model",
+    "download_run_file",
     "fail_run",
     "find_run",
     "log_fan_out",
     "log_postponed",
     "log_stage",
+    "note_failure",
     "open_run",
     "postponed",
     "postponed_if_unreachable",

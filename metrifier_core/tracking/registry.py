@@ -1,18 +1,15 @@
 """Versions in MLflow's registry: a new one a training, the challenger; the champion is the best beyond doubt."""
 
 import base64
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -27,13 +24,17 @@ from metrifier_core.credentials import without_credentials
 from metrifier_core.images import encode_png
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.progress import say
+from metrifier_core.tracking.champion import CHALLENGER, CHAMPION, Challenge, Patience, decide
+from metrifier_core.tracking.data import log_data
+from metrifier_core.tracking.failures import forget_failure
+from metrifier_core.tracking.parents import parent_run
 from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.runs import LONGEST_DESCRIPTION, active_run, log_to, parent_run
-from metrifier_core.tracking.story import DIGITS, describe_run, headline, quality_schema, story
+from metrifier_core.tracking.runs import active_run, log_to
+from metrifier_core.tracking.story import LONGEST_DESCRIPTION, describe_run, headline, story
 
-__all__ = ["Verdict", "download_model", "register_model"]
+__all__ = ["download_model", "download_run_file", "register_model"]
 
-_CHAMPION, _CHALLENGER = "champion", "challenger"
+_PATIENCE = Patience()
 _MODEL_TAG = "metrifier.model"
 _PACKAGE = Path(__file__).parents[1]
 _MODEL_CODE = _PACKAGE / "mlflow_model.py"
@@ -43,20 +44,6 @@ _SIGNATURE = ModelSignature(
     Schema([ColSpec(AnyType(), "image")]),
     Schema([ColSpec(DataType.double, "quality", required=False), ColSpec(DataType.string, "error", required=False)]),
 )
-
-
-class Verdict(NamedTuple):
-    """What is decided of a new version.
-
-    Attributes:
-        passed: Whether it takes the champion's place.
-        reason: Why, a sentence.
-        difference: New minus champion, global Spearman: `value`, `low`, `high`; empty where there was no comparison.
-    """
-
-    passed: bool
-    reason: str
-    difference: dict[str, float]
 
 
 def register_model(
@@ -71,7 +58,9 @@ def register_model(
     model_card: Path,
     description: str,
     latency_ms: float,
-    challenge: Callable[[Callable[[], Path]], Verdict],
+    challenge: Challenge,
+    kubeflow: str | None = None,
+    patience: Patience = _PATIENCE,
 ) -> dict[str, Any]:
     """Registers a version of the model and completes the pipeline's run.
 
@@ -90,6 +79,8 @@ def register_model(
         description: What the metrics amount to, as Markdown; links to the report and the version are added to it.
         latency_ms: What one view takes on this machine, milliseconds.
         challenge: Compares the new metrifier with the champion, which it is given a way to fetch.
+        kubeflow: The address of Kubeflow's UI, to lead there.
+        patience: How long the versions that other runs are registering are waited for.
 
     Returns:
         model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
@@ -118,15 +109,15 @@ def register_model(
         client.update_model_version(model_name, version, about)
         for key, value in found.items():
             client.set_model_version_tag(model_name, version, key, f"{value:.6f}")
-        client.set_registered_model_alias(model_name, _CHALLENGER, version)
-        verdict = _pass_gate(client, model_name, version, challenge)
-        client.set_model_version_tag(model_name, version, "gate", verdict.reason)
+        client.set_registered_model_alias(model_name, CHALLENGER, version)
+        verdict = decide(client, model_name, version, challenge, download_model, patience)
         differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
         judged = {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}
         log_to(client, parent, {}, judged, ())
-        standing = f"{_CHAMPION if verdict.passed else _CHALLENGER}, {verdict.reason}"
-        note = describe_run(parent, description, model_name, version, standing)
+        standing = f"{CHAMPION if verdict.passed else CHALLENGER}, {verdict.reason}"
+        note = describe_run(parent, description, model_name, version, standing, kubeflow)
         client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:LONGEST_DESCRIPTION])
+        forget_failure(client, parent)
     say(f"{model_name} version {version}: {standing}")
     return {
         "model_name": model_name,
@@ -149,9 +140,7 @@ def _log_files(
     config: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Mapping[str, Any], report: Path, predictions: Path
 ) -> None:
     """Logs to the active run what it was made from and what was found."""
-    source = CodeDatasetSource(tags={"metrifier.run": config["name"]})
-    table = MetaDataset(source, "ImageNet_Quality", dataset["sha256"][:DIGITS], quality_schema())
-    mlflow.log_input(table, context="training")
+    log_data(config["name"], dataset["sha256"])
     mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
     mlflow.log_dict(dict(metrics), "metrics.json")
     mlflow.log_dict(dict(dataset), "dataset.json")
@@ -170,28 +159,6 @@ def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
         input_example=pd.DataFrame({"image": [base64.b64encode(encode_png(grey)).decode()]}),
         pip_requirements=[f"{name}=={installed(name)}" for name in _MODEL_REQUIREMENTS],
     )
-
-
-def _pass_gate(
-    client: MlflowClient, model_name: str, version: str, challenge: Callable[[Callable[[], Path]], Verdict]
-) -> Verdict:
-    """Makes a new version the champion where it passes."""
-
-    def champion() -> str | None:
-        found = client.get_registered_model(model_name).aliases.get(_CHAMPION)
-        return None if found is None else str(found)  # a number, from a database
-
-    verdict = Verdict(True, "the first version", {})
-    while (holder := champion()) is not None:
-        if holder == version:
-            return Verdict(True, "it is the champion already", {})
-        verdict = challenge(partial(download_model, f"models:/{model_name}/{holder}"))
-        # Another run may have moved the alias meanwhile: its version is the one to beat.
-        if champion() == holder:
-            break
-    if verdict.passed:
-        client.set_registered_model_alias(model_name, _CHAMPION, version)
-    return verdict
 
 
 def download_model(uri: str) -> Path:
@@ -215,3 +182,20 @@ def download_model(uri: str) -> Path:
     if "metrifier" not in parts:
         raise ValueError(f"{uri} is no metrifier")
     return folder / str(parts["metrifier"]["path"])
+
+
+def download_run_file(run_id: str, name: str) -> Path:
+    """Fetches a file that was logged with a run.
+
+    Args:
+        run_id: Of the run; the server is the one that MLFLOW_TRACKING_URI names.
+        name: Of the file.
+
+    Raises:
+        ValueError: There is no such run or file, the message has MLflow's reason.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
+    except (MlflowException, OSError) as error:
+        reason = f"{name} cannot be had from {mlflow.get_tracking_uri()}: {error}"
+        raise ValueError(without_credentials(reason)) from error

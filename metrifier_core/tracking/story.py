@@ -1,35 +1,31 @@
 """What MLflow's table and compare page say of a pipeline's run: few names, the same for all runs, and a description."""
 
-from collections.abc import Mapping
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlflow.entities import Run
-from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import Array
 
-__all__ = ["DIGITS", "describe_run", "headline", "quality_schema", "story"]
+from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
+
+__all__ = [
+    "DIGITS",
+    "LONGEST_DESCRIPTION",
+    "describe_run",
+    "engine_page",
+    "headline",
+    "story",
+    "story_of_families",
+]
 
 DIGITS = 36
 """Of a data set's SHA-256, as many as MLflow keeps."""
 
+LONGEST_DESCRIPTION = 5000
+"""Of a run's or a model version's text, in characters."""
+
 _ENGINE_PAGE_TAG = "kfp.pipeline_run_url"  # set by Kubeflow's MLflow plugin, without the host of Kubeflow's UI
-
-
-def quality_schema() -> Schema:
-    """Gives the columns of ImageNet_Quality in MLflow's types."""
-    # Who serves a model needs no tables.
-    import pyarrow as pa
-
-    from metrifier_core.records import QUALITY
-
-    types = {
-        pa.string(): DataType.string,
-        pa.int32(): DataType.integer,
-        pa.int64(): DataType.long,
-        pa.float64(): DataType.double,
-        pa.list_(pa.float64()): Array(DataType.double),
-    }
-    return Schema([ColSpec(types[field.type], field.name) for field in QUALITY])
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -51,15 +47,36 @@ def story(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, st
         config: The whole config.
         dataset: The data set's card.
     """
+    held_out = ", ".join(config["workers"]["held_out"])
+    return {**_told(config, held_out), "data_digest": dataset["sha256"][:DIGITS]}
+
+
+def story_of_families(config: Mapping[str, Any], families: Sequence[str], digests: Mapping[str, str]) -> dict[str, str]:
+    """Names the same of a run over families of workers.
+
+    Args:
+        config: The whole config.
+        families: Those that were held out, one after the other.
+        digests: Of the folds' data sets; where not all are known, neither is that of the whole.
+    """
+    told = _told(config, f"each family once: {', '.join(families)}")
+    if not families or set(digests) != set(families):
+        return told
+    whole = hashlib.sha256("".join(f"{family} {digests[family]}\n" for family in sorted(families)).encode())
+    return {**told, "data_digest": whole.hexdigest()[:DIGITS]}
+
+
+def _told(config: Mapping[str, Any], held_out: str) -> dict[str, str]:
     return {
         "architecture": config["metrifier"]["architecture"],
         "label_workers": ", ".join(config["workers"]["label"]),
-        "held_out_workers": ", ".join(config["workers"]["held_out"]),
-        "data_digest": dataset["sha256"][:DIGITS],
+        "held_out_workers": held_out,
     }
 
 
-def describe_run(run: Run, description: str, model_name: str, version: str, standing: str) -> str:
+def describe_run(
+    run: Run, description: str, model_name: str, version: str, standing: str, kubeflow: str | None = None
+) -> str:
     """Adds to a run's description where the report, the model and the engine's run are.
 
     Links are relative to the UI's own page, whatever the address that somebody sees it at.
@@ -70,6 +87,7 @@ def describe_run(run: Run, description: str, model_name: str, version: str, stan
         model_name: Name in the registry.
         version: Of the model that the run made.
         standing: Whether that is the champion, and why.
+        kubeflow: The address of Kubeflow's UI.
 
     Returns:
         Markdown.
@@ -79,7 +97,22 @@ def describe_run(run: Run, description: str, model_name: str, version: str, stan
         f"[The report]({own}/artifacts/report.html)",
         f"[{model_name} version {version}](#/models/{model_name}/versions/{version}): {standing}",
     ]
-    page = run.data.tags.get(_ENGINE_PAGE_TAG)
-    if page:
-        lines.append(f"[The run in Kubeflow]({page})" if "://" in page else f"The run in Kubeflow's UI: `{page}`")
-    return "\n\n".join([description, *lines])
+    page = engine_page(run, kubeflow)
+    return "\n\n".join([description, *lines, *([page] if page else [])])
+
+
+def engine_page(run: Run, kubeflow: str | None = None) -> str:
+    """Says where Kubeflow's UI shows a run, as Markdown; nothing of a run on one machine.
+
+    Args:
+        run: The pipeline's run.
+        kubeflow: The address of Kubeflow's UI; that of the environment where left out.
+    """
+    page = run.data.tags.get(_ENGINE_PAGE_TAG, "")
+    identity = os.environ.get(RUN_ID_VARIABLE)
+    address = kubeflow or os.environ.get(KUBEFLOW_VARIABLE)
+    if address and identity and UNLOGGED_VARIABLE not in os.environ and "://" not in page:  # on a cluster
+        page = f"{address.rstrip('/')}/#/runs/details/{identity}"
+    if "://" in page:
+        return f"[The run in Kubeflow]({page})"
+    return f"The run in Kubeflow's UI: `{page}`" if page else ""

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from importlib import import_module
 from threading import Event, Thread
 from typing import Any
 
 from mlflow.entities import Metric
 from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
+
+from metrifier_core.progress import say
 
 __all__ = ["SystemSample", "sampled_system_metrics", "system_metrics"]
 
@@ -17,23 +20,33 @@ SystemSample = dict[str, float]
 _SECONDS = 10.0  # between two samples, as MLflow has it
 
 
-def _monitors() -> list[Any]:
-    # Here, since not every image of the pipeline has psutil.
-    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
-    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
-    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+_KINDS = ("CPU", "Disk", "Network", "GPU")
 
-    monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
-    # Without a GPU, or what asks it.
-    with suppress(ImportError, RuntimeError):
-        monitors.append(GPUMonitor())
+
+def _monitors() -> dict[str, Any]:
+    """Makes MLflow's monitors by their kinds, as far as this machine has what they look at."""
+    monitors = {}
+    for kind in _KINDS:
+        try:
+            # Here, since not every image of the pipeline has psutil.
+            module = import_module(f"mlflow.system_metrics.metrics.{kind.lower()}_monitor")
+            monitors[kind] = getattr(module, f"{kind}Monitor")()
+        except Exception as error:
+            # Without a GPU, or what asks it, there is nothing to be said.
+            if not (kind == "GPU" and isinstance(error, ImportError | RuntimeError)):
+                _give_up(kind, error)
     return monitors
+
+
+def _give_up(kind: str, error: Exception) -> None:
+    say(f"system metrics: goes on without {kind}. Reason: {type(error).__name__}: {error}")
 
 
 @contextmanager
 def sampled_system_metrics() -> Iterator[list[SystemSample]]:
     """Samples how busy CPU, memory, disk, network and GPUs are until the context ends, once more at its end.
+
+    What cannot be sampled is left out and said once: a training does not end for it.
 
     Yields:
         The samples, to be read when the context has ended; one in ten seconds, or in as many as
@@ -47,10 +60,14 @@ def sampled_system_metrics() -> Iterator[list[SystemSample]]:
         while not ended:
             ended = over.wait(interval)
             values = {"time": time.time()}
-            for monitor in monitors:
-                monitor.collect_metrics()
-                values |= monitor.aggregate_metrics()
-                monitor.clear_metrics()
+            for kind, monitor in list(monitors.items()):
+                try:
+                    monitor.collect_metrics()
+                    values |= monitor.aggregate_metrics()
+                    monitor.clear_metrics()
+                except Exception as error:
+                    _give_up(kind, error)
+                    del monitors[kind]
             samples.append(values)
 
     sampler = Thread(target=sample, name="system metrics", daemon=True)

@@ -90,6 +90,14 @@ def test_the_cards_are_kept_with_the_run_of_their_stage(made):
         assert json.loads(Path(kept).read_text()) == json.loads(path.read_text())
 
 
+def test_how_busy_the_machine_was_is_kept_with_the_training(made):
+    store = mlflow.MlflowClient(f"sqlite:///{Path(made['images'].path).parent / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    (run,) = store.search_runs(experiments, "tags.`metrifier.stage` = 'train_metrifier'")
+    assert run.data.metrics["system/cpu_utilization_percentage"] >= 0
+    assert run.data.metrics["system/system_memory_usage_percentage"] > 0
+
+
 def test_distort_makes_every_version_of_the_sources_that_are_learned_from(made):
     tables = _tables(made["versions"])
     assert len(tables) == 2

@@ -127,7 +127,7 @@ UNKNOWN_KEYS = [
     ("metrifier.epoch=3", "metrifier.epoch: unknown key, did you mean 'epochs'?"),
     ("evaluation.bootstrap=3", "evaluation.bootstrap: unknown key, did you mean 'bootstrap_replicates'?"),
     ("tracking.model=m", "tracking.model: unknown key, did you mean 'model_name'?"),
-    ("tracking.zzz=m", "tracking.zzz: unknown key, allowed: experiment, model_name, uri"),
+    ("tracking.zzz=m", "tracking.zzz: unknown key, allowed: experiment, kubeflow, model_name, uri"),
     (
         "workers.catalogue={onnx: {format: miniature, family: a, architecture: vgg, epoch: 3}}",
         "workers.catalogue.onnx.epoch: unknown key, did you mean 'epochs'?",
@@ -249,6 +249,10 @@ WRONG_VALUES = [
     (
         "tracking.uri=https://me:secret@host.example",
         "tracking.uri: credentials belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
+    (
+        "tracking.kubeflow=https://me:secret@host.example",
+        "tracking.kubeflow: expected the address of Kubeflow's UI such as https://kubeflow.example, no user in it",
     ),
     ("splits=[{train: 0.5, test: 0.4}]", "splits.0: the fractions of '*' add up to 0.9, not to 1"),
     ("splits=[{train: 1}]", "splits: no rule gives 'calibration' anything"),

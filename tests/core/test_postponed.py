@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metrifier_core.environment import RUN_ID_VARIABLE, UNLOGGED_VARIABLE
+from tests.core.run_products import CONFIG
 from tests.core.tracking_servers import Door, door_of, tracking_server
 
 SUMMARY = {"started_at": 1_000_000.0, "finished_at": 1_000_012.5}
@@ -43,13 +45,15 @@ def log_all(run: Any, folder: Path) -> None:
     from metrifier_core.tracking import complete_run, log_fan_out, log_stage
 
     (folder / "table.md").write_text("# table", encoding="utf-8")
+    (folder / "families.json").write_text('{"families": {"plain": {}}}', encoding="utf-8")
     log_stage(run, "download", {"source": {"kind": "digits"}}, {**SUMMARY, "read": 60})
     shards = [{"versions": 3, "started_at": 10.0, "finished_at": 14.0}]
     log_fan_out(run, "distort", {"severity": 5}, shards)
     samples = [{"time": 12.0, "cpu_utilization_percentage": 99.5}]
     curves = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
     log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}}, samples)
-    complete_run(run, {"seed": 7}, {**SUMMARY, "families": 2}, {"table.md": folder / "table.md"}, folder / "table.md")
+    documents = {name: folder / name for name in ("table.md", "families.json")}
+    complete_run(run, CONFIG, {**SUMMARY, "families": 2}, documents, folder / "table.md")
 
 
 def look(run: Any) -> dict[str, Any]:
@@ -118,6 +122,68 @@ def test_a_server_that_is_killed_in_the_middle_gets_the_rest_later_and_nothing_t
     assert set(look(run)) == {"digits", "download"}
     log_what_waits(tmp_path / "unlogged")
     assert set(look(run)) == {"digits", "download", "prepare_workers", "train_metrifier"}
+
+
+@pytest.mark.parametrize("lasts", range(1, 11))
+def test_a_stage_that_is_cut_off_while_it_is_logged_is_one_run(
+    door: Door, run: Any, tmp_path: Path, lasts: int
+) -> None:
+    """Whatever the last request was that the server has answered."""
+    from mlflow import MlflowClient
+
+    from metrifier_core.tracking import log_stage
+
+    log_stage(run, "download", {}, SUMMARY)
+    door.left = lasts
+    curves = [{"epoch": epoch, "loss": 1 / epoch} for epoch in (1, 2)]
+    log_stage(run, "train_metrifier", {"epochs": 2}, {**SUMMARY, "parameters": 7}, curves, {"card.json": {"crop": 32}})
+    cut_off = door.left is None
+    assert cut_off == (tmp_path / "unlogged").is_dir()
+    door.left, door.state = None, "open"
+    log_what_waits(tmp_path / "unlogged")
+    found = look(run)
+    assert set(found) == {"digits", "download", "train_metrifier"}
+    assert found["train_metrifier"][:3] == (
+        {"epochs": "2"},
+        {"parameters": 7.0, "seconds": 12.5, "loss": 0.5},
+        "FINISHED",
+    )
+    client = MlflowClient()
+    (own,) = client.search_runs(
+        [client.get_experiment_by_name(run.experiment).experiment_id], "tags.`metrifier.stage` = 'train_metrifier'"
+    )
+    for name, points in (("loss", 2), ("parameters", 1)):
+        assert len(client.get_metric_history(own.info.run_id, name)) == points, "nothing stands there twice"
+
+
+@pytest.mark.parametrize("lasts", range(1, 8))
+def test_shards_of_folds_that_are_cut_off_while_they_are_logged_are_one_run(
+    door: Door, run: Any, tmp_path: Path, lasts: int
+) -> None:
+    from metrifier_core.tracking import log_fan_out, open_run
+
+    open_run(run)
+    shards = [{"versions": 3, "started_at": 10.0, "finished_at": 14.0}]
+    door.left = lasts
+    for family in ("plain", "residual"):
+        log_fan_out(replace(run, held_out_family=family), "distort", {}, shards)
+    door.left, door.state = None, "open"
+    log_what_waits(tmp_path / "unlogged")
+    found = look(run)
+    assert set(found) == {"digits", "distort"}
+    assert found["distort"][2] == "FINISHED"
+
+
+def test_a_stage_that_is_done_again_is_another_run(door: Door, run: Any) -> None:  # noqa: ARG001
+    from mlflow import MlflowClient
+
+    from metrifier_core.tracking import log_stage
+
+    log_stage(run, "download", {}, SUMMARY)
+    log_stage(run, "download", {}, {"started_at": 2_000_000.0, "finished_at": 2_000_001.0})
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(run.experiment).experiment_id
+    assert len(client.search_runs([experiment], "tags.`metrifier.stage` = 'download'")) == 2
 
 
 def test_what_still_cannot_be_logged_goes_on_waiting(door: Door, run: Any, tmp_path: Path) -> None:

@@ -269,6 +269,89 @@ def test_one_room_alone_imports_mlflow() -> None:
     assert {importer.split("/")[0] for importer in importers} == {"tracking"}
 
 
+# A run over families, which registers nothing
+
+
+def complete(run: Any, folder: Path, merged: tuple[str, ...]) -> None:
+    from metrifier_core.tracking import complete_run, log_stage
+
+    for family in merged:
+        fold = replace(run, held_out_family=family)
+        log_stage(fold, "merge_dataset", {}, {**SUMMARY, "sha256": f"{family}-" + 60 * "0"})
+    (folder / "families.json").write_text('{"families": {"plain": {}, "residual": {}}}', encoding="utf-8")
+    (folder / "families.md").write_text("# Families\n" + 600 * "ten chars.", encoding="utf-8")
+    documents = {name: folder / name for name in ("families.json", "families.md")}
+    complete_run(run, CONFIG, {**SUMMARY, "mean_global_rho": 0.5}, documents, folder / "families.md")
+
+
+def test_a_run_over_families_is_compared_by_the_same_columns(client: Any, run: Any, tmp_path: Path) -> None:
+    complete(run, tmp_path, ("plain", "residual"))
+    parent, _ = runs_of(client, run.experiment)
+    told = {name: value for name, value in parent.data.params.items() if "." not in name}
+    assert len(told.pop("data_digest")) == 36
+    assert told == {
+        "name": "digits",
+        "architecture": "nano",
+        "label_workers": "a, b",
+        "held_out_workers": "each family once: plain, residual",
+    }
+    inputs = {each.dataset.name: each.dataset for each in parent.inputs.dataset_inputs}
+    assert {name: data.digest for name, data in inputs.items()} == {
+        f"ImageNet_Quality without {family}": f"{family}-{60 * '0'}"[:36] for family in ("plain", "residual")
+    }
+    columns = json.loads(inputs["ImageNet_Quality without plain"].schema)["mlflow_colspec"]
+    assert [column["name"] for column in columns] == QUALITY.names
+    assert parent.info.status == "FINISHED"
+
+
+def test_the_digest_of_a_fold_that_came_from_a_cache_is_not_made_up(client: Any, run: Any, tmp_path: Path) -> None:
+    complete(run, tmp_path, ("plain",))
+    parent, _ = runs_of(client, run.experiment)
+    assert "data_digest" not in parent.data.params
+    assert [each.dataset.name for each in parent.inputs.dataset_inputs] == ["ImageNet_Quality without plain"]
+
+
+# Kubeflow's page of a run
+
+
+@pytest.fixture
+def on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRIFIER_RUN_ID", "0a1b")
+    monkeypatch.delenv("METRIFIER_UNLOGGED", raising=False)
+
+
+LINK = "\n\n[The run in Kubeflow](https://kubeflow.example/pipeline/#/runs/details/0a1b)"
+
+
+@pytest.mark.usefixtures("on_a_cluster")
+def test_a_registered_run_leads_to_kubeflow(client: Any, run: Any, products: Products) -> None:
+    address = "https://kubeflow.example/pipeline/"
+    made = products.register(run, "of a cluster", 0.5, kubeflow=address)
+    assert client.get_run(made["run_id"]).data.tags["mlflow.note.content"].endswith(LINK)
+
+
+@pytest.mark.usefixtures("on_a_cluster")
+def test_a_run_over_families_leads_to_kubeflow(
+    client: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRIFIER_KUBEFLOW", "https://kubeflow.example/pipeline")
+    complete(run, tmp_path, ())
+    note = runs_of(client, run.experiment)[0].data.tags["mlflow.note.content"]
+    assert note.startswith("# Families")
+    assert note.endswith(LINK)
+    assert len(note) == 5000
+
+
+def test_a_run_on_one_machine_leads_to_no_kubeflow(
+    client: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRIFIER_KUBEFLOW", "https://kubeflow.example")
+    monkeypatch.setenv("METRIFIER_RUN_ID", "digits-0123")
+    monkeypatch.setenv("METRIFIER_UNLOGGED", str(tmp_path / "unlogged"))
+    complete(run, tmp_path, ())
+    assert "kubeflow" not in runs_of(client, run.experiment)[0].data.tags["mlflow.note.content"]
+
+
 # The registry
 
 
@@ -312,7 +395,11 @@ def test_a_version_carries_its_headline_and_how_to_call_it(
     import mlflow
 
     version = client.get_model_version("metrifier", registered.results[1]["version"])
-    assert version.tags == {
+    difference = {"value": 0.25, "low": 0.125, "high": 0.5}
+    verdict = {"passed": False, "reason": "not better than the champion", "difference": difference}
+    tags = dict(version.tags)
+    assert json.loads(tags.pop("metrifier.verdict")) == verdict
+    assert tags == {
         "mean_global_rho": "0.400000",
         "mean_global_low": "0.100000",
         "mean_global_high": "0.900000",
@@ -350,7 +437,7 @@ def test_a_registration_that_was_cut_off_goes_on_with_its_version(
         raise MemoryError("the champion needs more")
 
     with monkeypatch.context() as cut:
-        cut.setattr(registry, "_pass_gate", fail)
+        cut.setattr(registry, "decide", fail)
         with pytest.raises(MemoryError):
             products.register(run, "cut off", 0.5)
     parent, _ = runs_of(client, run.experiment)

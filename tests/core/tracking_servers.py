@@ -54,11 +54,13 @@ class Door:
     Attributes:
         url: Its own address.
         state: "open", "broken" or "shut"; may be changed at any time.
+        left: How many requests it lets through before it shuts itself; None for any number.
         passed: How many requests it has let through.
     """
 
     def __init__(self, server: str) -> None:
         self.state = "open"
+        self.left: int | None = None
         self.passed = 0
         door = self
 
@@ -77,6 +79,10 @@ class Door:
 
             def _pass_on(self) -> None:
                 body = self._body()
+                if door.left is not None:
+                    door.left -= 1
+                    if door.left < 0:
+                        door.state, door.left = "shut", None
                 if door.state == "shut":
                     self.close_connection = True
                     return

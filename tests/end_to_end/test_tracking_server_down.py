@@ -1,4 +1,4 @@
-"""A tracking server that dies in the middle of a run costs neither its work nor what it would have logged."""
+"""A tracking server that is lost, whenever, costs neither a run's work nor what it would have logged."""
 
 import json
 import subprocess
@@ -11,6 +11,8 @@ from tests.end_to_end.runs import CHECKOUT, LASTING, command, environment
 pytestmark = pytest.mark.end_to_end
 
 _REQUESTS = 8  # after which the server is gone: the first stage has logged
+_STAGES = ["distort", "download", "evaluate_spearman", "merge_dataset", "prepare_workers"]
+_NAMES = [*_STAGES, "quick", "register_metrifier", "train_metrifier", "worker_evaluate"]
 
 
 def _start(runs, server):
@@ -24,18 +26,25 @@ def _start(runs, server):
     )
 
 
-def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_path, monkeypatch):
+def _check_logged_once(server, registered, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    found = client.search_runs([registered["experiment_id"]])
+    assert sorted(run.info.run_name for run in found) == _NAMES
+    assert {run.info.status for run in found} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("requests", [0, _REQUESTS], ids=["before the start", "in the middle"])
+def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_path, monkeypatch, requests):
     folder = tmp_path / "runs" / "quick"
     (tmp_path / "server").mkdir()
     with tracking_server(tmp_path / "server") as server, door_of(server) as door:
+        door.left = requests
         process = _start(tmp_path / "runs", door.url)
-        said = ""
-        with process.stdout as lines:
-            for line in lines:
-                said += line
-                if door.passed >= _REQUESTS:
-                    door.state = "shut"
-        assert process.wait(600) == 1, said
+        said, _ = process.communicate(timeout=600)
+        assert process.returncode == 1, said
         assert said.count("could not be logged to MLflow") + said.count("could not be reached") == 1
         assert f"All results are complete, but not in MLflow at {door.url}: run the same command again" in said
         for pattern in LASTING:
@@ -50,12 +59,27 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
         assert ": done in" not in said, "nothing is worked on again but what waited"
         registered = json.loads((folder / "registered.json").read_text())
         assert (registered["version"], registered["champion"]) == ("1", True)
+        _check_logged_once(server, registered, monkeypatch)
 
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-        from mlflow import MlflowClient
 
-        client = MlflowClient()
-        names = sorted(run.info.run_name for run in client.search_runs([registered["experiment_id"]]))
-        stages = ["distort", "download", "evaluate_spearman", "merge_dataset", "prepare_workers", "quick"]
-        assert names == [*stages, "register_metrifier", "train_metrifier", "worker_evaluate"]
-        assert client.get_run(registered["run_id"]).info.status == "FINISHED"
+def test_a_server_that_is_well_again_before_the_end_has_it_all_then(tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "quick"
+    (tmp_path / "server").mkdir()
+    with tracking_server(tmp_path / "server") as server, door_of(server) as door:
+        process = _start(tmp_path / "runs", door.url)
+        said = ""
+        with process.stdout as lines:
+            for line in lines:
+                said += line
+                if "download: done in" in line:
+                    door.state = "broken"
+                if "train_metrifier: done in" in line:
+                    door.state = "open"
+        assert process.wait(600) == 0, said
+        assert said.count("could not be logged to MLflow") == 1
+        assert "MLflow: logged what had waited" in said
+        assert not (folder / "unlogged").exists()
+        registered = json.loads((folder / "registered.json").read_text())
+        assert (registered["version"], registered["champion"]) == ("1", True)
+        assert "Registered:      metrifier version 1, the champion" in said
+        _check_logged_once(server, registered, monkeypatch)

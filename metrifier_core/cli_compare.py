@@ -11,11 +11,11 @@ from metrifier_core.cli_refusal import refuse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from metrifier_core.cli_finished_run import FinishedRun
     from metrifier_core.comparison import JudgedRows
 
 __all__ = ["compare"]
 
-_PREDICTIONS = "predictions.parquet"
 _TABLE_WIDTH = 120
 _SHOWN = {
     "global": "global Spearman",
@@ -28,22 +28,43 @@ _SHOWN = {
 _TITLES = {"seen": "distortions of the training", "unseen": "distortions that no training has seen"}
 
 
-def _is_run(name: str) -> bool:
-    return (Path(name) / _PREDICTIONS).is_file()
+def _choose(on: str | None, first: "FinishedRun | None", second: "FinishedRun | None") -> "FinishedRun":
+    """Finds the run whose test versions are ranked."""
+    from metrifier_core.cli_finished_run import PREDICTIONS, find_finished_run
+
+    if on is None:
+        # A folder has the versions too, which a model or a run on others has to score.
+        found = next((run for run in (first, second) if run is not None and run.folder), first or second)
+        if found is None:
+            raise ValueError(
+                "neither A nor B is the folder of a finished run or runs:/ID: name one whose test versions they score "
+                "with --on"
+            )
+        return found
+    found = find_finished_run(on)
+    if found is None:
+        raise ValueError(f"{Path(on) / PREDICTIONS} is missing: expected the folder of a finished run, or runs:/ID")
+    return found
 
 
-def _scores(name: str, run: Path, rows: "JudgedRows") -> "NDArray[Any]":
+def _scores(name: str, own: "FinishedRun | None", on: "FinishedRun", rows: "JudgedRows") -> "NDArray[Any]":
     """Takes a run's own scores of the test versions, where it has these, or has its model score them."""
     from metrifier_core.comparison import read_judged_rows, score_rows
     from metrifier_core.metrifier import Metrifier
     from metrifier_core.stages.running import tables
 
-    if _is_run(name):
-        own = read_judged_rows(Path(name) / _PREDICTIONS)
-        if own.is_judged_like(rows):
-            return own.predicted
-    metrifier = Metrifier.load(Path(name) / "model" if _is_run(name) else name)
-    return score_rows(metrifier.evaluate, rows, tables([run / "versions"], "versions"), run / "quality.parquet")
+    if own is not None:
+        judged = read_judged_rows(own.predictions)
+        if judged.is_judged_like(rows):
+            return judged.predicted
+    if on.folder is None:
+        raise ValueError(
+            f"{name} has not scored the test versions of {on.name}, and MLflow keeps no versions: name the folder of a "
+            "run whose versions both score with --on"
+        )
+    metrifier = Metrifier.load(name if own is None else own.model)
+    versions = tables([on.folder / "versions"], "versions")
+    return score_rows(metrifier.evaluate, rows, versions, on.folder / "quality.parquet")
 
 
 def _print(found: dict[str, Any], first: str, second: str) -> None:
@@ -76,11 +97,15 @@ def _print(found: dict[str, Any], first: str, second: str) -> None:
 
 def compare(
     first: Annotated[
-        str, typer.Argument(metavar="A", help="A run's folder, or a model as `metrifier score` takes it.")
+        str,
+        typer.Argument(
+            metavar="A", help="A run's folder, or runs:/ID in MLflow; or a model as `metrifier score` takes it."
+        ),
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
     on: Annotated[
-        Path | None, typer.Option(help="The run whose test versions both score; A, or else B, where left out.")
+        str | None,
+        typer.Option(help="The run whose test versions both score; where left out A or B, folders first."),
     ] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Draws of the bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -96,23 +121,23 @@ def compare(
         metrifier compare runs/large runs/small
 
         metrifier compare models:/metrifier@challenger models:/metrifier@champion --on runs/large
+
+        metrifier compare runs:/0123456789abcdef0123456789abcdef runs/small
     """
+    from metrifier_core.cli_finished_run import find_finished_run
     from metrifier_core.comparison import compare_scores, read_judged_rows
 
     if output is not None:
         check_folder(output)
-    runs = [Path(name) for name in (first, second) if _is_run(name)]
-    if on is None and not runs:
-        refuse("neither A nor B is the folder of a finished run: name one whose test versions they score with --on")
-    run = on or runs[0]
     try:
-        rows = read_judged_rows(run / _PREDICTIONS)
-        found = compare_scores(
-            rows, *(_scores(name, run, rows) for name in (first, second)), replicates=replicates, seed=seed
-        )
+        runs = [find_finished_run(name) for name in (first, second)]
+        run = _choose(on, *runs)
+        rows = read_judged_rows(run.predictions)
+        scores = [_scores(name, own, run, rows) for name, own in zip((first, second), runs, strict=True)]
+        found = compare_scores(rows, *scores, replicates=replicates, seed=seed)
     except (ValueError, ImportError) as error:
         refuse(error)
     if output != STANDARD:
         _print(found, first, second)
     if output is not None:
-        write_json(output, {"a": first, "b": second, "on": str(run), **found})
+        write_json(output, {"a": first, "b": second, "on": run.name, **found})

@@ -1,10 +1,12 @@
 """What several commands are given: a metrifier, workers, labelled images, and where results go."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -74,8 +76,9 @@ def list_images(manifest: Path, root: Path | None, match: str, images: int | Non
     """Lists images of a manifest in an order that has nothing to do with their labels.
 
     Args:
-        manifest: A CSV file with the columns path and label_index.
-        root: What its paths are relative to; the folder `images` beside it, or its own, where None.
+        manifest: A CSV file with the columns path and label_index; `-` is standard input.
+        root: What its paths are relative to; the folder `images` beside it, or its own, where None. Of standard input
+            that is the current folder.
         match: Shell pattern of the paths that are used.
         images: How many are used at most; all where None.
     """
@@ -86,14 +89,29 @@ def list_images(manifest: Path, root: Path | None, match: str, images: int | Non
     if root is None:
         beside = manifest.parent / "images"
         root = beside if beside.is_dir() else manifest.parent
-    try:
-        items = list_items(ManifestSource(kind="manifest", manifest=str(manifest), root=str(root)))
-    except ValueError as error:
-        refuse(f"--images: {str(error).replace('source.manifest: ', '').replace('source.root', '--root')}")
+    shown = "standard input" if str(manifest) == STANDARD else str(manifest)
+    with _as_file(manifest) as file:
+        try:
+            items = list_items(ManifestSource(kind="manifest", manifest=str(file), root=str(root)))
+        except ValueError as error:
+            reason = str(error).replace(str(file), shown).replace("source.manifest: ", "")
+            refuse(f"--images: {reason.replace('source.root', '--root')}")
     chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]
     if not chosen:
-        refuse(f"--match {match}: there is no such image in {manifest}")
+        refuse(f"--match {match}: there is no such image in {shown}")
     return chosen
+
+
+@contextmanager
+def _as_file(manifest: Path) -> Iterator[Path]:
+    """Gives standard input the place of a file, for as long as it is read."""
+    if str(manifest) != STANDARD:
+        yield manifest
+        return
+    with NamedTemporaryFile(suffix=".csv") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -45,6 +46,14 @@ def _find_files(paths: Sequence[str], passed_over: list[OSError]) -> tuple[Itera
         return _files(names, passed_over), None
     files = list(_files(paths, passed_over))
     return files, len(files)
+
+
+def _writes_a_file() -> bool:
+    """Whether standard output goes into a file, and so neither to a terminal nor through a pipe."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except OSError:  # standard output of another program, in memory
+        return False
 
 
 def _refuse_nan(threshold: float | None) -> float | None:
@@ -125,8 +134,8 @@ def score(
     passed_over: list[OSError] = []
     files, total = _find_files(paths, passed_over)
     found = metrifier.evaluate_many(files)
-    # Where rows are printed on the same terminal, they show how far it is.
-    if output != STANDARD or not sys.stdout.isatty():
+    # Rows that are printed, or that come out of a pipe onto the same terminal, would be torn by a bar.
+    if output != STANDARD or _writes_a_file():
         found = iter(progress(found, "score", total=total, unit="images", log=False))
     scored = failed = 0
     with ExitStack() as outputs:

@@ -60,19 +60,13 @@ def _gate(metrifier: "Metrifier", worker: "Worker", items: "Sequence[SourceItem]
 def _find(usable: "Sequence[GatedImage]", target_accuracy: float | None, keep: float | None) -> "Threshold":
     import numpy as np
 
-    from metrifier_core.statistics import UnreachableAccuracyError, keep_share, reach_accuracy
+    from metrifier_core.statistics import keep_share, reach_accuracy
 
     scores = np.array([image.quality for image in usable], np.float64)
     right = np.array([image.right for image in usable], np.bool_)
-    try:
-        if target_accuracy is not None:
-            return reach_accuracy(scores, right, target_accuracy, np.random.default_rng(_SEED))
-        return keep_share(scores, right, 1.0 if keep is None else keep)
-    except UnreachableAccuracyError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    except ValueError as error:
-        refuse(error)
+    if target_accuracy is not None:
+        return reach_accuracy(scores, right, target_accuracy, np.random.default_rng(_SEED))
+    return keep_share(scores, right, 1.0 if keep is None else keep)
 
 
 def _percent(share: float) -> str:
@@ -99,7 +93,10 @@ def threshold(
     *,
     model: ModelOption,
     images: Annotated[
-        Path, typer.Option(help="A CSV file of labelled images, with the columns path and label_index (from 0).")
+        Path,
+        typer.Option(
+            help="A CSV file of labelled images, with the columns path and label_index (from 0); - is standard input."
+        ),
     ],
     worker: Annotated[str, typer.Option(help="The classifier to guard: a known one, or an entry of --workers.")],
     workers: Annotated[Path | None, typer.Option(help="A catalogue: a YAML file with an entry a worker.")] = None,
@@ -124,13 +121,16 @@ def threshold(
 
     Labelled images that the worker was not trained on are scored and classified. What a threshold keeps of them and
     how often the worker is right on that is printed beside what to expect of as many other images, with a 95 %
-    interval. The exit status is 1 if the accuracy cannot be reached. Images that cannot be used are named and left out.
+    interval. The exit status is 1 if the accuracy cannot be reached, and --output then has the threshold null. Images
+    that cannot be used are named and left out.
 
     Examples:
         metrifier threshold --model runs/mine/model --images manifest.csv --worker resnet50 --target-accuracy 0.9
 
         metrifier threshold --model runs/mine/model --images val.csv --workers workers.yaml --worker mine --keep 0.8
     """
+    from metrifier_core.statistics import UnreachableAccuracyError
+
     if (target_accuracy is None) == (keep is None):
         refuse("give either --target-accuracy or --keep")
     if output is not None:
@@ -142,22 +142,26 @@ def threshold(
     for image_id, reason in unusable.items():
         typer.echo(f"left out {image_id}: {reason}", err=True)
     usable = [image for image in gated if image.error is None]
-    found = _find(usable, target_accuracy, keep)
+    described: dict[str, Any] = {
+        "threshold": None,
+        "target_accuracy": target_accuracy,
+        "keep": keep,
+        "images": len(usable),
+        "unusable": unusable,
+        "worker": worker,
+        "model": {"name": model, "fingerprint": metrifier.card.fingerprint, "runtime": metrifier.runtime},
+    }
+    try:
+        found = _find(usable, target_accuracy, keep)
+    except ValueError as error:
+        # An older gate in this place would be taken for the one that was asked for.
+        if output is not None:
+            write_json(output, {**described, "reason": str(error)})
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1 if isinstance(error, UnreachableAccuracyError) else 2) from None
     accuracy_of_all = sum(image.right for image in usable) / len(usable)
     if output != STANDARD:
         _print(found, accuracy_of_all)
     if output is not None:
-        described: dict[str, Any] = {
-            "threshold": found.score,
-            "target_accuracy": target_accuracy,
-            "keep": keep,
-            "accuracy": asdict(found.accuracy),
-            "kept": asdict(found.kept),
-            "kept_images": found.kept_images,
-            "images": found.images,
-            "accuracy_of_all": accuracy_of_all,
-            "unusable": unusable,
-            "worker": worker,
-            "model": {"name": model, "fingerprint": metrifier.card.fingerprint, "runtime": metrifier.runtime},
-        }
-        write_json(output, described)
+        shares = {"accuracy": asdict(found.accuracy), "kept": asdict(found.kept), "kept_images": found.kept_images}
+        write_json(output, {**described, "threshold": found.score, **shares, "accuracy_of_all": accuracy_of_all})

@@ -106,7 +106,10 @@ def verify(
     catalogue: Annotated[Path, typer.Argument(help="A YAML file with an entry a worker.")],
     *,
     images: Annotated[
-        Path, typer.Option(help="A CSV file of labelled images, with the columns path and label_index (from 0).")
+        Path,
+        typer.Option(
+            help="A CSV file of labelled images, with the columns path and label_index (from 0); - is standard input."
+        ),
     ],
     root: RootOption = None,
     match: MatchOption = "*",

@@ -32,7 +32,7 @@ class RegisteredMetrifier(PythonModel):
         Args:
             context: MLflow's own.
             model_input: A column `image`, a row an image: the bytes of an image file, these as base64, or uint8 RGB of
-                (H, W, 3), as an array or as lists.
+                (H, W, 3), as an array or as lists. A list of texts as the only row is as many images.
             params: There are none.
 
         Returns:
@@ -50,7 +50,7 @@ class RegisteredMetrifier(PythonModel):
 def _images(table: pd.DataFrame) -> list[Any]:
     images: list[Any] = table["image"].tolist()
     only = images[0] if len(images) == 1 else None
-    # MLflow makes one row of `{"inputs": [text, text]}`.
+    # MLflow makes one row of `{"inputs": [text, text]}`, which nothing tells from a table whose only cell is a list.
     if isinstance(only, list) and only and all(isinstance(text, str) for text in only):
         return only
     return images

@@ -10,6 +10,7 @@ from metrifier_core.report.quality_figures import predicted_against_true, qualit
 from metrifier_core.report.render import render_report
 from metrifier_core.report.training_figures import training_curves
 from metrifier_core.report.verdict import reasons, verdict
+from metrifier_core.report.versions import installed_versions
 
 __all__ = [
     "DARK",
@@ -24,6 +25,7 @@ __all__ = [
     "correlation_heat_map",
     "error_against_discard",
     "examples_sheet",
+    "installed_versions",
     "predicted_against_true",
     "quality_by_severity",
     "reasons",

@@ -13,43 +13,56 @@ from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure
 __all__ = ["predicted_against_true", "quality_by_severity"]
 
 
-def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, diagonal: bool = True) -> bytes:
-    """Draw how densely predictions fall against what the held-out workers made of the same versions.
+def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, comparable: bool = True) -> bytes:
+    """Draw how densely predictions fall against the true quality, and against what held-out workers made of the same.
 
     Args:
-        predictions: a row a version, with float64 columns `predicted` and `held_out` in [0, 1].
+        predictions: a row a version, with float64 columns `predicted`, `quality` and `held_out` in [0, 1].
         theme: colours to draw in.
-        diagonal: whether the two are on one scale.
+        comparable: whether quality is on the scale of the held-out workers' probabilities.
 
     Returns:
-        A PNG: hexagons coloured by their number of versions, the diagonal where they are, and the mean truth by tenth
-        of the prediction.
+        A PNG of two panels, quality on the left: hexagons coloured by their number of versions, the diagonal where both
+        are on one scale, and the mean by tenth of the prediction.
     """
-    predicted, held_out = (predictions[name].to_numpy() for name in ("predicted", "held_out"))
-    figure = new_figure(4.6, theme)
-    axes = styled(figure.subplots(), theme)
-    hexagons = axes.hexbin(
-        predicted,
-        held_out,
-        gridsize=30,
-        extent=(0, 1, 0, 1),
-        mincnt=1,
-        norm=LogNorm(),
-        cmap=LinearSegmentedColormap.from_list("density", theme.density),
-        linewidths=0.2,
-    )
-    hexagons.set_clim(1, max(10, np.asarray(hexagons.get_array()).max(initial=1)))
+    predicted = predictions["predicted"].to_numpy()
+    figure = new_figure(2.9, theme)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
     # Outlined in the colour of the paper, the lines stand out from dense hexagons too.
     outlined = [withStroke(linewidth=3.5, foreground=theme.paper)]
-    if diagonal:
-        axes.plot([0, 1], [0, 1], ":", color=theme.ink, path_effects=outlined, label="prediction = truth")
-    centres, means = _mean_by_tenth(predicted, held_out)
-    axes.plot(centres, means, ".-", color=theme.truth, path_effects=outlined, label="mean truth")
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("predicted quality", color=theme.ink)
-    axes.set_ylabel("mean TCP of the held-out workers", color=theme.ink)
-    legend_above(figure, axes.get_lines(), theme)
-    bar = figure.colorbar(hexagons, ax=axes, shrink=0.8, aspect=30, format="{x:,.0f}")
+    hexagons = []
+    for axes, (column, title, diagonal) in zip(
+        panels, (("quality", "true quality", True), ("held_out", "held-out workers' mean TCP", comparable)), strict=True
+    ):
+        values = predictions[column].to_numpy()
+        styled(axes, theme)
+        hexagons.append(
+            axes.hexbin(
+                predicted,
+                values,
+                gridsize=22,
+                extent=(0, 1, 0, 1),
+                mincnt=1,
+                norm=LogNorm(),
+                cmap=LinearSegmentedColormap.from_list("density", theme.density),
+                linewidths=0.2,
+            )
+        )
+        if diagonal:
+            axes.plot([0, 1], [0, 1], ":", color=theme.ink, path_effects=outlined, label="as predicted")
+        centres, means = _mean_by_tenth(predicted, values)
+        axes.plot(centres, means, ".-", color=theme.truth, path_effects=outlined, label="mean by tenth")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_title(title, fontsize=10, color=theme.ink)
+        axes.set_xlabel("predicted quality", color=theme.ink)
+    # One scale of colours for both, or their densities could not be compared.
+    most = max(10, *(np.asarray(drawn.get_array()).max(initial=1) for drawn in hexagons))
+    for drawn in hexagons:
+        drawn.set_clim(1, most)
+    legend_above(figure, panels[0].get_lines(), theme)
+    bar = figure.colorbar(hexagons[0], ax=panels, shrink=0.8, aspect=30, format="{x:,.0f}")
     bar.ax.minorticks_off()
     bar.ax.tick_params(colors=theme.muted, labelsize=9)
     bar.outline.set_visible(False)
@@ -93,10 +106,10 @@ def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
 
 
 def _mean_by_tenth(
-    predicted: NDArray[np.float64], truth: NDArray[np.float64]
+    predicted: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     tenth = np.minimum((predicted * 10).astype(np.int64), 9)
-    count, total = np.bincount(tenth, minlength=10), np.bincount(tenth, weights=truth, minlength=10)
+    count, total = np.bincount(tenth, minlength=10), np.bincount(tenth, weights=values, minlength=10)
     filled = count > 0
     return (np.arange(10)[filled] + 0.5) / 10, total[filled] / count[filled]
 

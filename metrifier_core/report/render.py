@@ -60,7 +60,7 @@ def render_report(data: ReportData) -> str:
         "words": words,
         "yaml": yaml_text,
     }
-    script = files("metrifier_core.report").joinpath("sorting.js").read_text(encoding="utf-8")
+    script = files("metrifier_core.report").joinpath("report.js").read_text(encoding="utf-8")
     target = first_target(data.metrics["workers"])
     own = data.metrics["workers"][target]
     merged = data.config["merge"]["quality"]
@@ -88,7 +88,7 @@ def render_report(data: ReportData) -> str:
 
 
 def _is_probability(merged: str) -> bool:
-    """Whether the quality is on the scale of what it is held against."""
+    """Whether the quality is on the scale of the held-out workers' answers."""
     return merged != "mean_rank"
 
 
@@ -96,7 +96,7 @@ def _pictures(data: ReportData, target: str) -> dict[str, tuple[bytes, bytes]]:
     """Return each figure's name -> its PNG for a light and for a dark page."""
     draw: dict[str, Callable[[Theme], bytes]] = {
         "predicted_against_true": lambda theme: predicted_against_true(
-            data.predictions, theme, diagonal=_is_probability(data.config["merge"]["quality"])
+            data.predictions, theme, comparable=_is_probability(data.config["merge"]["quality"])
         ),
         "correlation_bars": lambda theme: correlation_bars(data.metrics, theme),
         "correlation_heat_map": lambda theme: correlation_heat_map(data.metrics, theme),

@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +28,6 @@ __all__ = ["evaluate_spearman"]
 
 _SHOWN_REJECTS = 50
 _VERSION = ("image_id", "distortion", "severity")
-_PACKAGES = ("metrifier", "numpy", "opencv-python-headless", "onnxruntime", "pillow", "scikit-learn")
 
 
 def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> dict[str, Any]:
@@ -97,7 +94,7 @@ def _write_report(
     output: Path,
 ) -> bytes:
     """Renders the report and returns the sheet of examples."""
-    from metrifier_core.report import Rejects, ReportData, examples_sheet, render_report
+    from metrifier_core.report import Rejects, ReportData, examples_sheet, installed_versions, render_report
 
     def first_of(paths: Sequence[Path]) -> Rejects:
         rows = (row for path in paths for row in read_rows(path))
@@ -116,7 +113,7 @@ def _write_report(
         refused=first_of(refused),
         examples=examples,
         config=dict(config),
-        versions={"python": python_version(), **{name: version(name) for name in _PACKAGES}},
+        versions=installed_versions(),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(render_report(data), encoding="utf-8")

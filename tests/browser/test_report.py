@@ -1,4 +1,4 @@
-"""The report in a browser: it reads well, its tables sort, and without scripts they are plain tables."""
+"""The report in a browser: it reads well, tables sort, paper lacks nothing; without scripts tables are plain."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from metrifier_core.report import render_report
-from tests.browser.pages import open_page
+from tests.browser.pages import SCREENSHOTS, open_page
 from tests.core.report_data import make_data
 
 pytestmark = pytest.mark.browser
@@ -87,3 +87,20 @@ def test_on_paper_it_is_light_whatever_the_screen(chromium: Browser, address: st
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         source = page.locator("figure img").first.evaluate("image => image.currentSrc === image.src")
         assert source, "the picture for light pages is printed"
+
+
+def test_on_paper_nothing_is_folded_away(page: Page) -> None:
+    shut = page.locator("details:not([open])")
+    numbers = page.get_by_role("region", name="Correlation by distortion and severity")
+    folded = shut.count()
+    assert folded > 5
+    shut.last.evaluate("details => { details.open = true; }")  # by its reader, who finds it as it was
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shut.count() == 0
+    page.emulate_media(media="print")
+    assert numbers.is_visible()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "report-on-paper.png", full_page=True)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shut.count() == folded - 1
+    assert not numbers.is_visible()

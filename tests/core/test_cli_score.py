@@ -245,7 +245,7 @@ def test_who_reads_the_table_decides_as_its_writer_did(quality: float, threshold
     assert decide(float(row["quality"]), float(row["quality"])) == "accept"
 
 
-@pytest.mark.parametrize("threshold", ["-0.1", "1.1", "high", "nan"])
+@pytest.mark.parametrize("threshold", ["-0.1", "1.1", "high", "nan", "null", "None"])
 def test_a_threshold_that_is_no_quality_is_refused(threshold: str, model: Path, photo: Path) -> None:
     result = run("score", photo, "--model", model, f"--threshold={threshold}")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -359,13 +359,20 @@ def test_a_command_is_silent_in_a_pipe_however_long_it_takes(monkeypatch: pytest
     assert "metrifier: score" in sys.stderr.getvalue()
 
 
-@pytest.mark.parametrize("table_on_terminal", [False, True])
-def test_a_bar_is_for_a_terminal_that_shows_no_table(model: Path, photo: Path, table_on_terminal: bool) -> None:
+@pytest.mark.parametrize(
+    ("target", "bar"), [("terminal", False), ("pipe", False), ("shell's file", True), ("--output", True)]
+)
+def test_a_bar_is_for_a_terminal_that_shows_no_rows(model: Path, photo: Path, target: str, bar: bool) -> None:
+    """What comes out of a pipe may be shown on the very terminal that a bar would be on."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
-    output = [] if table_on_terminal else ["--output", photo.with_suffix(".csv")]
-    command = [sys.executable, "-m", "metrifier_core", "score", photo, "--model", model, *output]
-    subprocess.run(command, stdout=theirs, stderr=theirs, check=True)
+    table = photo.with_suffix(".csv")
+    command = [sys.executable, "-m", "metrifier_core", "score", photo, "--model", model]
+    with table.open("wb") as file:
+        outputs = {"terminal": theirs, "pipe": subprocess.PIPE, "shell's file": file}
+        if target == "--output":
+            command += ["--output", table]
+        subprocess.run(command, stdout=outputs.get(target, theirs), stderr=theirs, check=True)
     os.set_blocking(ours, False)
     shown = b""
     with contextlib.suppress(BlockingIOError):
@@ -373,8 +380,9 @@ def test_a_bar_is_for_a_terminal_that_shows_no_table(model: Path, photo: Path, t
             shown += read
     os.close(theirs)
     os.close(ours)
-    assert (b"images/s" in shown) is not table_on_terminal
-    assert (b"path,quality,error" in shown) is table_on_terminal
+    assert (b"images/s" in shown) is bar
+    assert (b"path,quality,error" in shown) is (target == "terminal")
+    assert table.read_bytes().startswith(b"path,quality,error") is bar
 
 
 # Gallery

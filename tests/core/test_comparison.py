@@ -1,64 +1,36 @@
-"""`metrifier compare`: runs and models on the same test versions."""
+"""`metrifier compare`: runs and models, in folders and in MLflow, on the same test versions."""
 
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from metrifier_core.cli import app
 from metrifier_core.comparison import compare_scores, read_judged_rows, score_rows
-from metrifier_core.images import encode_png
-from metrifier_core.records import IMAGES, PREDICTIONS, QUALITY, REJECTED, open_writer
-from tests.core.tiny_models import write_brightness_metrifier
-
-SPLITS = ["train", "test", "test", "test", "test", "test"]
-CONDITIONS = [("pristine", 0), ("fog", 2), ("fog", 4)]
-
-
-def write_run(folder: Path, predict: Callable[[float], float], *, images: int = len(SPLITS)) -> Path:
-    """A finished run whose images are the brighter, the better; its own metrifier predicts from the quality."""
-    rng = np.random.default_rng(0)
-    rows, pixels = [], []
-    for index, split in enumerate(SPLITS[:images]):
-        for distortion, severity in CONDITIONS:
-            brightness = round(255 - 20 * index - 25 * severity)
-            key = {"image_id": f"image {index}", "label": 0, "distortion": distortion, "severity": severity, "seed": 0}
-            rows.append({**key, "split": split})
-            pixels.append(np.full((32, 32, 3), brightness, np.uint8))
-    quality = [image.mean() / 255 for image in pixels]
-    with open_writer(folder / "versions" / "versions-00000-of-00001.parquet", IMAGES, "versions") as writer:
-        for row, image in zip(rows, pixels, strict=True):
-            writer.write({**row, "image": {"bytes": encode_png(image), "path": ""}})
-    with open_writer(folder / "quality.parquet", QUALITY, "quality") as writer:
-        for row, value in zip(rows, quality, strict=True):
-            writer.write({**row, "quality": value, "worker_tcp": [value]})
-    others = dict.fromkeys(
-        ("laplacian_variance", "jpeg_size", "brisque_trees", "severity_oracle", "label_confidence"), 0.0
-    )
-    with open_writer(folder / "predictions.parquet", PREDICTIONS, "predictions") as writer:
-        for row, value in zip(rows, quality, strict=True):
-            tcp = np.clip(value + rng.normal(0, 0.02, 2), 0, 1).tolist()
-            answers = {"held_out_tcp": tcp, "held_out_right": [each > 0.5 for each in tcp], "held_out": sum(tcp) / 2}
-            judged = {**row, "quality": value, "predicted": predict(value), "unseen": row["severity"] == 4}
-            if row["split"] == "test":
-                writer.write({**judged, **answers, **others, "psnr": None, "ssim": None})
-    write_brightness_metrifier(folder / "model")
-    return folder
+from metrifier_core.records import REJECTED, open_writer
+from tests.core.run_products import registered_runs, write_judged_run
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
     return {
-        "good": write_run(folder / "good", lambda quality: quality),
-        "poor": write_run(folder / "poor", lambda quality: 1 - quality),
-        "smaller": write_run(folder / "smaller", lambda quality: quality, images=4),
+        "good": write_judged_run(folder / "good", lambda quality: quality),
+        "poor": write_judged_run(folder / "poor", lambda quality: 1 - quality),
+        "smaller": write_judged_run(folder / "smaller", lambda quality: quality, images=4),
     }
+
+
+@pytest.fixture(scope="module")
+def in_mlflow(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The same runs as MLflow names them, and its registry while the test runs."""
+    with registered_runs(tmp_path_factory.mktemp("registry"), runs) as names:
+        yield names
 
 
 def invoke(*arguments: object) -> tuple[int, str, str]:
@@ -107,11 +79,55 @@ def test_a_run_on_other_versions_scores_these(runs: dict[str, Path], tmp_path: P
     assert metrics["first"] < -0.9 < 0.9 < metrics["second"]
 
 
+def compared(folder: Path, *arguments: object) -> dict[str, Any]:
+    status, _, said = invoke(*arguments, "--replicates", 50, "--output", folder / "found.json")
+    assert status == 0, said
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found
+
+
+def test_runs_of_mlflow_are_compared_as_their_folders_are(
+    runs: dict[str, Path], in_mlflow: dict[str, str], tmp_path: Path
+) -> None:
+    own = compared(tmp_path, runs["good"], runs["poor"])
+    fetched = compared(tmp_path, in_mlflow["good"], in_mlflow["poor"])
+    assert fetched["on"] == in_mlflow["good"]
+    assert [fetched[part] for part in ("seen", "unseen")] == [own[part] for part in ("seen", "unseen")]
+    # A folder has the versions, so that a run on others can be judged on them.
+    mixed = compared(tmp_path, in_mlflow["smaller"], runs["poor"])
+    assert mixed["on"] == str(runs["poor"])
+    assert mixed["seen"]["metrics"]["global"]["better"] == "first"
+
+
+def test_models_of_the_registry_are_compared_on_a_run(
+    runs: dict[str, Path], in_mlflow: dict[str, str], tmp_path: Path
+) -> None:
+    """As docs/evaluation.md has it; both are the same network of brightness."""
+    assert in_mlflow
+    found = compared(tmp_path, "models:/metrifier@challenger", "models:/metrifier@champion", "--on", runs["poor"])
+    assert found["seen"]["metrics"]["global"]["difference"]["value"] == 0
+
+
+def test_what_mlflow_does_not_keep_is_said(runs: dict[str, Path], in_mlflow: dict[str, str]) -> None:
+    for first, second in (
+        (in_mlflow["smaller"], in_mlflow["good"]),
+        (in_mlflow["good"], f"{runs['poor']}/model"),
+    ):
+        status, shown, error = invoke(first, second)
+        assert (status, shown) == (2, "")
+        assert f"{second} has not scored the test versions of {first}, and MLflow keeps no versions" in error
+
+
+@pytest.mark.usefixtures("in_mlflow")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("{good}/model", "{poor}/model"), "neither A nor B is the folder of a finished run"),
         (("{good}", "nowhere"), "nowhere does not hold a metrifier"),
+        (
+            ("{good}", "runs:/0123456789abcdef"),
+            "predictions.parquet cannot be had from sqlite:",
+        ),
         (
             ("{good}", "{poor}", "--output", "/no/such/found.json"),
             "--output /no/such/found.json: there is no folder /no/such",

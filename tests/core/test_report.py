@@ -7,6 +7,7 @@ import sys
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,14 +15,14 @@ import pyarrow as pa
 import pytest
 
 import metrifier_core.report
-from metrifier_core.report import Rejects, ReportData, reasons, render_report, verdict
+from metrifier_core.report import Rejects, ReportData, installed_versions, reasons, render_report, verdict
 from tests.core.html_page import Page
 from tests.core.report_data import make_data, make_example, make_metrics, make_worker
 
 FIGURES = 7
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 HOSTILE = "<script>alert(1)</script>\"'&"
-SCRIPT = Path(metrifier_core.report.__file__).with_name("sorting.js").read_text()
+SCRIPT = Path(metrifier_core.report.__file__).with_name("report.js").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_the_words_are_those_of_how_quality_was_made() -> None:
     assert "<dd>The mean TCP over the label workers: how" in found["mean"]
     assert "the quality itself, the median TCP over the label workers, which" in found["median"]
     assert "<dd>The mean rank of a version" in found["mean_rank"]
-    assert ["dotted diagonal" in page for page in found.values()] == [True, True, False]
+    assert ["no share of ranks" in page for page in found.values()] == [False, False, True]
 
 
 def test_the_page_is_whole_and_accessible(page: Page) -> None:
@@ -85,6 +86,14 @@ def test_the_one_script_that_may_run_is_the_projects_own(html: str, page: Page) 
     assert allowed is not None
     assert f"script-src 'sha256-{b64encode(sha256(SCRIPT.encode()).digest()).decode()}'" in allowed
     assert "default-src 'none'" in allowed
+
+
+def test_true_means_the_quality_everywhere(html: str, page: Page) -> None:
+    (alternative,) = [values["alt"] for _, values in page.elements if "Density" in (values.get("alt") or "")]
+    assert alternative is not None
+    assert "on the left the true quality, on the right the held-out workers' mean TCP" in alternative
+    assert "against the quality itself, which the metrifier was to predict" in html
+    assert 'with the quality that it should have predicted ("true")' in page.text
 
 
 def test_the_headline_stands_before_the_figures(page: Page) -> None:
@@ -234,3 +243,18 @@ def test_processes_with_different_hash_seeds_write_the_same_bytes() -> None:
     first, second = (process.communicate()[0] for process in processes)
     assert first.startswith(b"<!doctype html>")
     assert first == second
+
+
+def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = installed_versions()
+    assert list(found)[:2] == ["python", "metrifier"]
+    assert {"tensorflow", "tensorflow-cpu"} & found.keys()
+    assert {"pyarrow", "onnxruntime", "ai-edge-litert", "keras", "mlflow"} <= found.keys()
+
+    def missing(name: str) -> str:
+        if name == "numpy":
+            return "2"
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("metrifier_core.report.versions.version", missing)
+    assert list(installed_versions()) == ["python", "numpy"]

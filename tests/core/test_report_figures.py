@@ -113,7 +113,23 @@ def test_the_heat_map_shows_the_ceiling_the_unseen_and_what_is_undefined() -> No
 
 def test_the_diagonal_is_for_what_is_on_one_scale() -> None:
     predictions = make_predictions()
-    assert predicted_against_true(predictions, diagonal=False) != predicted_against_true(predictions)
+    one, other = (pixels(predicted_against_true(predictions, comparable=scale)) for scale in (True, False))
+    changed = np.flatnonzero((one != other).any(axis=(0, 2)))
+    assert changed.min() > one.shape[1] / 2 - 60, "quality is predicted on its own scale, whatever that is"
+
+
+@pytest.mark.parametrize(("column", "panel"), [("quality", "left"), ("held_out", "right")])
+def test_predictions_stand_against_the_true_quality_and_beside_that_the_held_out_workers(
+    column: str, panel: str
+) -> None:
+    predictions = make_predictions()
+    place = predictions.column_names.index(column)
+    values = predictions[column].to_numpy()
+    # The same values in other places: the numbers of versions, and so the colours, stay nearly what they are.
+    other = predictions.set_column(place, column, pa.array(np.clip(1 - values, 0, 1)))
+    changed = (pixels(predicted_against_true(predictions)) != pixels(predicted_against_true(other))).any(axis=2)
+    left, right = (half.mean() for half in np.array_split(changed, 2, axis=1))
+    assert (left > 5 * right) if panel == "left" else (right > 5 * left)
 
 
 def test_figures_bear_little_data() -> None:

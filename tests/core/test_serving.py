@@ -48,12 +48,16 @@ def text(image: NDArray[np.uint8]) -> str:
     return base64.b64encode(encode_png(image)).decode()
 
 
-def test_a_thousand_requests_have_no_wrong_answer(server: str, metrifier: Metrifier) -> None:
+def test_a_thousand_requests_have_no_wrong_answer(
+    server: str, metrifier: Metrifier, capsys: pytest.CaptureFixture[str]
+) -> None:
     rng = np.random.default_rng(1)
     asked = serving.make_requests(serving.make_cases(metrifier, rng), 1000, rng)
     wrong, errors, taken = serving.send(server, asked, 8)
     median, slowest = np.percentile(taken, [50, 99]) * 1000
-    print(f"{len(taken)} requests, 8 at a time: p50 {median:.0f} ms, p99 {slowest:.0f} ms, {wrong} wrong")  # noqa: T201
+    with capsys.disabled():
+        shown = f"{len(taken)} requests, 8 at a time: p50 {median:.0f} ms, p99 {slowest:.0f} ms, {wrong} wrong"
+        print(f"\n{shown}")  # noqa: T201
     assert (wrong, len(taken)) == (0, 1000)
     assert errors > 100, "requests without broken images prove nothing"
 
@@ -125,6 +129,13 @@ def test_every_form_of_a_table_is_read(server: str, metrifier: Metrifier, form: 
     second = LARGE[:20, :30] if len(images[1]) == 20 else LARGE
     answers = ask(server, form(images)).json()["predictions"]
     assert [answer["quality"] for answer in answers] == [metrifier(SMALL), metrifier(second)]
+
+
+@pytest.mark.parametrize("form", [{"inputs": [text(SMALL), text(LARGE)]}, FORMS["split"]([[text(SMALL), text(LARGE)]])])
+def test_the_only_row_may_be_a_list_of_texts(server: str, metrifier: Metrifier, form: Any) -> None:
+    """MLflow makes one and the same table of both: as many images as there are texts."""
+    answers = ask(server, form).json()["predictions"]
+    assert [answer["quality"] for answer in answers] == [metrifier(SMALL), metrifier(LARGE)]
 
 
 def test_lines_of_base64_are_joined(server: str, metrifier: Metrifier) -> None:

@@ -28,3 +28,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// Paper has nothing to click on: all details are open for as long as the page is printed.
+const closed = [];
+addEventListener("beforeprint", () => {
+  closed.push(...document.querySelectorAll("details:not([open])"));
+  closed.forEach((details) => { details.open = true; });
+});
+addEventListener("afterprint", () => {
+  closed.splice(0).forEach((details) => { details.open = false; });
+});

@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import sys
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,13 +10,13 @@ from typing import Any, Self
 
 import docker
 from docker.errors import DockerException, ImageNotFound, NotFound
-from docker.models.containers import Container
 from kfp.local import docker_task_handler
 
 from metrifier_core.progress import FAILED, LINE_PREFIX
+from pipelines.container_log import ContainerLog, say
 from pipelines.images import Images
 
-__all__ = ["ContainerError", "Containers", "read_lines", "stage_of"]
+__all__ = ["ContainerError", "Containers", "stage_of"]
 
 _LABEL = "metrifier.run"
 _HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")
@@ -146,12 +144,13 @@ class Containers:
                 **{str(path): {"bind": str(path), "mode": "ro"} for path in self.readable},
             },
         )
-        said = _pass_on_log(container)
+        log = ContainerLog(container)
         status = int(container.wait()["StatusCode"])
+        log.end()
         container.remove(force=True)
-        if status and not said:
+        if status and not log.failed:
             why = " (killed, perhaps for want of memory)" if status == _KILLED else ""
-            _say(f"{LINE_PREFIX}{stage_of(command)}{FAILED}its container ended with status {status}{why}")
+            say(f"{LINE_PREFIX}{stage_of(command)}{FAILED}its container ended with status {status}{why}")
         return status
 
     def _remove_all(self) -> None:
@@ -160,32 +159,3 @@ class Containers:
                 container.remove(force=True)
             except NotFound:
                 continue
-
-
-_PRINTING = threading.Lock()
-
-
-def _say(line: str) -> None:
-    """Writes where KFP's own runner prints; containers run side by side."""
-    with _PRINTING:
-        sys.stdout.write(f"{line}\n")
-
-
-def _pass_on_log(container: Container) -> bool:
-    """Passes on what a container says, line by line; tells whether its stage said that it failed."""
-    failed = False
-    for line in read_lines(container.logs(stream=True, follow=True)):
-        text = line.decode(errors="replace")
-        failed = failed or (text.strip().startswith(LINE_PREFIX) and FAILED in text)
-        _say(text)
-    return failed
-
-
-def read_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Puts lines together of the pieces in which a log arrives, without their ends."""
-    rest = b""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest

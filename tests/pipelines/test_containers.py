@@ -1,9 +1,14 @@
 """Running in containers, as far as it can be seen where nothing runs any; `tests/containers` has the rest."""
 
+import threading
+
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.containers import read_lines, stage_of
+from metrifier_core.progress import FAILED
+from pipelines import container_log
+from pipelines.container_log import ContainerLog, read_lines
+from pipelines.containers import stage_of
 from pipelines.local import app
 from tests.end_to_end.runs import run
 from tests.pipelines.test_compile import CONFIG
@@ -27,6 +32,40 @@ def test_lines_are_whole_however_they_arrive(size):
     text = "metrifier: na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve\n\nlast".encode()
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     assert list(read_lines(pieces)) == text.split(b"\n")
+
+
+class Talker:
+    """A container whose log, when it is followed, breaks off after so many bytes, or never ends."""
+
+    SAID = b"metrifier: begun\nmetrifier: distort: failed: no room\nlast"
+
+    def __init__(self, followed, *, ends):
+        self.followed = followed
+        self.over = threading.Event()
+        self.ends = ends
+
+    def logs(self, *, stream=False, follow=False):
+        return self.pieces() if stream and follow else self.SAID
+
+    def pieces(self):
+        yield self.SAID[: self.followed]
+        if self.ends == "never":
+            self.over.wait(30)
+        elif self.ends == "broken":
+            raise TimeoutError("silent for long")
+        yield self.SAID[self.followed :]
+
+
+@pytest.mark.parametrize("ends", ["well", "broken", "never"])
+@pytest.mark.parametrize("followed", [0, 20, 60, len(Talker.SAID)])
+def test_a_log_is_passed_on_once_and_whole_however_following_it_ends(monkeypatch, capsys, followed, ends):
+    monkeypatch.setattr(container_log, "_LAST_WORDS", 0.05 if ends == "never" else 10)
+    talker = Talker(followed, ends=ends)
+    log = ContainerLog(talker)
+    log.end()
+    talker.over.set()
+    assert capsys.readouterr().out == f"{Talker.SAID.decode()}\n"
+    assert log.failed is (FAILED in Talker.SAID.decode())
 
 
 def test_a_stage_is_known_by_what_its_container_executes():

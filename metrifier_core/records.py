@@ -110,6 +110,7 @@ PREDICTIONS = pa.schema(
         pa.field("psnr", pa.float64()),
         pa.field("ssim", pa.float64()),
         pa.field("severity_oracle", pa.float64(), nullable=False),
+        pa.field("single_confidence", pa.float64(), nullable=False),
         pa.field("label_confidence", pa.float64(), nullable=False),
     ]
 )

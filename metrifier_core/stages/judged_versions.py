@@ -29,6 +29,7 @@ from metrifier_core.statistics import (
     severity_oracle,
     structural_similarity,
 )
+from metrifier_core.workers import WorkerCard
 
 __all__ = ["JudgedVersions", "draw_evenly", "judge_versions"]
 
@@ -67,7 +68,7 @@ def judge_versions(
     dataset: QualityDataset,
     quality: Path,
     losses: Sequence[Path],
-    roles: Mapping[str, str],
+    cards: Sequence[WorkerCard],
     seed: int,
 ) -> JudgedVersions:
     """Scores every test version with the metrifier and the baselines, and reads what the workers made of it.
@@ -77,7 +78,7 @@ def judge_versions(
         dataset: ImageNet_Quality.
         quality: Its table.
         losses: What `join_losses` wrote, a folder a shard.
-        roles: Of each worker by name, `label` or `held-out`.
+        cards: Of all workers.
         seed: Of the sample that the trees learn from.
 
     Returns:
@@ -103,8 +104,10 @@ def judge_versions(
     found = list(progress(judged, "score test versions", total=dataset.count("test"), unit="version"))
     rows = [row for row, _, _ in found]
     predicted, laplacian, size, psnr, ssim = np.array([scores for _, scores, _ in found]).T
-    answers = {name: _read_answers(losses, name, rows) for name in roles}
-    confidence = [table["max_softmax"].to_numpy() for name, table in answers.items() if roles[name] == "label"]
+    answers = {card.name: _read_answers(losses, card.name, rows) for card in cards}
+    label_workers = sorted((card for card in cards if card.role == "label"), key=lambda card: card.name)
+    confidence = {card.name: answers[card.name]["max_softmax"].to_numpy() for card in label_workers}
+    most_accurate = max(label_workers, key=lambda card: card.clean_accuracy)
     return JudgedVersions(
         rows=rows,
         predicted=predicted,
@@ -115,7 +118,8 @@ def judge_versions(
             "psnr": psnr,
             "ssim": ssim,
             "severity_oracle": _severity_oracle(quality, rows),
-            "label_confidence": np.mean(confidence, axis=0),
+            "single_confidence": confidence[most_accurate.name],
+            "label_confidence": np.mean(list(confidence.values()), axis=0),
         },
         tcp={name: table["tcp"].to_numpy() for name, table in answers.items()},
         right={name: table["correct"].to_numpy() for name, table in answers.items()},

@@ -26,7 +26,8 @@ BASELINES: Mapping[str, str] = {
     "psnr": "sees the pristine image too",
     "ssim": "sees the pristine image too",
     "severity_oracle": "told distortion and severity, not shown the image",
-    "label_confidence": "asks the label workers, not told the right class",
+    "single_confidence": "asks the most accurate label worker, not told the right class",
+    "label_confidence": "asks all label workers, not told the right class",
 }
 """The baselines of a run, and what each one knows."""
 

@@ -134,7 +134,15 @@ def write_judged_run(folder: Path, predict: Callable[[float], float], *, images:
         for row, value in zip(rows, quality, strict=True):
             writer.write({**row, "quality": value, "worker_tcp": [value]})
     others = dict.fromkeys(
-        ("laplacian_variance", "jpeg_size", "brisque_trees", "severity_oracle", "label_confidence"), 0.0
+        (
+            "laplacian_variance",
+            "jpeg_size",
+            "brisque_trees",
+            "severity_oracle",
+            "single_confidence",
+            "label_confidence",
+        ),
+        0.0,
     )
     with open_writer(folder / "predictions.parquet", PREDICTIONS, "predictions") as writer:
         for row, value in zip(rows, quality, strict=True):

@@ -23,9 +23,12 @@ from metrifier_core.statistics import (
     peak_signal_to_noise,
     structural_similarity,
 )
+from metrifier_core.workers import WorkerCard
+from tests.core.colour_workers import make_spec
 
 CONDITIONS = [("pristine", 0), ("jpeg", 1), ("jpeg", 5), ("fog", 3)]
-WORKERS = {"bit": "label", "vit": "label", "swin": "held-out"}
+WORKERS = {"bit": ("label", 0.6), "vit": ("label", 0.8), "swin": ("held-out", 0.9)}
+"""Each worker's part, and its accuracy on clean images."""
 
 
 def make_image(image_id: str, severity: int) -> NDArray[np.uint8]:
@@ -60,7 +63,7 @@ def write_tables(folder: Path, order: list[int], *, missing: str = "") -> None:
             quality = 1 - row["severity"] / 6
             writer.write({**row, "quality": quality, "worker_tcp": [quality]})
     with open_writer(folder / "losses-00000-of-00001.parquet", LOSSES, "losses") as writer:
-        for name, role in WORKERS.items():
+        for name, (role, _) in WORKERS.items():
             for row in rows:
                 if role == "label" or row["split"] == "test":
                     tcp, confidence = rng.random(2)
@@ -69,10 +72,29 @@ def write_tables(folder: Path, order: list[int], *, missing: str = "") -> None:
                     writer.write({**row, **numbers, **answer})
 
 
+def make_card(name: str, role: Any, accuracy: float) -> WorkerCard:
+    return WorkerCard(
+        name=name,
+        role=role,
+        spec=make_spec(Path(f"{name}.onnx"), family=name),
+        weights=f"{name}.onnx",
+        sha256="0" * 64,
+        classes=10,
+        temperature=1.0,
+        clean_accuracy=accuracy,
+        clean_accuracy_low=0.0,
+        clean_accuracy_high=1.0,
+        clean_top5_accuracy=1.0,
+        calibration_images=100,
+        fingerprint=name,
+    )
+
+
 def judge(folder: Path) -> JudgedVersions:
     quality = folder / "quality.parquet"
     dataset = QualityDataset([folder / "versions-00000-of-00001.parquet"], quality)
-    return judge_versions(lambda image: float(image.mean() / 255), dataset, quality, [folder], WORKERS, seed=0)
+    cards = [make_card(name, role, accuracy) for name, (role, accuracy) in WORKERS.items()]
+    return judge_versions(lambda image: float(image.mean() / 255), dataset, quality, [folder], cards, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +146,9 @@ def test_answers_are_those_of_the_losses(judged: JudgedVersions) -> None:
         np.testing.assert_array_equal(judged.right[name], judged.tcp[name] > 0.5)
 
 
-def test_the_label_workers_confidence_is_their_mean(judged: JudgedVersions, tmp_path: Path) -> None:
+def test_the_label_workers_confidence_is_their_mean_and_that_of_the_most_accurate_one(
+    judged: JudgedVersions, tmp_path: Path
+) -> None:
     write_tables(tmp_path, [0, 1, 2, 3])
     rows = pq.read_table(tmp_path / "losses-00000-of-00001.parquet").to_pylist()
     of_test = [
@@ -132,6 +156,7 @@ def test_the_label_workers_confidence_is_their_mean(judged: JudgedVersions, tmp_
         for name in ("bit", "vit")
     ]
     np.testing.assert_allclose(judged.baselines["label_confidence"], np.mean(of_test, axis=0))
+    np.testing.assert_array_equal(judged.baselines["single_confidence"], of_test[1], "vit's, which judges more rightly")
 
 
 @pytest.mark.parametrize("order", [[1, 2, 3, 0], [2, 0, 3, 1]])

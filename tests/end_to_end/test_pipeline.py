@@ -26,6 +26,7 @@ BASELINES = (
     "psnr",
     "ssim",
     "severity_oracle",
+    "single_confidence",
     "label_confidence",
 )
 LEVELS = ("global", "within_image", "within_condition")

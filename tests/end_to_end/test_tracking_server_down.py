@@ -17,7 +17,7 @@ _NAMES = [*_STAGES, "quick", "register_metrifier", "train_metrifier", "worker_ev
 
 def _start(runs, server):
     return subprocess.Popen(
-        command(runs, f"tracking.uri={server}", "source.max_sources=240", "metrifier.epochs=1"),
+        command(runs, f"tracking.uri={server}", "shards=1", "source.max_sources=240", "metrifier.epochs=1"),
         cwd=CHECKOUT,
         env={**environment(), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
         stdout=subprocess.PIPE,

@@ -50,24 +50,31 @@ RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin metrifier
 ENV PATH=/opt/package/bin:/opt/metrifier/bin:${PATH} PYTHONPATH=/opt/package PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 USER 10001
 WORKDIR /home/metrifier
-ARG VERSION
-ARG REVISION
-LABEL org.opencontainers.image.title="metrifier" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+LABEL org.opencontainers.image.title="metrifier" org.opencontainers.image.licenses="Apache-2.0"
 
+# What changes often comes last in each: the large layers before it stay as they are, here and in a registry.
 FROM base AS data
 COPY --from=data-environment /opt/metrifier /opt/metrifier
 COPY --from=package /opt/package /opt/package
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
 FROM base AS train
 COPY --from=train-environment /opt/metrifier /opt/metrifier
 COPY --from=package /opt/package /opt/package
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
-FROM data AS ingest
+FROM base AS ingest
+COPY --from=data-environment /opt/metrifier /opt/metrifier
 COPY --from=ingest-environment /opt/ingest /opt/ingest
 ENV METRIFIER_INGEST_PYTHON=/opt/ingest/bin/python
+COPY --from=package /opt/package /opt/package
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
 # Without the package: a registered model brings its own code.
 FROM base AS serve
@@ -81,3 +88,6 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
 CMD mlflow models serve --env-manager local --model-uri "$MODEL_URI" \
       --host 0.0.0.0 --port "$PORT" --workers "$WORKERS" \
     & trap 'kill $!; sleep 5' TERM; wait $!
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"

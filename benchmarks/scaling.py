@@ -41,33 +41,35 @@ class Cost:
 
     Attributes:
         seconds: Wall time of its longest task.
+        cpu: Seconds of processors, of all its tasks.
         peak: The largest resident memory of a task, in MiB.
         written: Bytes of what it made.
     """
 
     seconds: float
+    cpu: float
     peak: float
     written: int
 
 
 def _task(stage: str, arguments: Mapping[str, Any], sender: Any) -> None:
     function = getattr(import_module(f"metrifier_core.stages.{stage}"), stage)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     function(**arguments)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - busy
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sender.send((seconds, kilobytes / (1024 if sys.platform == "linux" else 1024**2)))
+    sender.send((seconds, cpu, kilobytes / (1024 if sys.platform == "linux" else 1024**2)))
 
 
-def _run(stage: str, arguments: Mapping[str, Any]) -> tuple[float, float]:
-    """Runs a task in a process of its own; gives its seconds and its peak memory in MiB."""
+def _run(stage: str, arguments: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Runs a task in a process of its own; gives its seconds, those of its processors and its peak memory in MiB."""
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_task, args=(stage, arguments, sender))
     process.start()
     sender.close()
     try:
-        result: tuple[float, float] = receiver.recv()
+        result: tuple[float, float, float] = receiver.recv()
     except EOFError:
         process.join()
         raise SystemExit(f"{stage} failed") from None
@@ -94,8 +96,8 @@ def _bytes_in(folder: Path) -> int:
 def _cost(stage: str, tasks: list[dict[str, Any]], written: Callable[[], int]) -> Cost:
     """Runs a stage's tasks at the same time."""
     with ThreadPoolExecutor(len(tasks)) as pool:
-        found = list(pool.map(partial(_run, stage), tasks))
-    return Cost(max(seconds for seconds, _ in found), max(peak for _, peak in found), written())
+        seconds, cpu, peak = zip(*pool.map(partial(_run, stage), tasks), strict=True)
+    return Cost(max(seconds), sum(cpu), max(peak), written())
 
 
 def measure(config: RunConfig, folder: Path, shards: int) -> dict[str, Cost]:
@@ -168,22 +170,25 @@ def _outside(costs: Mapping[int, Mapping[str, Cost]]) -> list[str]:
 def _report(costs: Mapping[int, Mapping[str, Cost]], sources: int) -> list[str]:
     smallest, middle, largest = SCALES
     columns = ["stage", f"seconds at {sources} sources", f"{middle} x", f"{largest} x", f"off the line at {middle} x"]
-    columns += ["ms a source", "peak MiB", f"{middle} x", f"{largest} x", "growth", "KiB a source"]
+    columns += ["ms a source", "CPU ms a source", "peak MiB", f"{middle} x", f"{largest} x", "growth", "KiB a source"]
     lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
     for stage in costs[smallest]:
         one, four, sixteen = (costs[scale][stage] for scale in SCALES)
         slope = (sixteen.seconds - one.seconds) / (largest - smallest)
+        cpu = (sixteen.cpu - one.cpu) / (largest - smallest)
         off = _off_the_line(one.seconds, four.seconds, sixteen.seconds)
         lines.append(
             f"| `{stage}` | {one.seconds:.1f} | {four.seconds:.1f} | {sixteen.seconds:.1f} | "
-            f"{off:+.0%} | {1000 * slope / sources:.2f} | "
+            f"{off:+.0%} | {1000 * slope / sources:.2f} | {1000 * cpu / sources:.2f} | "
             f"{one.peak:.0f} | {four.peak:.0f} | {sixteen.peak:.0f} | {sixteen.peak / one.peak - 1:+.0%} | "
             f"{sixteen.written / (largest * sources) / 1024:.1f} |"
         )
     totals = [sum(cost.seconds for cost in costs[scale].values()) for scale in SCALES]
+    cpu = sum(costs[largest][stage].cpu - costs[smallest][stage].cpu for stage in costs[smallest])
     lines.append(
         f"| all | {totals[0]:.1f} | {totals[1]:.1f} | {totals[2]:.1f} | {_off_the_line(*totals):+.0%} | "
-        f"{1000 * (totals[2] - totals[0]) / (largest - smallest) / sources:.2f} | | | | | |"
+        f"{1000 * (totals[2] - totals[0]) / (largest - smallest) / sources:.2f} | "
+        f"{1000 * cpu / (largest - smallest) / sources:.2f} | | | | | |"
     )
     return lines
 

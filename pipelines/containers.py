@@ -2,14 +2,15 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import docker
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from kfp.local import docker_task_handler
 
 from metrifier_core.progress import FAILED, LINE_PREFIX
@@ -22,6 +23,7 @@ _LABEL = "metrifier.run"
 _HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")
 _OF_THE_IMAGE = "METRIFIER_INGEST_PYTHON"
 _KILLED = 137
+_GONE = (404, 409)  # what is answered of a container that is not there, or is being removed
 
 
 class ContainerError(RuntimeError):
@@ -73,6 +75,7 @@ class Containers:
     images: Mapping[str, str]
     folder: Path
     readable: tuple[Path, ...]
+    _stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def find(cls, images: Images, readable: tuple[Path, ...], listing: str, folder: Path) -> Self:
@@ -90,11 +93,10 @@ class Containers:
         client = _client()
         named: dict[str, str] = {}
         by_target: dict[str, str] = {}
-        for field in fields(images):
-            image = getattr(images, field.name)
+        for target, image in asdict(images).items():
             digest = _identity(client, image).removeprefix("sha256:")
-            by_target[field.name] = f"metrifier-{field.name}:{digest[:24]}-{listing[:16]}"
-            named[by_target[field.name]] = image
+            by_target[target] = f"metrifier-{target}:{digest[:24]}-{listing[:16]}"
+            named[by_target[target]] = image
         found = cls(client, Images(**by_target), named, folder, readable)
         found._remove_all()
         return found
@@ -112,12 +114,19 @@ class Containers:
         """
         kfps_own = docker_task_handler.run_docker_container
         docker_task_handler.run_docker_container = self._run
+        ending = threading.Thread(target=self._remove_when_stopped)
+        ending.start()
         try:
             yield
         finally:
             docker_task_handler.run_docker_container = kfps_own
-            self._remove_all()
+            self.stop()
+            ending.join()
             self.client.close()
+
+    def stop(self) -> None:
+        """Ends the containers that run, and every one that is started from now on."""
+        self._stopped.set()
 
     def _run(
         self,
@@ -128,6 +137,8 @@ class Containers:
         environment: Mapping[str, str] | None = None,
     ) -> int:
         """Runs a container to its end, and says why where it failed without a word."""
+        if self._stopped.is_set():
+            return _KILLED
         handed_on = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
         handed_on.pop(_OF_THE_IMAGE, None)
         container = client.containers.run(
@@ -144,6 +155,9 @@ class Containers:
                 **{str(path): {"bind": str(path), "mode": "ro"} for path in self.readable},
             },
         )
+        if self._stopped.is_set():  # while it was started: `stop` has not found it
+            container.remove(force=True)
+            return _KILLED
         log = ContainerLog(container)
         status = int(container.wait()["StatusCode"])
         log.end()
@@ -153,9 +167,15 @@ class Containers:
             say(f"{LINE_PREFIX}{stage_of(command)}{FAILED}its container ended with status {status}{why}")
         return status
 
+    def _remove_when_stopped(self) -> None:
+        """Waits in a thread of its own: a signal may come in the middle of a request."""
+        self._stopped.wait()
+        self._remove_all()
+
     def _remove_all(self) -> None:
         for container in self.client.containers.list(all=True, filters={"label": f"{_LABEL}={self.folder}"}):
             try:
                 container.remove(force=True)
-            except NotFound:
-                continue
+            except APIError as error:
+                if error.status_code not in _GONE:
+                    raise

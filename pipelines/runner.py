@@ -8,15 +8,14 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self, TextIO
+from typing import Protocol, TextIO
 
-import metrifier_core
 from metrifier_core.config import ConfigError, RunConfig
 from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
@@ -34,7 +33,6 @@ from pipelines.ui import SERVER_FILE
 __all__ = ["RunError", "check_inputs", "run_locally"]
 
 _CACHE = ".kfp_cache"
-_SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 
 
 class RunError(RuntimeError):
@@ -99,17 +97,6 @@ def check_inputs(config: RunConfig) -> str:
     return hashlib.sha256(f"{listing_digest(items)}{ingest_command() is not None}".encode()).hexdigest()
 
 
-def _code_digest() -> str:
-    """Identifies the code, so that what other code made is never taken for this one's."""
-    digest = hashlib.sha256()
-    root = Path(metrifier_core.__file__).parents[1]
-    for folder in _SOURCE_FOLDERS:
-        for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 class _Place(Protocol):
     """Where tasks run.
 
@@ -127,23 +114,15 @@ class _Place(Protocol):
     def used(self) -> contextlib.AbstractContextManager[None]:
         """Has KFP run tasks there."""
 
-
-@dataclass(frozen=True)
-class _Processes:
-    names: Images
-    code: str
-
-    @classmethod
-    def find(cls, listing: str) -> Self:
-        code = _code_digest()
-        name = f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}"
-        return cls(Images(name, name, name), code)
-
-    def used(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    def stop(self) -> None:
+        """Ends the tasks that run, and every one that is started from now on."""
 
 
-def _containers(images: Images, config: RunConfig, listing: str, folder: Path) -> _Place:
+def _find_place(images: Images | None, config: RunConfig, listing: str, folder: Path) -> _Place:
+    if images is None:
+        from pipelines.processes import Processes
+
+        return Processes(listing)
     from pipelines.containers import ContainerError, Containers
 
     try:
@@ -162,6 +141,23 @@ def _only_run(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(f"another run is going on in {folder}; wait for it, or set another name=...") from None
         yield
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(place: _Place) -> Iterator[None]:
+    """Has Ctrl-C and SIGTERM end the tasks first: KFP waits for all that stand in a loop. What is ignored stays so."""
+
+    def stop(*_: object) -> None:
+        place.stop()
+        raise KeyboardInterrupt
+
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    earlier = {number: signal.signal(number, stop) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _take_over(entries: Path, own: Path) -> None:
@@ -224,7 +220,7 @@ def run_locally(
                 shutil.rmtree(stale, ignore_errors=True)
         if reuse is not None:
             _take_over(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
-        place = _Processes.find(listing) if images is None else _containers(images, config, listing, folder)
+        place = _find_place(images, config, listing, folder)
         # Of what stages are given: a run whose identity is new has something to do, and ends.
         settings = json.dumps(config.pipeline_arguments(), sort_keys=True)
         identity = hashlib.sha256(f"{place.code}{listing}{settings}".encode()).hexdigest()[:12]
@@ -241,7 +237,12 @@ def run_locally(
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         lines = _StageLines(log, terminal)
         try:
-            with contextlib.redirect_stdout(lines), place.used(), warnings.catch_warnings():
+            with (
+                contextlib.redirect_stdout(lines),
+                place.used(),
+                _stopped_by_signals(place),
+                warnings.catch_warnings(),
+            ):
                 warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
                 log_what_waits(unlogged, server)
                 open_run(PipelineRun(config.name, config.tracking.experiment))

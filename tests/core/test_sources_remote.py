@@ -18,6 +18,7 @@ from metrifier_core.images import ImageError
 from metrifier_core.sources import Source, SourceItem, list_items, listing_digest, storage
 from metrifier_core.sources.storage import SourceError
 from metrifier_core.stages.download import download
+from tests.core.gs_server import gs_server
 from tests.core.source_archives import images, write_archive, write_folders
 from tests.core.source_servers import Forbidden, PartsOfFiles, WholeFiles, http_server, s3_server
 
@@ -35,7 +36,8 @@ Upload = Callable[[Path], str]
 def forget_filesystems() -> None:
     """They are kept with the environment that they were made in."""
     storage._filesystem.cache_clear()
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    for protocol in ("s3", "gs"):
+        fsspec.get_filesystem_class(protocol).clear_instance_cache()
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +52,23 @@ def s3() -> Iterator[str]:
         forget_filesystems()
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(scope="module")
+def gs() -> Iterator[str]:
+    """A server that speaks Google Cloud Storage's API."""
+    with gs_server() as url, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STORAGE_EMULATOR_HOST", url)
+        environment.setenv("NO_GCE_CHECK", "true")  # this machine is not asked for credentials
+        forget_filesystems()
+        yield url
+        forget_filesystems()
+
+
+@pytest.fixture(params=["memory", "s3", "gs"])
 def upload(request: pytest.FixtureRequest) -> Upload:
     """Puts a folder where its files can be listed; gives its URL."""
     root = f"{request.param}://bucket-{zlib.crc32(request.node.name.encode())}/photos"
-    if request.param == "s3":
-        request.getfixturevalue("s3")
+    if request.param != "memory":
+        request.getfixturevalue(request.param)
 
     def put(folder: Path) -> str:
         filesystem, path = fsspec.core.url_to_fs(root)
@@ -137,6 +150,7 @@ def test_a_folder_that_begins_alike_is_another(folder: Path, upload: Upload) -> 
     assert not {item.image_id for item in listed(kind="folder", root=root)} & {"n00/0.png", "2/n00/0.png"}
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of who fills the bucket
 def test_a_remote_file_that_is_too_large_is_a_fault(
     folder: Path, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:

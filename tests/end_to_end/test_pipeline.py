@@ -1,13 +1,13 @@
 """The whole pipeline through its own command: complete, resumable, indifferent to being killed."""
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
@@ -187,31 +187,44 @@ def test_a_run_that_is_not_there_cannot_be_taken_up(tmp_path):
     assert "Once that is mended" not in refused.stderr
 
 
-def _kill_when(runs: Path, said: str) -> None:
-    """Starts the run and kills its whole process group as soon as a stage has said something."""
+def _stop_when(runs: Path, said: str, by: signal.Signals) -> tuple[int, str]:
+    """Starts the run, and stops it alone as soon as a stage has said something: its tasks hear of it by the kernel.
+
+    Returns:
+        Its status and what it says.
+    """
     log = runs / "quick" / "log.txt"
     seen = len(log.read_text()) if log.exists() else 0
-    started = subprocess.Popen(
-        command(runs),
-        cwd=CHECKOUT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 300
-    while not (log.exists() and said in log.read_text()[seen:]):
-        assert started.poll() is None, f"the run ended before it said '{said}'"
-        assert time.monotonic() < deadline, f"the run never said '{said}'"
+    with subprocess.Popen(
+        command(runs), cwd=CHECKOUT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as started:
+        deadline = time.monotonic() + 300
+        while not (log.exists() and said in log.read_text()[seen:]):
+            assert started.poll() is None, f"the run ended before it said '{said}'"
+            assert time.monotonic() < deadline, f"the run never said '{said}'"
+            time.sleep(0.05)
+        started.send_signal(by)
+        _, errors = started.communicate(timeout=60)
+    deadline = time.monotonic() + 10
+    while left := _tasks_of(runs):
+        assert time.monotonic() < deadline, f"tasks outlive the run: {left}"
         time.sleep(0.05)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
+    return started.returncode, errors
+
+
+def _tasks_of(runs: Path) -> list[psutil.Process]:
+    """Finds tasks of runs: all that they make stands on their command lines."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(runs) in " ".join(process.info["cmdline"] or []) and "--executor_input" in process.info["cmdline"]
+    ]
 
 
 def test_killed_at_three_stages_and_started_again_it_makes_the_same_files(undisturbed, tmp_path):
     expected = lasting_files(undisturbed[0])
     for said in ("quick_plain: ", "worker_evaluate: done", "train epoch 1"):
-        _kill_when(tmp_path, said)
+        _stop_when(tmp_path, said, signal.SIGKILL)
     finished = run(tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     found = lasting_files(tmp_path / "quick")
@@ -221,6 +234,18 @@ def test_killed_at_three_stages_and_started_again_it_makes_the_same_files(undist
     log = (tmp_path / "quick" / "log.txt").read_text()
     assert log.count("metrifier: download: done") == 1
     assert log.count("metrifier: quick_plain: ") == 1
+
+
+def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_its_tasks_and_closes_its_run(tmp_path):
+    status, errors = _stop_when(tmp_path, "distort: done", signal.SIGTERM)
+    assert status == 1
+    assert errors.startswith("failed: stopped\n")
+    assert "the same command goes on from here" in errors
+    client = MlflowClient(f"sqlite:///{tmp_path / 'quick' / 'mlflow.db'}")
+    (stopped,) = client.search_runs(
+        [found.experiment_id for found in client.search_experiments()], "tags.`kfp.pipeline_run_id` != ''"
+    )
+    assert (stopped.info.status, stopped.data.tags["metrifier.failure"]) == ("FAILED", "stopped")
 
 
 def test_a_failing_stage_is_named_with_its_reason(tmp_path):

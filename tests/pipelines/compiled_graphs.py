@@ -17,6 +17,18 @@ from pipelines.images import TARGETS, choose_images
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 DIGESTS = [f"{target}=sha256:{position:064x}" for position, target in enumerate(TARGETS, start=1)]
+CLUSTER = """cluster={
+  secrets: {store: {access: AWS_ACCESS_KEY_ID, secret: AWS_SECRET_ACCESS_KEY}},
+  secret_files: {GOOGLE_APPLICATION_CREDENTIALS: {secret: google, key: account.json}},
+  image_pull_secrets: [registry],
+  stages: {
+    train_metrifier: {
+      accelerator: nvidia.com/gpu,
+      node_selector: {pool: gpu},
+      tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}],
+    },
+  },
+}"""
 _WIDTH = 120
 # Two families: every one more repeats the same tasks.
 GRAPHS = {
@@ -30,7 +42,7 @@ GRAPHS = {
 
 def compile_graph(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compiles one of the graphs: the pipeline, and what Kubernetes is told."""
-    config = load_config(CONFIG, [*GRAPHS[name], "tracking.uri=https://mlflow.example"])
+    config = load_config(CONFIG, [*GRAPHS[name], CLUSTER, "tracking.uri=https://mlflow.example"])
     images = choose_images(["registry.example/metrifier-{target}:1"], DIGESTS)
     with TemporaryDirectory() as folder:
         output = Path(folder) / "metrifier.yaml"

@@ -1,6 +1,7 @@
 """Running in containers, as far as it can be seen where nothing runs any; `tests/containers` has the rest."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from typer.testing import CliRunner
@@ -8,7 +9,8 @@ from typer.testing import CliRunner
 from metrifier_core.progress import FAILED
 from pipelines import container_log
 from pipelines.container_log import ContainerLog, read_lines
-from pipelines.containers import stage_of
+from pipelines.containers import Containers, stage_of
+from pipelines.images import Images
 from pipelines.local import app
 from tests.end_to_end.runs import run
 from tests.pipelines.test_compile import CONFIG
@@ -66,6 +68,47 @@ def test_a_log_is_passed_on_once_and_whole_however_following_it_ends(monkeypatch
     talker.over.set()
     assert capsys.readouterr().out == f"{Talker.SAID.decode()}\n"
     assert log.failed is (FAILED in Talker.SAID.decode())
+
+
+class Engine:
+    """Runs one container, which goes on until it is removed."""
+
+    def __init__(self):
+        self.containers = self
+        self.started, self.removed = threading.Event(), threading.Event()
+
+    def run(self, *_, **__):
+        self.started.set()
+        return self
+
+    def list(self, **_):
+        return [self] if self.started.is_set() and not self.removed.is_set() else []
+
+    def wait(self):
+        assert self.removed.wait(30)
+        return {"StatusCode": 137}
+
+    def logs(self, **_):
+        return b""
+
+    def remove(self, **_):
+        self.removed.set()
+
+    def close(self):
+        pass
+
+
+def test_containers_end_with_a_run_that_is_stopped_and_no_other_begins(tmp_path):
+    engine = Engine()
+    place = Containers(engine, Images("own", "own", "own"), {"own": "metrifier:1"}, tmp_path, ())
+    with place.used(), ThreadPoolExecutor() as branches:
+        running = branches.submit(place._run, engine, "own", ["sh"], {})
+        assert engine.started.wait(30)
+        place.stop()
+        assert running.result(30) == 137
+        engine.started.clear()
+        assert place._run(engine, "own", ["sh"], {}) == 137
+        assert not engine.started.is_set()
 
 
 def test_a_stage_is_known_by_what_its_container_executes():

@@ -29,3 +29,13 @@ def test_images_and_their_digests_reach_the_compiler():
 def test_the_image_with_cuda_does_not_take_the_others_name(lock, tag):
     script = said("images", "ENGINE=docker", f"TRAIN_LOCK={lock}")
     assert f"train) tag={tag} ;; *) tag={__version__} ;;" in script
+
+
+def test_what_changes_often_is_the_last_of_an_images_layers():
+    """A new commit would else make its gigabytes of packages anew."""
+    stages = (CHECKOUT / "Dockerfile").read_text().split("\nFROM base AS ")[1:]
+    assert [stage.partition("\n")[0] for stage in stages] == ["data", "train", "ingest", "serve"]
+    for stage in stages:
+        large, small = stage.rfind("-environment /opt"), stage.find("COPY --from=package")
+        assert 0 < large < stage.find("ARG ")
+        assert small == -1 or large < small < stage.find("ARG ")

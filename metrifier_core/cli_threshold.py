@@ -135,9 +135,9 @@ def threshold(
         refuse("give either --target-accuracy or --keep")
     if output is not None:
         check_folder(output)
+    items = list_images(images, root, match, limit)
     metrifier = load_metrifier(model, runtime)
-    opened = _open_worker(worker, workers)
-    gated = _gate(metrifier, opened, list_images(images, root, match, limit))
+    gated = _gate(metrifier, _open_worker(worker, workers), items)
     unusable = {image.image_id: image.error for image in gated if image.error is not None}
     for image_id, reason in unusable.items():
         typer.echo(f"left out {image_id}: {reason}", err=True)

@@ -171,8 +171,9 @@ def download_model(uri: str) -> Path:
         Its folder.
 
     Raises:
-        ValueError: There is no such model, the message has MLflow's reason; or it is no metrifier.
+        ValueError: There is no such model, the message has MLflow's reason; it is no metrifier; no server is named.
     """
+    _check_server(uri)
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         parts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
@@ -192,10 +193,17 @@ def download_run_file(run_id: str, name: str) -> Path:
         name: Of the file.
 
     Raises:
-        ValueError: There is no such run or file, the message has MLflow's reason.
+        ValueError: There is no such run or file, the message has MLflow's reason; or no server is named.
     """
+    _check_server(name)
     try:
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
     except (MlflowException, OSError) as error:
         reason = f"{name} cannot be had from {mlflow.get_tracking_uri()}: {error}"
         raise ValueError(without_credentials(reason)) from error
+
+
+def _check_server(wanted: str) -> None:
+    """Refuses to ask the database that MLflow would else make in the current folder."""
+    if not mlflow.is_tracking_uri_set():
+        raise ValueError(f"{wanted} cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI")

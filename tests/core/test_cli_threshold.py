@@ -132,6 +132,11 @@ def test_the_list_of_images_is_read_from_standard_input(
     assert wrong.stderr == "--images: standard input has no column 'label_index'\n"
 
 
+def test_a_list_of_no_images_is_refused(gate: Path) -> None:
+    result = run(*given(gate), "--images", "-", "--keep", 0.5, given="path,label_index\n")
+    assert (result.exit_code, result.stderr) == (2, "--images: standard input names no images\n")
+
+
 def test_images_that_cannot_be_used_are_named_and_left_out(gate: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     manifest.write_text((gate / "manifest.csv").read_text() + "missing.png,0\nworkers.yaml,3\n")
@@ -161,6 +166,8 @@ def test_limit_takes_images_in_an_order_of_their_identity(gate: Path) -> None:
         (["--keep", 0.5, "--model", "nowhere"], "--model nowhere: nowhere does not hold a metrifier"),
         (["--keep", 0.5, "--workers", "nowhere.yaml"], "nowhere.yaml: there is no file nowhere.yaml"),
         (["--keep", 0.5, "--images", "nowhere.csv"], "--images: there is no file nowhere.csv"),
+        # Before a worker is opened, which may have to be downloaded first.
+        (["--keep", 0.5, "--images", "nowhere.csv", "--worker", "color"], "--images: there is no file nowhere.csv"),
         (["--keep", 0.5, "--output", "nowhere/a.json"], "--output nowhere/a.json: there is no folder nowhere"),
         (["--keep", 0.5, "--match", "00*"], "a threshold needs at least 20 images, there are 10"),
     ],

@@ -571,6 +571,18 @@ def test_the_command_line_takes_registered_models(tmp_path: Path, products: Prod
         assert missing.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["models:/metrifier@champion", "runs:/0"])
+def test_a_server_has_to_be_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    command = ["score", "photo.png", "--model"] if name.startswith("models:") else ["compare", "model"]
+    missing = CliRunner().invoke(app, [*command, name], catch_exceptions=False)
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert missing.stderr.endswith(" cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI\n")
+    assert missing.stderr.count("\n") == 1
+    assert not [*tmp_path.iterdir()], "MLflow would make a database here, and say that it holds no such model"
+
+
 def test_a_model_of_another_kind_is_refused(client: Any, tmp_path: Path) -> None:
     experiment = client.create_experiment("others", artifact_location=tmp_path.as_uri())
     other = client.create_run(experiment).info.run_id

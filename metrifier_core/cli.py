@@ -7,13 +7,14 @@ import typer
 
 from metrifier_core import cli_compare, cli_distort, cli_score, cli_threshold, cli_workers
 from metrifier_core._version import __version__
+from metrifier_core.cli_help import Command
 
 __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(cli_score.score)
-app.command()(cli_threshold.threshold)
-app.command()(cli_compare.compare)
+app.command(cls=Command)(cli_score.score)
+app.command(cls=Command)(cli_threshold.threshold)
+app.command(cls=Command)(cli_compare.compare)
 app.add_typer(cli_distort.app, name="distort")
 app.add_typer(cli_workers.app, name="workers")
 

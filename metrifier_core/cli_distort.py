@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from metrifier_core.cli_help import Command
 from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _write_image(option: str, path: Path, image: "RgbImage") -> None:
         refuse(f"{option} {path}: {error}")
 
 
-@app.command("image")
+@app.command("image", cls=Command)
 def distort_image(
     image: Annotated[Path, typer.Argument(help="An image file.")],
     *,
@@ -131,7 +132,7 @@ def _distort(
         refuse(f"--output {target}: {distortion} is written as .png" + (", or in its own format" if has_codec else ""))
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_types(
     *,
     family: Annotated[str | None, typer.Option(help="Only those of one family.")] = None,
@@ -156,7 +157,7 @@ def list_types(
         typer.echo(f"{name:18} {found.family:12} {shown}" + ("  for tests alone" if found.test_only else ""))
 
 
-@app.command()
+@app.command(cls=Command)
 def calibrate(
     config: Annotated[Path, typer.Argument(help="The config of a run: its source, its splits, its label workers.")],
     overrides: Annotated[

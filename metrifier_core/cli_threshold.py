@@ -74,6 +74,7 @@ def _percent(share: float) -> str:
 
 
 def _print(found: "Threshold", accuracy_of_all: float) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
@@ -81,7 +82,7 @@ def _print(found: "Threshold", accuracy_of_all: float) -> None:
         return f"{_percent(share.expected)} ({_percent(share.low)} to {_percent(share.high)})"
 
     typer.echo(f"threshold {found.score:.6f}: accept what scores at least this")
-    table = Table("", "on these images", "on as many others (95 %)")
+    table = Table("", "on these images", "on as many others (95 %)", box=SIMPLE)
     kept = f"{_percent(found.kept.here)} ({found.kept_images} of {found.images})"
     table.add_row("kept", kept, others(found.kept))
     table.add_row("accuracy of what is kept", _percent(found.accuracy.here), others(found.accuracy))

@@ -1,6 +1,7 @@
 """The command line: `metrifier score`, `threshold`, `compare`, `distort` and `workers`."""
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -40,4 +41,6 @@ def main() -> None:
     # TensorFlow's own chatter, should a worker need it.
     for variable in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
         os.environ.setdefault(variable, "2")
+    if not sys.stderr.isatty():  # MLflow's bars are for terminals, as ours are
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     app()

@@ -1,19 +1,21 @@
 """The command line: `metrifier score`, `threshold`, `compare`, `distort` and `workers`."""
 
 import os
+import sys
 from typing import Annotated
 
 import typer
 
 from metrifier_core import cli_compare, cli_distort, cli_score, cli_threshold, cli_workers
 from metrifier_core._version import __version__
+from metrifier_core.cli_help import Command
 
 __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(cli_score.score)
-app.command()(cli_threshold.threshold)
-app.command()(cli_compare.compare)
+app.command(cls=Command)(cli_score.score)
+app.command(cls=Command)(cli_threshold.threshold)
+app.command(cls=Command)(cli_compare.compare)
 app.add_typer(cli_distort.app, name="distort")
 app.add_typer(cli_workers.app, name="workers")
 
@@ -39,4 +41,6 @@ def main() -> None:
     # TensorFlow's own chatter, should a worker need it.
     for variable in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
         os.environ.setdefault(variable, "2")
+    if not sys.stderr.isatty():  # MLflow's bars are for terminals, as ours are
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     app()

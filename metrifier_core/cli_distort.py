@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from metrifier_core.cli_help import Command
 from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
@@ -53,16 +54,18 @@ def _read_levels(path: Path | None) -> "Mapping[str, Levels]":
     return {} if path is None else _read_table(path).levels
 
 
-def _write_image(path: Path, image: "RgbImage") -> None:
+def _write_image(option: str, path: Path, image: "RgbImage") -> None:
     from PIL import Image
 
     try:
         Image.fromarray(image).save(path, quality=_LOSSY_QUALITY)
-    except (OSError, ValueError) as error:
-        refuse(f"--output {path}: {error}")
+    except OSError as error:
+        refuse(f"{option} {path}: {error.strerror or error}")
+    except ValueError as error:
+        refuse(f"{option} {path}: {error}")
 
 
-@app.command("image")
+@app.command("image", cls=Command)
 def distort_image(
     image: Annotated[Path, typer.Argument(help="An image file.")],
     *,
@@ -98,7 +101,7 @@ def distort_image(
         if sheet is not None:
             from metrifier_core.report.contact_sheet import contact_sheet
 
-            _write_image(sheet, contact_sheet(pixels, seed, _read_levels(levels)))
+            _write_image("--sheet", sheet, contact_sheet(pixels, seed, _read_levels(levels)))
         elif distortion is not None:
             target = output or Path(f"{image.stem}-{distortion.replace(':', '.')}-{severity}.png")
             _distort(pixels, distortion, severity, seed, target, _read_levels(levels))
@@ -119,17 +122,17 @@ def _distort(
     (encoded,) = encode_versions(pixels, distortion, [severity], seed, levels=levels.get(distortion))
     suffix = target.suffix.lower()
     if suffix == ".png":
-        _write_image(target, decode_image(encoded))
+        _write_image("--output", target, decode_image(encoded))
     elif has_codec and {".jpeg": ".jpg"}.get(suffix, suffix) == {"jpeg": ".jpg"}.get(distortion, f".{distortion}"):
         try:
             target.write_bytes(encoded)
         except OSError as error:
-            refuse(f"--output {target}: {error}")
+            refuse(f"--output {target}: {error.strerror}")
     else:
         refuse(f"--output {target}: {distortion} is written as .png" + (", or in its own format" if has_codec else ""))
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_types(
     *,
     family: Annotated[str | None, typer.Option(help="Only those of one family.")] = None,
@@ -154,7 +157,7 @@ def list_types(
         typer.echo(f"{name:18} {found.family:12} {shown}" + ("  for tests alone" if found.test_only else ""))
 
 
-@app.command()
+@app.command(cls=Command)
 def calibrate(
     config: Annotated[Path, typer.Argument(help="The config of a run: its source, its splits, its label workers.")],
     overrides: Annotated[

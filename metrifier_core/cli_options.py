@@ -96,6 +96,8 @@ def list_images(manifest: Path, root: Path | None, match: str, images: int | Non
         except ValueError as error:
             reason = str(error).replace(str(file), shown).replace("source.manifest: ", "")
             refuse(f"--images: {reason.replace('source.root', '--root')}")
+    if not items:
+        refuse(f"--images: {shown} names no images")
     chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]
     if not chosen:
         refuse(f"--match {match}: there is no such image in {shown}")

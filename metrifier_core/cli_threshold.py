@@ -74,6 +74,7 @@ def _percent(share: float) -> str:
 
 
 def _print(found: "Threshold", accuracy_of_all: float) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
@@ -81,7 +82,7 @@ def _print(found: "Threshold", accuracy_of_all: float) -> None:
         return f"{_percent(share.expected)} ({_percent(share.low)} to {_percent(share.high)})"
 
     typer.echo(f"threshold {found.score:.6f}: accept what scores at least this")
-    table = Table("", "on these images", "on as many others (95 %)")
+    table = Table("", "on these images", "on as many others (95 %)", box=SIMPLE)
     kept = f"{_percent(found.kept.here)} ({found.kept_images} of {found.images})"
     table.add_row("kept", kept, others(found.kept))
     table.add_row("accuracy of what is kept", _percent(found.accuracy.here), others(found.accuracy))
@@ -135,9 +136,9 @@ def threshold(
         refuse("give either --target-accuracy or --keep")
     if output is not None:
         check_folder(output)
+    items = list_images(images, root, match, limit)
     metrifier = load_metrifier(model, runtime)
-    opened = _open_worker(worker, workers)
-    gated = _gate(metrifier, opened, list_images(images, root, match, limit))
+    gated = _gate(metrifier, _open_worker(worker, workers), items)
     unusable = {image.image_id: image.error for image in gated if image.error is not None}
     for image_id, reason in unusable.items():
         typer.echo(f"left out {image_id}: {reason}", err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metrifier_core.cli_help import Command
 from metrifier_core.cli_options import (
     STANDARD,
     MatchOption,
@@ -42,7 +43,7 @@ def _print(table: "Table") -> None:
     console.print(table)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_workers(
     catalogue: Annotated[Path | None, typer.Argument(help="A YAML file with entries of your own.")] = None,
 ) -> None:
@@ -101,7 +102,7 @@ def _print_verifications(verifications: "Sequence[Verification]") -> None:
         typer.echo(f"left out {image}: {reason}", err=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     catalogue: Annotated[Path, typer.Argument(help="A YAML file with an entry a worker.")],
     *,
@@ -152,7 +153,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def import_alexnet(
     state: Annotated[
         Path, typer.Argument(metavar="FILE", help="torchvision's alexnet-owt-7be5be79.pth, or it as .safetensors.")

@@ -3,12 +3,10 @@
 import math
 from base64 import b64encode
 from collections.abc import Mapping
-from io import BytesIO, StringIO
-from typing import Any
+from io import BytesIO
 
 from markupsafe import Markup
 from PIL import Image
-from ruamel.yaml import YAML
 
 __all__ = [
     "AREAS",
@@ -22,7 +20,6 @@ __all__ = [
     "plain",
     "size",
     "words",
-    "yaml_text",
 ]
 
 LEVELS = {"global": "Global", "within_image": "Within image", "within_condition": "Within condition"}
@@ -73,13 +70,6 @@ def words(name: str) -> str:
 def breakable(name: str) -> Markup:
     """Allow a line to break after each underscore."""
     return Markup("_<wbr>").join(name.split("_"))
-
-
-def yaml_text(values: Mapping[str, Any]) -> str:
-    """Write plain values as YAML."""
-    text = StringIO()
-    YAML().dump(dict(values), text)
-    return text.getvalue()
 
 
 def data_uri(png: bytes) -> str:

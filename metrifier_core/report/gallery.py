@@ -14,6 +14,7 @@ import numpy as np
 
 from metrifier_core.images import ImageError, RgbImage, read_image
 from metrifier_core.parallel import parallel_map
+from metrifier_core.report.formatting import breakable
 from metrifier_core.report.page import render_page
 from metrifier_core.score import Score, decide, written_quality
 from metrifier_core.score_table import shown_path
@@ -147,7 +148,7 @@ class Gallery:
                 shown.setdefault(self._decision(image), []).append(row)
         return render_page(
             "gallery.html.jinja",
-            {"jpeg_uri": _jpeg_uri},
+            {"breakable": breakable, "jpeg_uri": _jpeg_uri},
             threshold=self._threshold,
             scored=self._scored,
             accepted=self._accepted,

@@ -20,7 +20,6 @@ from metrifier_core.report.formatting import (
     plain,
     size,
     words,
-    yaml_text,
 )
 from metrifier_core.report.heat_map import correlation_heat_map
 from metrifier_core.report.ordering import best_first, first_target, mean_first
@@ -29,6 +28,7 @@ from metrifier_core.report.quality_figures import predicted_against_true, qualit
 from metrifier_core.report.training_figures import training_curves
 from metrifier_core.report.verdict import FIFTH, reasons, verdict
 from metrifier_core.statistics import BASELINES
+from metrifier_core.yaml import dump_yaml
 
 __all__ = ["render_report"]
 
@@ -58,7 +58,7 @@ def render_report(data: ReportData) -> str:
         "plain": plain,
         "size": size,
         "words": words,
-        "yaml": yaml_text,
+        "yaml": dump_yaml,
     }
     script = files("metrifier_core.report").joinpath("report.js").read_text(encoding="utf-8")
     target = first_target(data.metrics["workers"])

@@ -29,7 +29,7 @@ from metrifier_core.tracking.data import log_data
 from metrifier_core.tracking.failures import forget_failure
 from metrifier_core.tracking.parents import parent_run
 from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.runs import active_run, log_to
+from metrifier_core.tracking.runs import active_run, ask_server, log_to
 from metrifier_core.tracking.story import LONGEST_DESCRIPTION, describe_run, headline, story
 
 __all__ = ["download_model", "download_run_file", "register_model"]
@@ -110,7 +110,7 @@ def register_model(
         for key, value in found.items():
             client.set_model_version_tag(model_name, version, key, f"{value:.6f}")
         client.set_registered_model_alias(model_name, CHALLENGER, version)
-        verdict = decide(client, model_name, version, challenge, download_model, patience)
+        verdict = decide(client, model_name, version, challenge, _fetch_model, patience)
         differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
         judged = {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}
         log_to(client, parent, {}, judged, ())
@@ -162,7 +162,7 @@ def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
 
 
 def download_model(uri: str) -> Path:
-    """Fetches a registered metrifier.
+    """Fetches a registered metrifier; a server that is away is not waited for.
 
     Args:
         uri: Such as `models:/metrifier@champion`; the server is the one that MLFLOW_TRACKING_URI names.
@@ -171,8 +171,13 @@ def download_model(uri: str) -> Path:
         Its folder.
 
     Raises:
-        ValueError: There is no such model, the message has MLflow's reason; or it is no metrifier.
+        ValueError: There is no such model, the message has MLflow's reason; it is no metrifier; no server is named.
     """
+    _check_server(uri)
+    return _fetch_model(uri)
+
+
+def _fetch_model(uri: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         parts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
@@ -192,10 +197,22 @@ def download_run_file(run_id: str, name: str) -> Path:
         name: Of the file.
 
     Raises:
-        ValueError: There is no such run or file, the message has MLflow's reason.
+        ValueError: There is no such run or file, the message has MLflow's reason; or no server is named.
     """
+    _check_server(name)
     try:
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
     except (MlflowException, OSError) as error:
         reason = f"{name} cannot be had from {mlflow.get_tracking_uri()}: {error}"
+        raise ValueError(without_credentials(reason)) from error
+
+
+def _check_server(wanted: str) -> None:
+    """Refuses a server that is away, which MLflow asks for minutes, and none, where it makes an empty database here."""
+    if not mlflow.is_tracking_uri_set():
+        raise ValueError(f"{wanted} cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI")
+    try:
+        ask_server()
+    except MlflowException as error:
+        reason = f"{wanted} cannot be had from {mlflow.get_tracking_uri()}: {error}"
         raise ValueError(without_credentials(reason)) from error

@@ -89,6 +89,17 @@ def test_on_paper_it_is_light_whatever_the_screen(chromium: Browser, address: st
         assert source, "the picture for light pages is printed"
 
 
+def test_on_paper_captions_are_small_and_heads_are_text(page: Page) -> None:
+    page.emulate_media(media="print")
+    caption, body = (
+        page.locator(name).first.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+        for name in ("figcaption", "body")
+    )
+    assert caption < body
+    # Chromium repeats a table's head on the next page, but leaves out the buttons in it.
+    assert page.locator("thead button").first.evaluate("button => getComputedStyle(button).display") == "contents"
+
+
 def test_on_paper_nothing_is_folded_away(page: Page) -> None:
     shut = page.locator("details:not([open])")
     numbers = page.get_by_role("region", name="Correlation by distortion and severity")

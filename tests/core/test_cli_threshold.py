@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_the_table_says_it_for_people(gate: Path, tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     first, *table = result.stdout.splitlines()
     assert first == "threshold 0.542484: accept what scores at least this"
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in table if line.startswith("│")]
+    rows = [re.split(" {2,}", line.strip()) for line in table if "%" in line][1:]
     accuracy = json.loads(output.read_text())["accuracy"]
     assert [row[0] for row in rows] == ["kept", "accuracy of what is kept", "accuracy of all"]
     assert [row[1] for row in rows] == ["60.0% (24 of 40)", "91.7%", "65.0%"]
@@ -132,6 +133,11 @@ def test_the_list_of_images_is_read_from_standard_input(
     assert wrong.stderr == "--images: standard input has no column 'label_index'\n"
 
 
+def test_a_list_of_no_images_is_refused(gate: Path) -> None:
+    result = run(*given(gate), "--images", "-", "--keep", 0.5, given="path,label_index\n")
+    assert (result.exit_code, result.stderr) == (2, "--images: standard input names no images\n")
+
+
 def test_images_that_cannot_be_used_are_named_and_left_out(gate: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     manifest.write_text((gate / "manifest.csv").read_text() + "missing.png,0\nworkers.yaml,3\n")
@@ -161,6 +167,8 @@ def test_limit_takes_images_in_an_order_of_their_identity(gate: Path) -> None:
         (["--keep", 0.5, "--model", "nowhere"], "--model nowhere: nowhere does not hold a metrifier"),
         (["--keep", 0.5, "--workers", "nowhere.yaml"], "nowhere.yaml: there is no file nowhere.yaml"),
         (["--keep", 0.5, "--images", "nowhere.csv"], "--images: there is no file nowhere.csv"),
+        # Before a worker is opened, which may have to be downloaded first.
+        (["--keep", 0.5, "--images", "nowhere.csv", "--worker", "color"], "--images: there is no file nowhere.csv"),
         (["--keep", 0.5, "--output", "nowhere/a.json"], "--output nowhere/a.json: there is no folder nowhere"),
         (["--keep", 0.5, "--match", "00*"], "a threshold needs at least 20 images, there are 10"),
     ],

@@ -571,6 +571,31 @@ def test_the_command_line_takes_registered_models(tmp_path: Path, products: Prod
         assert missing.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["models:/metrifier@champion", "runs:/0"])
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        (None, " cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI"),
+        ("http://127.0.0.1:9", " cannot be had from http://127.0.0.1:9: "),
+    ],
+)
+def test_a_server_that_is_not_there_is_said_at_once(
+    name: str, server: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if server is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.chdir(tmp_path)
+    command = ["score", "photo.png", "--model"] if name.startswith("models:") else ["compare", "model"]
+    begun = time.monotonic()
+    missing = CliRunner().invoke(app, [*command, name], catch_exceptions=False)
+    assert time.monotonic() - begun < 60
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert reason in missing.stderr
+    assert missing.stderr.count("\n") == 1
+    assert not [*tmp_path.iterdir()], "MLflow would make a database here, and say that it holds no such model"
+
+
 def test_a_model_of_another_kind_is_refused(client: Any, tmp_path: Path) -> None:
     experiment = client.create_experiment("others", artifact_location=tmp_path.as_uri())
     other = client.create_run(experiment).info.run_id

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,20 +11,26 @@ from tests.end_to_end.runs import CHECKOUT, LASTING, command, environment
 
 pytestmark = pytest.mark.end_to_end
 
+_PATIENCE = 1800  # seconds: a busy machine takes ten minutes
 _REQUESTS = 8  # after which the server is gone: the first stage has logged
 _STAGES = ["distort", "download", "evaluate_spearman", "merge_dataset", "prepare_workers"]
 _NAMES = [*_STAGES, "quick", "register_metrifier", "train_metrifier", "worker_evaluate"]
 
 
-def _start(runs, server):
-    return subprocess.Popen(
+@contextmanager
+def _started(runs, server):
+    with subprocess.Popen(
         command(runs, f"tracking.uri={server}", "shards=1", "source.max_sources=240", "metrifier.epochs=1"),
         cwd=CHECKOUT,
         env={**environment(), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # where the test has failed; it has ended else
 
 
 def _check_logged_once(server, registered, monkeypatch):
@@ -42,8 +49,8 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
     (tmp_path / "server").mkdir()
     with tracking_server(tmp_path / "server") as server, door_of(server) as door:
         door.left = requests
-        process = _start(tmp_path / "runs", door.url)
-        said, _ = process.communicate(timeout=600)
+        with _started(tmp_path / "runs", door.url) as process:
+            said, _ = process.communicate(timeout=_PATIENCE)
         assert process.returncode == 1, said
         assert said.count("could not be logged to MLflow") + said.count("could not be reached") == 1
         assert f"All results are complete, but not in MLflow at {door.url}: run the same command again" in said
@@ -52,8 +59,8 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
         assert json.loads((folder / "registered.json").read_text())["version"] is None
 
         door.state = "open"
-        process = _start(tmp_path / "runs", door.url)
-        said, _ = process.communicate(timeout=600)
+        with _started(tmp_path / "runs", door.url) as process:
+            said, _ = process.communicate(timeout=_PATIENCE)
         assert process.returncode == 0, said
         assert "MLflow: logged what had waited" in said
         assert ": done in" not in said, "nothing is worked on again but what waited"
@@ -66,16 +73,15 @@ def test_a_server_that_is_well_again_before_the_end_has_it_all_then(tmp_path, mo
     folder = tmp_path / "runs" / "quick"
     (tmp_path / "server").mkdir()
     with tracking_server(tmp_path / "server") as server, door_of(server) as door:
-        process = _start(tmp_path / "runs", door.url)
         said = ""
-        with process.stdout as lines:
-            for line in lines:
+        with _started(tmp_path / "runs", door.url) as process:
+            for line in process.stdout:
                 said += line
                 if "download: done in" in line:
                     door.state = "broken"
                 if "train_metrifier: done in" in line:
                     door.state = "open"
-        assert process.wait(600) == 0, said
+            assert process.wait(_PATIENCE) == 0, said
         assert said.count("could not be logged to MLflow") == 1
         assert "MLflow: logged what had waited" in said
         assert not (folder / "unlogged").exists()

@@ -1,9 +1,11 @@
 r"""What each part of the training is worth: one change at a time, judged on validation versions alone.
 
-    python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200
-    python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.epochs=8 --run runs/ablations
+    python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200 metrifier.epochs=1
+    python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.epochs=4 --run runs/ablations \
+      --changes "another seed" "no pairs" "no heads for workers"
     python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.architecture=multitap_small \
-      metrifier.backbone=workers.yaml#keras_mobilenet_v1_025_224 metrifier.epochs=4 --run runs/ablations
+      metrifier.backbone=workers.yaml#keras_mobilenet_v1_025_224 metrifier.frozen_epochs=2 metrifier.epochs=2 \
+      --run runs/ablations
 
 Every row trains the config's metrifier on the run's training versions with one setting changed, and correlates its
 scores with the label on validation versions. Intervals are a bootstrap over source images; how much chance there is in

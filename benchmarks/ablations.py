@@ -2,7 +2,7 @@ r"""What each part of the training is worth: one change at a time, judged on val
 
     python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200 metrifier.epochs=1
     python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.epochs=4 --run runs/ablations \
-      --changes "another seed" "no pairs" "no heads for workers"
+      --changes "another seed" "no pairs"
     python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.architecture=multitap_small \
       metrifier.backbone=workers.yaml#keras_mobilenet_v1_025_224 metrifier.frozen_epochs=2 metrifier.epochs=2 \
       --run runs/ablations

@@ -14,18 +14,6 @@ if TYPE_CHECKING:
 settings.register_profile("metrifier", deadline=None)
 settings.load_profile("metrifier")
 
-_SHARING = ("browser", "components")
-"""Folders whose tests share what takes long to make, as those of a file do."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests that share what takes long to make to one process, where there are several."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            folder = item.path.parent.name
-            group = folder if folder in _SHARING else f"{folder}/{item.path.stem}"
-            item.add_marker(pytest.mark.xdist_group(group))
-
 
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":

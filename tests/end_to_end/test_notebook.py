@@ -16,8 +16,6 @@ import pytest
 
 from tests.core.documents import DOCS, run_block
 
-pytestmark = pytest.mark.xdist_group("undisturbed")
-
 PAGE = "image_quality_for_deep_learning.ipynb"
 CELLS = json.loads((DOCS / PAGE).read_text(encoding="utf-8"))["cells"]
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]

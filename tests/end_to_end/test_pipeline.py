@@ -17,7 +17,7 @@ from metrifier_core import Metrifier
 from metrifier_core.cluster import STAGES
 from tests.end_to_end.runs import CHECKOUT, command, environment, lasting_files, run
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("undisturbed")]
+pytestmark = pytest.mark.end_to_end
 
 BASELINES = (
     "laplacian_variance",

@@ -148,6 +148,7 @@ def _stopped_by_signals(place: _Place) -> Iterator[None]:
     """Has Ctrl-C and SIGTERM end the tasks first: KFP waits for all that stand in a loop. What is ignored stays so."""
 
     def stop(*_: object) -> None:
+        logging.disable()  # that the tasks which are ended here have failed is no news
         place.stop()
         raise KeyboardInterrupt
 
@@ -156,6 +157,7 @@ def _stopped_by_signals(place: _Place) -> Iterator[None]:
     try:
         yield
     finally:
+        logging.disable(logging.NOTSET)
         for number, handler in earlier.items():
             signal.signal(number, handler)
 

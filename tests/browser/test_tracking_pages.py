@@ -18,7 +18,7 @@ from tests.core.tracking_servers import tracking_server
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 60_000  # milliseconds: MLflow's UI is large, and its server slow to begin with
+PATIENCE = 300_000  # milliseconds: MLflow's UI is large, and its server slow to begin with
 # It asks who looks at it, which a server that asks nobody does not know; and a browser tells of its layout.
 MLFLOWS_OWN = r"mlflow/users/current$|ResizeObserver loop"
 

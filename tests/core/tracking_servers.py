@@ -35,17 +35,17 @@ def tracking_server(folder: Path, *options: str, environment: Mapping[str, str] 
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            for _ in range(120):
+            for _ in range(600):
                 try:
                     if requests.get(f"{url}/health", timeout=5).ok:
                         break
-                except requests.ConnectionError:
+                except (requests.ConnectionError, requests.Timeout):
                     assert server.poll() is None, (folder / "log.txt").read_text()
                 time.sleep(0.5)
             yield url
         finally:
             os.killpg(server.pid, 15)
-            server.wait(30)
+            server.wait(120)
 
 
 class Door:

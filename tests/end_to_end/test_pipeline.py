@@ -198,14 +198,14 @@ def _stop_when(runs: Path, said: str, by: signal.Signals) -> tuple[int, str]:
     with subprocess.Popen(
         command(runs), cwd=CHECKOUT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as started:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while not (log.exists() and said in log.read_text()[seen:]):
             assert started.poll() is None, f"the run ended before it said '{said}'"
             assert time.monotonic() < deadline, f"the run never said '{said}'"
             time.sleep(0.05)
         started.send_signal(by)
-        _, errors = started.communicate(timeout=60)
-    deadline = time.monotonic() + 10
+        _, errors = started.communicate(timeout=600)
+    deadline = time.monotonic() + 60
     while left := _tasks_of(runs):
         assert time.monotonic() < deadline, f"tasks outlive the run: {left}"
         time.sleep(0.05)

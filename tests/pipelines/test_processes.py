@@ -45,7 +45,7 @@ def processes_of(task):
 
 
 def wait_for_the_end_of(task):
-    for _ in range(100):
+    for _ in range(600):
         if not processes_of(task):
             return
         time.sleep(0.1)
@@ -54,7 +54,7 @@ def wait_for_the_end_of(task):
 
 def test_a_task_is_heard_and_its_status_is_told_and_nothing_is_left():
     with start("echo $VALUE; echo wrong >&2; echo $PPID; exit 3") as run:
-        heard, _ = run.communicate(timeout=60)
+        heard, _ = run.communicate(timeout=600)
     value, wrong, task = heard.split()
     assert (value, wrong, run.returncode) == ("7", "wrong", 3)
     wait_for_the_end_of(int(task))
@@ -66,7 +66,7 @@ def test_tasks_end_with_a_run_that_is_stopped(stopped_by):
         task = int(run.stdout.readline())
         assert len(processes_of(task)) > 1
         run.send_signal(stopped_by)
-        heard, _ = run.communicate(timeout=60)
+        heard, _ = run.communicate(timeout=600)
     assert run.returncode
     assert heard == ""
     wait_for_the_end_of(task)

@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-PATIENCE = 120  # seconds
+PATIENCE = 600  # seconds: a busy machine is no failure
 
 
 def start(*arguments):

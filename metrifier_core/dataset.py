@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from metrifier_core.records import KEYS, count_rows
+from metrifier_core.records import KEYS, count_rows, read_batches
 
 __all__ = ["QualityDataset"]
 
@@ -90,13 +90,17 @@ class QualityDataset:
         quality = self._read_quality(place.first_row, place.rows)
         if split not in quality["split"].unique().to_pylist():
             return []
-        versions = pq.ParquetFile(place.versions).read_row_group(place.group)
-        if not versions.select(list(KEYS)).equals(quality.select(list(KEYS))):
-            raise ValueError(f"{self._quality} was not made from the versions in {place.versions}")
-        joined = versions
-        for column in ("quality", "worker_tcp"):
-            joined = joined.append_column(column, quality[column])
-        return [row for row in joined.to_pylist() if row["split"] == split]
+        found: list[dict[str, Any]] = []
+        first = 0
+        for batch in read_batches(place.versions, place.group):
+            versions, judged = pa.Table.from_batches([batch]), quality.slice(first, len(batch))
+            first += len(batch)
+            if not versions.select(list(KEYS)).equals(judged.select(list(KEYS))):
+                raise ValueError(f"{self._quality} was not made from the versions in {place.versions}")
+            for column in ("quality", "worker_tcp"):
+                versions = versions.append_column(column, judged[column])
+            found += versions.filter(pc.equal(versions["split"], split)).to_pylist()
+        return found
 
     def iterate(self, split: str) -> Iterator[dict[str, Any]]:
         """Reads all versions of one split, in order."""

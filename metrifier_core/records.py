@@ -25,7 +25,9 @@ __all__ = [
     "TableWriter",
     "count_rows",
     "fingerprint",
+    "open_table",
     "open_writer",
+    "read_batches",
     "read_fingerprint",
     "read_rows",
     "shard_file",
@@ -36,8 +38,9 @@ __all__ = [
 SCHEMA_VERSION = "1"
 _IMAGES_A_GROUP = 256
 _ROWS_A_GROUP = 4096  # without images; every group adds to what a reader has to know of a file
-_ROWS_A_BATCH = 16  # that are read at a time: a row group unpacked whole would be several times as large
+_ROWS_A_BATCH = 16  # that are packed and unpacked at a time: a row group at once would take several times its size
 _BYTES_A_GROUP = 64 << 20
+_BYTES_READ_AHEAD = 1 << 20
 
 _KEY_FIELDS = [
     pa.field("image_id", pa.string(), nullable=False),
@@ -169,23 +172,34 @@ class TableWriter:
         self._writer = writer
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
+        self._packed: list[pa.RecordBatch] = []
+        self._held = 0
         self._bytes = 0
         self._most = _IMAGES_A_GROUP if "image" in schema.names else _ROWS_A_GROUP
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Adds one row, a value a column."""
         self._rows.append(row)
+        self._held += 1
         if "image" in row:
             self._bytes += len(row["image"]["bytes"])
-        if len(self._rows) >= self._most or self._bytes >= _BYTES_A_GROUP:
+        if self._held >= self._most or self._bytes >= _BYTES_A_GROUP:
             self.flush()
+        elif len(self._rows) >= _ROWS_A_BATCH:
+            self._pack()
+
+    def _pack(self) -> None:
+        self._packed.append(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
 
     def flush(self) -> None:
-        """Writes the rows that are held back."""
+        """Writes the rows that are held back, as one row group."""
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows.clear()
-            self._bytes = 0
+            self._pack()
+        if self._packed:
+            self._writer.write_table(pa.Table.from_batches(self._packed, self._schema))
+            self._packed.clear()
+            self._held = self._bytes = 0
 
 
 @contextmanager
@@ -251,7 +265,7 @@ def read_rows(
     Yields:
         A dictionary a row.
     """
-    table = pq.ParquetFile(path)
+    table = open_table(path)
     for group in range(table.num_row_groups):
         # The split alone is read first: a row group that holds none of the rows is passed over.
         if splits is not None and not pc.any(_is_in(table.read_row_group(group, ["split"]), splits)).as_py():
@@ -260,6 +274,16 @@ def read_rows(
         for batch in table.iter_batches(_ROWS_A_BATCH, [group], wanted):
             kept = batch if splits is None else batch.filter(_is_in(batch, splits))
             yield from (kept if columns is None else kept.select(list(columns))).to_pylist()
+
+
+def read_batches(path: Path, group: int) -> Iterator[pa.RecordBatch]:
+    """Reads one row group of a table, a few rows in memory at a time."""
+    yield from open_table(path).iter_batches(_ROWS_A_BATCH, [group])
+
+
+def open_table(path: Path) -> pq.ParquetFile:
+    """Opens a table for reading in batches: the columns are then read page by page, and not a row group at once."""
+    return pq.ParquetFile(path, buffer_size=_BYTES_READ_AHEAD, pre_buffer=False)
 
 
 def _is_in(rows: pa.Table | pa.RecordBatch, splits: Sequence[str]) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from metrifier_core.checksums import file_sha256
@@ -20,6 +19,7 @@ from metrifier_core.records import (
     QUALITY,
     count_rows,
     fingerprint,
+    open_table,
     open_writer,
     read_fingerprint,
 )
@@ -35,7 +35,7 @@ Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 def _read_losses(path: Path, worker: str) -> Iterator[pa.Table]:
     """Reads a worker's losses on one shard, so many rows at a time; after the last come empty tables without end."""
-    file = pq.ParquetFile(path)
+    file = open_table(path)
     columns = [*KEYS, "worker", "tcp"]
     held = file.schema_arrow.empty_table().select(columns)
     for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=columns):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -162,6 +163,18 @@ def test_row_groups_are_bounded_in_bytes(tmp_path: Path) -> None:
     path = write(tmp_path / "images.parquet", [{**row, "image": photo} for row in make_rows(15)])
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [7, 7, 1]
+
+
+def test_a_row_group_is_not_in_memory_at_once_when_it_is_read(tmp_path: Path) -> None:
+    photo = {"bytes": np.random.default_rng(0).bytes(256 << 10), "path": None}
+    rows = [{**row, "image": photo} for row in make_rows(240)]  # one row group of 60 MiB
+    pool = pa.default_memory_pool()
+    before = pool.bytes_allocated()
+    path = write(tmp_path / "images.parquet", rows)
+    assert pq.read_metadata(path).num_row_groups == 1
+    held = [pool.bytes_allocated() - before for _ in read_rows(path)]
+    assert len(held) == 240
+    assert max(held) < 16 << 20
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,15 @@ from metrifier_core.distortions import PRISTINE
 from metrifier_core.images import RgbImage, decode_version
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.records import KEYS
+from metrifier_core.records import KEYS, read_rows
 from metrifier_core.stages.running import tables
 from metrifier_core.statistics import (
     BrisqueTrees,
+    SeverityOracle,
     brisque_features,
     jpeg_size,
     laplacian_variance,
     peak_signal_to_noise,
-    severity_oracle,
     structural_similarity,
 )
 from metrifier_core.workers import WorkerCard
@@ -87,7 +87,7 @@ def judge_versions(
     Raises:
         ValueError: A worker did not judge these versions.
     """
-    trees = _fit_trees(dataset, seed)
+    trees, oracle = _fit_trees(dataset, seed), _fit_severity_oracle(quality)
 
     def judge(item: tuple[Row, RgbImage | None]) -> tuple[Row, list[float], NDArray[np.float64]]:
         row, reference = item
@@ -117,7 +117,7 @@ def judge_versions(
             "brisque_trees": trees.predict(np.array([features for _, _, features in found])),
             "psnr": psnr,
             "ssim": ssim,
-            "severity_oracle": _severity_oracle(quality, rows),
+            "severity_oracle": np.array([oracle.predict(row["distortion"], row["severity"]) for row in rows]),
             "single_confidence": confidence[most_accurate.name],
             "label_confidence": np.mean(list(confidence.values()), axis=0),
         },
@@ -172,17 +172,12 @@ def draw_evenly(count: int, most: int, rng: np.random.Generator) -> NDArray[np.i
     return rng.integers(edges[:-1], edges[1:])
 
 
-def _severity_oracle(quality: Path, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """Predicts each test version from its type and severity alone, as learned on the training versions."""
-    train = pq.read_table(quality, columns=["distortion", "severity", "quality"], filters=pc.field("split") == "train")
-
-    def both(column: str) -> NDArray[Any]:
-        return np.concatenate([train[column].to_numpy(), [row[column] for row in rows]])
-
-    fit = np.arange(len(train) + len(rows)) < len(train)
-    distortion = both("distortion").astype(str)
-    predicted = severity_oracle(distortion, both("severity"), both("quality").astype(np.float64), fit=fit)
-    return predicted[len(train) :]
+def _fit_severity_oracle(quality: Path) -> SeverityOracle:
+    """Learns what each type and severity leaves of the quality from the training versions."""
+    oracle = SeverityOracle()
+    for row in read_rows(quality, ["distortion", "severity", "quality"], splits=["train"]):
+        oracle.learn(row["distortion"], row["severity"], row["quality"])
+    return oracle
 
 
 def _read_answers(losses: Sequence[Path], worker: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -14,7 +14,6 @@ from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.progress import FAILED, say
 
 __all__ = [
-    "_SHARD_FILE",
     "Summary",
     "only_table",
     "partial_folder",

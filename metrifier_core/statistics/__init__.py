@@ -2,7 +2,7 @@
 
 from metrifier_core.statistics.accuracy import Accuracy, better_than_chance, surely_chance, top_accuracy
 from metrifier_core.statistics.agreement import Agreement, worker_agreement
-from metrifier_core.statistics.baselines import jpeg_size, laplacian_variance, severity_oracle
+from metrifier_core.statistics.baselines import SeverityOracle, jpeg_size, laplacian_variance
 from metrifier_core.statistics.bootstrap import Estimate
 from metrifier_core.statistics.brisque import brisque_features
 from metrifier_core.statistics.brisque_trees import BrisqueTrees
@@ -35,6 +35,7 @@ __all__ = [
     "Estimate",
     "FailureDetection",
     "PairedDifference",
+    "SeverityOracle",
     "Share",
     "Threshold",
     "UnreachableAccuracyError",
@@ -53,7 +54,6 @@ __all__ = [
     "peak_signal_to_noise",
     "rank_correlations",
     "reach_accuracy",
-    "severity_oracle",
     "structural_similarity",
     "summarize_fold",
     "surely_chance",

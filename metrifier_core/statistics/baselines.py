@@ -1,10 +1,15 @@
 """Simple predictors of quality that a metrifier has to beat."""
 
+import math
+from collections import Counter, defaultdict
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["jpeg_size", "laplacian_variance", "severity_oracle"]
+__all__ = ["SeverityOracle", "jpeg_size", "laplacian_variance"]
+
+_Condition = tuple[str | None, int | None]
 
 _JPEG_QUALITY = 90
 _COLOUR_IMAGE_DIMENSIONS = 3
@@ -51,51 +56,45 @@ def jpeg_size(image: NDArray[np.uint8]) -> float:
     return float(encoded.size / (image.shape[0] * image.shape[1]))
 
 
-def severity_oracle(
-    distortion: NDArray[np.generic],
-    severity: NDArray[np.integer],
-    quality: NDArray[np.float64],
-    *,
-    fit: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """Predict quality from distortion and severity alone, blind to what the image shows.
+class SeverityOracle:
+    """Predicts quality from distortion and severity alone, blind to what the image shows.
 
-    The prediction is the mean quality of the version's condition (distortion, severity) over the fit rows;
-    for a condition absent from them the mean of its severity, and failing that the mean of all of them.
-
-    Args:
-        distortion: Name of each version's distortion, (N,).
-        severity: Severity of each version, integers (N,).
-        quality: Quality of each version, (N,). It is read in the fit rows only.
-        fit: Which rows the means are taken over, bool (N,), at least one.
-
-    Returns:
-        Predicted quality of all rows, float64 (N,).
-
-    Raises:
-        ValueError: The arrays differ in length, `fit` is not boolean or selects no row, or the quality of a
-            fit row is NaN.
+    The prediction is the mean quality of a condition (distortion, severity) over the versions that were learned from;
+    for a condition that none of them has the mean of its severity, and failing that the mean of all. Memory grows with
+    the conditions, not with the versions.
     """
-    columns = {"distortion": distortion, "severity": severity, "quality": quality, "fit": fit}
-    if any(column.shape != (len(quality),) for column in columns.values()):
-        shapes = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
-        raise ValueError(f"All columns need one value a version: {shapes}.")
-    if fit.dtype != np.bool_ or not fit.any():
-        raise ValueError("`fit` has to be a boolean array that selects at least one row.")
-    if np.isnan(quality[fit]).any():
-        raise ValueError("The quality of a fit row is NaN.")
 
-    severities, severity_code = np.unique(severity, return_inverse=True)
-    distortion_code = np.unique(distortion, return_inverse=True)[1]
-    condition_code = distortion_code * len(severities) + severity_code
+    def __init__(self) -> None:
+        """Knows nothing yet."""
+        self._counts: Counter[_Condition] = Counter()
+        self._totals: defaultdict[_Condition, float] = defaultdict(float)
 
-    prediction = np.full(len(quality), quality[fit].mean())
-    for code in (severity_code, condition_code):
-        count = np.bincount(code[fit], minlength=code.max() + 1)
-        total = np.bincount(code[fit], weights=quality[fit], minlength=code.max() + 1)
-        known = count[code] > 0
-        prediction[known] = total[code[known]] / count[code[known]]
-    return prediction
+    def learn(self, distortion: str, severity: int, quality: float) -> None:
+        """Learns from one version.
+
+        Raises:
+            ValueError: The quality is NaN.
+        """
+        if math.isnan(quality):
+            raise ValueError(f"The quality of a version with {distortion} {severity} is NaN.")
+        for condition in _from_narrow_to_wide(distortion, severity):
+            self._counts[condition] += 1
+            self._totals[condition] += quality
+
+    def predict(self, distortion: str, severity: int) -> float:
+        """Predicts the quality of a version.
+
+        Raises:
+            ValueError: Nothing was learned.
+        """
+        for condition in _from_narrow_to_wide(distortion, severity):
+            if condition in self._counts:
+                return self._totals[condition] / self._counts[condition]
+        raise ValueError("The oracle has learned from no version.")
+
+
+def _from_narrow_to_wide(distortion: str, severity: int) -> tuple[_Condition, ...]:
+    return (distortion, severity), (None, severity), (None, None)
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:

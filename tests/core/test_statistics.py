@@ -13,10 +13,10 @@ from scipy.stats import spearmanr
 from metrifier_core.statistics import (
     LEVELS,
     Estimate,
+    SeverityOracle,
     jpeg_size,
     laplacian_variance,
     rank_correlations,
-    severity_oracle,
 )
 
 UNDEFINED = Estimate(None, None, None)
@@ -309,12 +309,11 @@ def test_the_jpeg_size_is_that_of_pillow() -> None:
 
 
 def test_the_severity_oracle_falls_back_from_condition_to_severity_to_all() -> None:
-    distortion = np.array(["jpeg", "jpeg", "noise", "jpeg", "noise", "fog", "fog"])
-    severity = np.array([1, 1, 1, 2, 1, 2, 5])
-    quality = np.array([0.8, 0.6, 0.5, 0.3, np.nan, np.nan, np.nan])
-    fit = ~np.isnan(quality)
-    predicted = severity_oracle(distortion, severity, quality, fit=fit)
-    assert predicted == pytest.approx([0.7, 0.7, 0.5, 0.3, 0.5, 0.3, 0.55])
+    oracle = SeverityOracle()
+    for version in [("jpeg", 1, 0.8), ("jpeg", 1, 0.6), ("noise", 1, 0.5), ("jpeg", 2, 0.3)]:
+        oracle.learn(*version)
+    asked = [("jpeg", 1), ("jpeg", 2), ("noise", 1), ("fog", 2), ("fog", 1), ("fog", 5)]
+    assert [oracle.predict(*condition) for condition in asked] == pytest.approx([0.7, 0.3, 0.5, 0.3, 1.9 / 3, 0.55])
 
 
 def test_the_severity_oracle_knows_the_condition_and_nothing_of_the_image() -> None:
@@ -324,9 +323,14 @@ def test_the_severity_oracle_knows_the_condition_and_nothing_of_the_image() -> N
     distortion = np.where(condition < 5, "jpeg", "fog")
     quality = 1 / severity * rng.uniform(0.5, 1.0, size=30)[image_id]
     test = image_id >= 20
-    oracle = severity_oracle(distortion, severity, quality, fit=~test)[test]
+    oracle = SeverityOracle()
+    versions = list(zip(distortion.tolist(), severity.tolist(), quality.tolist(), test, strict=True))
+    for *version, held_back in versions:
+        if not held_back:
+            oracle.learn(*version)
+    predicted = np.array([oracle.predict(name, level) for name, level, _, asked in versions if asked])
     estimates = rank_correlations(
-        {"oracle": oracle}, {"quality": quality[test]}, image_id[test], condition[test], replicates=50, rng=rng
+        {"oracle": predicted}, {"quality": quality[test]}, image_id[test], condition[test], replicates=50, rng=rng
     )["quality"]["oracle"]
     assert estimates["within_condition"] == Estimate(0.0, 0.0, 0.0)
     assert estimates["within_image"].value == pytest.approx(1.0, abs=0.05)
@@ -334,17 +338,11 @@ def test_the_severity_oracle_knows_the_condition_and_nothing_of_the_image() -> N
     assert estimates["global"].low > 0.5
 
 
-@pytest.mark.parametrize(
-    ("severity", "quality", "fit", "message"),
-    [
-        (np.ones(2, dtype=int), np.zeros(3), np.ones(3, dtype=bool), r"severity \(2,\)"),
-        (np.ones(3, dtype=int), np.zeros(3), np.zeros(3, dtype=bool), "at least one row"),
-        (np.ones(3, dtype=int), np.zeros(3), np.ones(3, dtype=int), "boolean"),
-        (np.ones(3, dtype=int), np.full(3, np.nan), np.ones(3, dtype=bool), "NaN"),
-    ],
-)
-def test_the_severity_oracle_refuses_bad_input(
-    severity: NDArray[np.int_], quality: NDArray[np.float64], fit: NDArray[np.bool_], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        severity_oracle(np.array(["jpeg", "jpeg", "fog"]), severity, quality, fit=fit)
+def test_the_severity_oracle_refuses_bad_input() -> None:
+    oracle = SeverityOracle()
+    with pytest.raises(ValueError, match="learned from no version"):
+        oracle.predict("jpeg", 1)
+    with pytest.raises(ValueError, match="a version with jpeg 1 is NaN"):
+        oracle.learn("jpeg", 1, float("nan"))
+    with pytest.raises(ValueError, match="learned from no version"):
+        oracle.predict("jpeg", 1)

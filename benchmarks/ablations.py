@@ -17,7 +17,7 @@ import argparse
 import csv
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,10 @@ class _WithConfidence(QualityDataset):
     def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(row[name] for name in KEYS)
 
-    def rows(self, group: int, split: str) -> list[dict[str, Any]]:
+    def rows(self, group: int, split: str) -> Iterator[dict[str, Any]]:
         """Reads rows as the data set does, each with more heads."""
-        return [
-            row | {"worker_tcp": [*row["worker_tcp"], *self._confidence[self._key(row)]]}
-            for row in super().rows(group, split)
-        ]
+        for row in super().rows(group, split):
+            yield row | {"worker_tcp": [*row["worker_tcp"], *self._confidence[self._key(row)]]}
 
 
 def _changed(settings: MetrifierSettings, change: Mapping[str, Any]) -> MetrifierSettings:

@@ -1,4 +1,4 @@
-"""ImageNet_Quality as training and evaluation read it: versions and their quality, a row group at a time."""
+"""ImageNet_Quality as training and evaluation read it: versions and their quality, a few rows at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class _Group:
 
 
 class QualityDataset:
-    """Versions joined with their quality; memory holds one row group, whatever the size of the data set.
+    """Versions joined with their quality; memory holds a few of them, whatever the size of the data set.
 
     Attributes:
         workers: How many label workers made the quality.
@@ -73,14 +73,14 @@ class QualityDataset:
         """Says how many bytes the versions of one row group take in memory."""
         return self._groups[group].size
 
-    def rows(self, group: int, split: str) -> list[dict[str, Any]]:
-        """Reads the versions of one split in one row group.
+    def rows(self, group: int, split: str) -> Iterator[dict[str, Any]]:
+        """Reads the versions of one split in one row group, in order.
 
         Args:
             group: Index of the row group.
             split: The split to keep.
 
-        Returns:
+        Yields:
             A dictionary a version: the keys, `image`, `quality` and `worker_tcp`.
 
         Raises:
@@ -89,8 +89,7 @@ class QualityDataset:
         place = self._groups[group]
         quality = self._read_quality(place.first_row, place.rows)
         if split not in quality["split"].unique().to_pylist():
-            return []
-        found: list[dict[str, Any]] = []
+            return
         first = 0
         for batch in read_batches(place.versions, place.group):
             versions, judged = pa.Table.from_batches([batch]), quality.slice(first, len(batch))
@@ -99,8 +98,7 @@ class QualityDataset:
                 raise ValueError(f"{self._quality} was not made from the versions in {place.versions}")
             for column in ("quality", "worker_tcp"):
                 versions = versions.append_column(column, judged[column])
-            found += versions.filter(pc.equal(versions["split"], split)).to_pylist()
-        return found
+            yield from versions.filter(pc.equal(versions["split"], split)).to_pylist()
 
     def iterate(self, split: str) -> Iterator[dict[str, Any]]:
         """Reads all versions of one split, in order."""
@@ -122,8 +120,8 @@ class QualityDataset:
             count = pc.sum(pc.equal(self._read_quality(place.first_row, place.rows)["split"], split)).as_py() or 0
             start, end = np.searchsorted(places, [first, first + count])
             if start < end:
-                rows = self.rows(group, split)
-                yield from (rows[index - first] for index in places[start:end].tolist())
+                wanted = set((places[start:end] - first).tolist())
+                yield from (row for index, row in enumerate(self.rows(group, split)) if index in wanted)
             first += count
 
     def count(self, split: str) -> int:

@@ -33,7 +33,7 @@ def representative_views(
     # Every group once, evenly spread ones first: a few are read, however many there are.
     spread = np.linspace(0, len(dataset) - 1, min(_GROUPS, len(dataset))).round().astype(int)
     for group in dict.fromkeys([*spread.tolist(), *range(len(dataset))]):
-        rows = dataset.rows(group, split)
+        rows = list(dataset.rows(group, split))
         wanted = min(len(rows), -(-count // len(spread)), count - len(found))
         places = np.linspace(0, len(rows) - 1, wanted).round().astype(int)
         found += [central_view(decode_version(rows[place]["image"]["bytes"]), crop) for place in places]

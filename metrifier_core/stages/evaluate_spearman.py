@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,8 @@ def _write_predictions(
     tcp, right = (np.stack([answers[name] for name in held_out], axis=1) for answers in (versions.tcp, versions.right))
     columns = {"predicted": versions.predicted, "held_out": tcp.mean(axis=1), **versions.baselines}
     with open_writer(path, PREDICTIONS, identity) as writer:
-        for index, row in enumerate(versions.rows):
+        rows = chain.from_iterable(batch.to_pylist() for batch in versions.versions.to_batches())
+        for index, row in enumerate(rows):
             values = {name: column[index].item() for name, column in columns.items()}
             defined = {name: None if np.isnan(value) else value for name, value in values.items()}
             answers = {"held_out_tcp": tcp[index].tolist(), "held_out_right": right[index].tolist()}

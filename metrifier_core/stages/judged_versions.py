@@ -1,11 +1,11 @@
 """The test versions of a run with all that is known of them: every predictor's score, every worker's answers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.distortions import PRISTINE
 from metrifier_core.images import RgbImage, decode_version
-from metrifier_core.parallel import parallel_map
+from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.records import KEYS, read_rows
+from metrifier_core.records import KEYS, QUALITY, read_rows
 from metrifier_core.stages.running import tables
 from metrifier_core.statistics import (
     BrisqueTrees,
@@ -35,9 +35,20 @@ __all__ = ["JudgedVersions", "draw_evenly", "judge_versions"]
 
 _MOST_FITTED = 5000  # training versions that the trees learn from
 
+_VERSIONS_A_BATCH = 512  # that are put into columns at a time: as objects they would take several times as much
+
 _VERSION = ["image_id", "distortion", "severity"]
+_KEPT = pa.schema([QUALITY.field(name) for name in (*KEYS, "quality")])
 
 Row = dict[str, Any]
+
+
+class _Judgement(NamedTuple):
+    """What is found out about one version: its scores are the metrifier's and four baselines'."""
+
+    row: Row
+    scores: tuple[float, float, float, float, float]
+    features: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,22 +56,22 @@ class JudgedVersions:
     """The test versions in the order of their shards, N rows.
 
     Attributes:
-        rows: The keys and `quality` of each.
+        versions: The keys and `quality` of each.
         predicted: The metrifier's scores, (N,).
         baselines: Scores of the baselines by name, each (N,), in the order of `BASELINES`; NaN where one is undefined.
         tcp: True-class probabilities of all workers by name, each (N,).
         right: Whether the answer is right, of all workers by name, each (N,).
     """
 
-    rows: list[Row]
+    versions: pa.Table
     predicted: NDArray[np.float64]
     baselines: dict[str, NDArray[np.float64]]
     tcp: dict[str, NDArray[np.float64]]
     right: dict[str, NDArray[np.bool_]]
 
     def column(self, name: str) -> NDArray[Any]:
-        """Takes one column of the rows, (N,)."""
-        return np.array([row[name] for row in self.rows])
+        """Takes one column of the versions, (N,)."""
+        return np.array(self.versions[name].to_pylist())
 
 
 def judge_versions(
@@ -89,35 +100,36 @@ def judge_versions(
     """
     trees, oracle = _fit_trees(dataset, seed), _fit_severity_oracle(quality)
 
-    def judge(item: tuple[Row, RgbImage | None]) -> tuple[Row, list[float], NDArray[np.float64]]:
+    def judge(item: tuple[Row, RgbImage | None]) -> _Judgement:
         row, reference = item
-        compared = [np.nan, np.nan]
+        compared = (np.nan, np.nan)
         if reference is None:
             image = decode_version(row["image"]["bytes"])
         else:
             image = reference if row["distortion"] == PRISTINE else decode_version(row["image"]["bytes"])
-            compared = [peak_signal_to_noise(image, reference), structural_similarity(image, reference)]
-        kept = {key: row[key] for key in (*KEYS, "quality")}
-        return kept, [score(image), laplacian_variance(image), jpeg_size(image), *compared], brisque_features(image)
+            compared = peak_signal_to_noise(image, reference), structural_similarity(image, reference)
+        kept = {name: row[name] for name in _KEPT.names}
+        scores = (score(image), laplacian_variance(image), jpeg_size(image), *compared)
+        return _Judgement(kept, scores, brisque_features(image))
 
     judged = parallel_map(judge, _with_references(dataset.iterate("test")))
-    found = list(progress(judged, "score test versions", total=dataset.count("test"), unit="version"))
-    rows = [row for row, _, _ in found]
-    predicted, laplacian, size, psnr, ssim = np.array([scores for _, scores, _ in found]).T
-    answers = {card.name: _read_answers(losses, card.name, rows) for card in cards}
+    shown = progress(judged, "score test versions", total=dataset.count("test"), unit="version")
+    versions, (predicted, laplacian, size, psnr, ssim, by_trees) = _in_columns(shown, trees)
+    answers = {card.name: _read_answers(losses, card.name, versions) for card in cards}
+    conditions = zip(versions["distortion"].to_pylist(), versions["severity"].to_pylist(), strict=True)
     label_workers = sorted((card for card in cards if card.role == "label"), key=lambda card: card.name)
     confidence = {card.name: answers[card.name]["max_softmax"].to_numpy() for card in label_workers}
     most_accurate = max(label_workers, key=lambda card: card.clean_accuracy)
     return JudgedVersions(
-        rows=rows,
+        versions=versions,
         predicted=predicted,
         baselines={
             "laplacian_variance": laplacian,
             "jpeg_size": size,
-            "brisque_trees": trees.predict(np.array([features for _, _, features in found])),
+            "brisque_trees": by_trees,
             "psnr": psnr,
             "ssim": ssim,
-            "severity_oracle": np.array([oracle.predict(row["distortion"], row["severity"]) for row in rows]),
+            "severity_oracle": np.array([oracle.predict(*condition) for condition in conditions]),
             "single_confidence": confidence[most_accurate.name],
             "label_confidence": np.mean(list(confidence.values()), axis=0),
         },
@@ -143,6 +155,16 @@ def _with_references(rows: Iterator[Row]) -> Iterator[tuple[Row, RgbImage | None
                 yield from ((held, reference) for held in waiting)
                 waiting.clear()
         yield from ((held, None) for held in waiting)
+
+
+def _in_columns(judged: Iterable[_Judgement], trees: BrisqueTrees) -> tuple[pa.Table, NDArray[np.float64]]:
+    """Puts judgements into columns: the versions, and (6, N) their scores, the trees' last."""
+    versions, scores = [], []
+    for some in batched(judged, _VERSIONS_A_BATCH):
+        versions.append(pa.RecordBatch.from_pylist([judgement.row for judgement in some], schema=_KEPT))
+        by_trees = trees.predict(np.array([judgement.features for judgement in some]))
+        scores.append(np.column_stack([np.array([judgement.scores for judgement in some]), by_trees]))
+    return pa.Table.from_batches(versions, _KEPT), np.concatenate(scores).T
 
 
 def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
@@ -180,9 +202,9 @@ def _fit_severity_oracle(quality: Path) -> SeverityOracle:
     return oracle
 
 
-def _read_answers(losses: Sequence[Path], worker: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _read_answers(losses: Sequence[Path], worker: str, versions: pa.Table) -> pa.Table:
     """Reads a worker's `tcp`, `correct` and `max_softmax` of the test versions, in the order of these."""
-    keys = pa.Table.from_pylist(list(rows)).select(_VERSION)
+    keys = versions.select(_VERSION)
     chosen = (pc.field("split") == "test") & (pc.field("worker") == worker)
     columns = [*_VERSION, "tcp", "correct", "max_softmax"]
     table = pa.concat_tables(

@@ -1,5 +1,6 @@
 """Versions are joined with their own quality, or not at all."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,26 @@ def test_single_versions_are_picked_without_reading_the_others(
 def test_a_row_group_gives_the_versions_of_one_split(versions: list[Path], quality: Path) -> None:
     data = QualityDataset(versions, quality)
     assert len(data) == 3, "256 and 44 of the first shard, 20 of the second"
-    assert [len(data.rows(group, "train")) for group in range(3)] == [100, 0, 7]
-    assert [len(data.rows(group, "test")) for group in range(3)] == [56, 44, 6]
-    assert [len(data.rows(group, "calibration")) for group in range(3)] == [0, 0, 0]
+    assert [len(list(data.rows(group, "train"))) for group in range(3)] == [100, 0, 7]
+    assert [len(list(data.rows(group, "test"))) for group in range(3)] == [56, 44, 6]
+    assert [len(list(data.rows(group, "calibration"))) for group in range(3)] == [0, 0, 0]
+
+
+def test_a_row_group_is_not_in_memory_at_once(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    rows = [{**row, "image": {"bytes": noise.bytes(256 << 10), "path": None}} for row in make_versions(0, 180)]
+    data = QualityDataset(
+        [write_versions(tmp_path / "large.parquet", rows)], write_quality(tmp_path / "quality.parquet", [rows])
+    )
+    assert len(data) == 1
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in data.iterate("train")) == 60, "60 of 256 KiB"
+        assert len(list(data.pick("train", np.array([3, 50])))) == 2
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
 
 
 def test_versions_of_another_shape_are_refused(versions: list[Path], quality: Path) -> None:
@@ -118,9 +136,9 @@ def change(rows: list[Row], **values: Any) -> list[Row]:
 )
 def test_qualities_of_other_versions_are_refused(tmp_path: Path, versions: list[Path], changed: list[Row]) -> None:
     data = QualityDataset(versions, write_quality(tmp_path / "other.parquet", [changed, SHARDS[1]]))
-    assert len(data.rows(2, "train")) == 7, "the other row groups are sound"
+    assert len(list(data.rows(2, "train"))) == 7, "the other row groups are sound"
     with pytest.raises(ValueError, match=r"other.parquet was not made from the versions in .*versions-0.parquet"):
-        data.rows(0, "train")
+        list(data.rows(0, "train"))
 
 
 def test_shards_in_another_order_are_refused(versions: list[Path], quality: Path) -> None:

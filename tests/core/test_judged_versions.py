@@ -105,9 +105,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> JudgedVersions:
 
 
 def test_every_version_is_judged_by_every_predictor(judged: JudgedVersions) -> None:
-    assert [row["image_id"] for row in judged.rows] == [f"test{index}" for index in range(4) for _ in CONDITIONS]
+    assert judged.column("image_id").tolist() == [f"test{index}" for index in range(4) for _ in CONDITIONS]
     assert list(judged.baselines) == list(BASELINES)
-    for index, row in enumerate(judged.rows):
+    for index, row in enumerate(judged.versions.to_pylist()):
         image, pristine = make_image(row["image_id"], row["severity"]), make_image(row["image_id"], 0)
         assert judged.predicted[index] == image.mean() / 255
         expected = {
@@ -126,7 +126,8 @@ def test_the_trees_learn_from_all_training_versions_where_these_are_few(judged: 
     training = [(f"train{index}", severity) for index in range(12) for _, severity in CONDITIONS]
     features = np.array([brisque_features(make_image(*version)) for version in training])
     trees = BrisqueTrees(features, np.array([1 - severity / 6 for _, severity in training]), seed=0)
-    asked = np.array([brisque_features(make_image(row["image_id"], row["severity"])) for row in judged.rows])
+    versions = judged.versions.to_pylist()
+    asked = np.array([brisque_features(make_image(row["image_id"], row["severity"])) for row in versions])
     np.testing.assert_array_equal(judged.baselines["brisque_trees"], trees.predict(asked))
 
 
@@ -165,10 +166,10 @@ def test_the_pristine_version_may_stand_anywhere(judged: JudgedVersions, tmp_pat
     found = judge(tmp_path)
 
     def by_version(versions: JudgedVersions, name: str) -> dict[Any, float]:
-        keys = [(row["image_id"], row["severity"]) for row in versions.rows]
+        keys = [(row["image_id"], row["severity"]) for row in versions.versions.to_pylist()]
         return dict(zip(keys, versions.baselines[name].tolist(), strict=True))
 
-    assert [row["severity"] for row in found.rows[:4]] == [CONDITIONS[place][1] for place in order]
+    assert found.column("severity")[:4].tolist() == [CONDITIONS[place][1] for place in order]
     for name in ("psnr", "ssim", "jpeg_size"):
         assert by_version(found, name) == by_version(judged, name)
 

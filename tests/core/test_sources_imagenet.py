@@ -107,6 +107,7 @@ def test_a_missing_file_is_named(name: str, root: Path) -> None:
             "is not ImageNet's devkit: ",
         ),
     ],
+    ids=["without classes", "without ground truth", "with an unknown class", "with broken classes"],
 )
 def test_another_devkit_is_refused(devkit: bytes, reason: str, root: Path) -> None:
     (root / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(devkit)

@@ -190,7 +190,8 @@ def check_benchmark(command: Command) -> None:
     given = parsed_by(CHECKOUT / words[place], words[place + 1 :])
     for name in ("catalogue", "manifest", "root"):
         path = given.get(name)
-        if path is not None and (REAL_DATA.is_dir() or "realdata" not in path.parts):
+        made_before = path is not None and path.parts[0] == "build"
+        if path is not None and not made_before and (REAL_DATA.is_dir() or "realdata" not in path.parts):
             assert (CHECKOUT / path).exists()
     if "overrides" in given:
         check_config(str(given["config"]), given["overrides"])
@@ -211,8 +212,9 @@ def parsed_by(script: Path, words: list[str]) -> dict[str, Any]:
 
         return parse_args
 
-    program = import_module(f"benchmarks.{script.stem}")
     with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(script.parent)  # where a script finds those beside it
+        program = import_module(f"benchmarks.{script.stem}")
         for name in ("parse_args", "parse_intermixed_args"):
             patch.setattr(argparse.ArgumentParser, name, stopping(getattr(argparse.ArgumentParser, name)))
         with pytest.raises(ArgumentsReadError):

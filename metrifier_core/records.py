@@ -255,7 +255,7 @@ def count_rows(path: Path, splits: Sequence[str] | None = None) -> int:
 def read_rows(
     path: Path, columns: Sequence[str] | None = None, *, splits: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Reads a table row by row, one row group in memory at a time.
+    """Reads a table row by row, a few rows in memory at a time.
 
     Args:
         path: The table.

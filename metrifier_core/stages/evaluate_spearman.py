@@ -30,17 +30,17 @@ _SHOWN_REJECTS = 50
 _VERSION = ("image_id", "distortion", "severity")
 
 
-def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> dict[str, Any]:
+def _metrics(judged: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> dict[str, Any]:
     """Judges the metrifier on distortions that it was trained on, and on those that it was not."""
-    image_id, distortion, severity = (versions.column(name) for name in ("image_id", "distortion", "severity"))
-    predictors = {METRIFIER: versions.predicted, CEILING: versions.column("quality"), **versions.baselines}
+    image_id, distortion, severity = (judged.column(name) for name in ("image_id", "distortion", "severity"))
+    predictors = {METRIFIER: judged.predicted, CEILING: judged.column("quality"), **judged.baselines}
     held_out = [card.name for card in cards if card.role == "held-out"]
 
     def judge(keep: NDArray[np.bool_]) -> dict[str, Any]:
         return evaluate_predictors(
             {name: score[keep] for name, score in predictors.items()},
-            {name: versions.tcp[name][keep] for name in held_out},
-            {name: versions.right[name][keep] for name in held_out},
+            {name: judged.tcp[name][keep] for name in held_out},
+            {name: judged.right[name][keep] for name in held_out},
             image_id[keep],
             distortion[keep],
             severity[keep],
@@ -50,20 +50,20 @@ def _metrics(versions: JudgedVersions, cards: Sequence[WorkerCard], settings: Ru
 
     unseen = np.isin(distortion, settings.distortions.held_out)
     found = judge(~unseen)
-    found["agreement"] = _agreement({name: values[~unseen] for name, values in versions.tcp.items()}, cards)
+    found["agreement"] = _agreement({name: values[~unseen] for name, values in judged.tcp.items()}, cards)
     found["unseen_distortions"] = judge(unseen) if unseen.any() else None
     return found
 
 
 def _write_predictions(
-    versions: JudgedVersions, cards: Sequence[WorkerCard], unseen: Sequence[str], path: Path, identity: str
+    judged: JudgedVersions, cards: Sequence[WorkerCard], unseen: Sequence[str], path: Path, identity: str
 ) -> None:
     """Writes a row a test version; what is undefined is null."""
     held_out = sorted(card.name for card in cards if card.role == "held-out")
-    tcp, right = (np.stack([answers[name] for name in held_out], axis=1) for answers in (versions.tcp, versions.right))
-    columns = {"predicted": versions.predicted, "held_out": tcp.mean(axis=1), **versions.baselines}
+    tcp, right = (np.stack([answers[name] for name in held_out], axis=1) for answers in (judged.tcp, judged.right))
+    columns = {"predicted": judged.predicted, "held_out": tcp.mean(axis=1), **judged.baselines}
     with open_writer(path, PREDICTIONS, identity) as writer:
-        rows = chain.from_iterable(batch.to_pylist() for batch in versions.versions.to_batches())
+        rows = chain.from_iterable(batch.to_pylist() for batch in judged.versions.to_batches())
         for index, row in enumerate(rows):
             values = {name: column[index].item() for name, column in columns.items()}
             defined = {name: None if np.isnan(value) else value for name, value in values.items()}

@@ -22,6 +22,8 @@ TRAIN_TAG := $(TAG)$(if $(filter train-gpu.lock,$(TRAIN_LOCK)),-gpu)
 BUILD_FLAGS ?=
 IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
 export PYTHONUTF8 := 1
+# Once here, not in every process that is started where Python may not write what it compiles.
+export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install run pictures realdata test lint types unit browser ingest-env test-alexnet test-torch images test-containers compile ui bench-distortions bench-latency lock clean

@@ -47,7 +47,9 @@ def main(
         )
     typer.echo(f"MLflow: http://{_HOST}:{port}{page}")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", _HOST, "--port", str(port)]
+    # One person looks; and nothing here is what MLflow's background jobs work on, ten processes that start with it.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", _HOST, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [*command, "--backend-store-uri", server])  # noqa: S606
 
 

@@ -28,7 +28,8 @@ def tracking_server(folder: Path, *options: str, environment: Mapping[str, str] 
         server = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            # Nothing here is what its background jobs work on, ten processes that start with it.
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})},
             stdout=log,
             stderr=log,
             start_new_session=True,

@@ -64,7 +64,7 @@ types: install ## Check types (mypy --strict)
 	$(BIN)/mypy
 
 unit: install ## Run pytest (unit, property, component, pipeline and end-to-end tests)
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 browser: ## Install chromium for the tests in a browser (as root on Debian; without it they are skipped)
 	@tests/browser/chromium.sh

@@ -2,17 +2,39 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from xdist.scheduler import LoadFileScheduling
+
+SHARING = {
+    "tests/components/test_components.py": "made",
+    "tests/components/test_gate.py": "made",
+    "tests/end_to_end/test_pipeline.py": "undisturbed",
+    "tests/end_to_end/test_notebook.py": "undisturbed",
+}
+"""Files whose tests share a fixture that takes minutes, and the fixture."""
 
 # A busy machine is no reason for an example to fail.
 settings.register_profile("metrifier", deadline=None)
 settings.load_profile("metrifier")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileScheduling":
+    """Gives a file to one process, and files that share a fixture to the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class SharingScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return SHARING.get(file, file)
+
+    return SharingScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Multitap networks: the pretrained classifier inside is the one that its weights are of."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,7 @@ def small() -> Any:
     return create_network("multitap_small")
 
 
+@cache
 def learn_noise(name: str) -> Any:
     """A network after some steps of training, whose scores of noise of several strengths lie apart."""
     import keras

@@ -19,13 +19,6 @@ COPY containers/data.lock .
 RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
  && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes data.lock
 
-FROM build AS train-environment
-# train-gpu.lock: with CUDA.
-ARG TRAIN_LOCK=train.lock
-COPY containers/${TRAIN_LOCK} train.lock
-RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
- && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes train.lock
-
 # With nothing of the package's own, which lends its decoders to it.
 FROM build AS ingest-environment
 COPY components/ingest/requirements.lock ingest.lock
@@ -52,23 +45,31 @@ USER 10001
 WORKDIR /home/metrifier
 LABEL org.opencontainers.image.title="metrifier" org.opencontainers.image.licenses="Apache-2.0"
 
+# What the pipeline's images have in common: a node pulls it once.
+FROM base AS common
+COPY --from=data-environment /opt/metrifier /opt/metrifier
+
 # What changes often comes last in each: the large layers before it stay as they are, here and in a registry.
-FROM base AS data
-COPY --from=data-environment /opt/metrifier /opt/metrifier
+FROM common AS data
 COPY --from=package /opt/package /opt/package
 ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
-FROM base AS train
-COPY --from=train-environment /opt/metrifier /opt/metrifier
+FROM common AS train
+# train-gpu.lock: with CUDA.
+ARG TRAIN_LOCK=train.lock
+USER 0
+RUN --mount=type=bind,from=build,source=/opt/uv,target=/opt/uv --mount=type=bind,source=containers,target=/build \
+    UV_NO_CACHE=1 UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 /opt/uv/bin/uv pip install --quiet --compile-bytecode \
+    --python /opt/metrifier/bin/python --require-hashes --requirements /build/${TRAIN_LOCK}
+USER 10001
 COPY --from=package /opt/package /opt/package
 ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
-FROM base AS ingest
-COPY --from=data-environment /opt/metrifier /opt/metrifier
+FROM common AS ingest
 COPY --from=ingest-environment /opt/ingest /opt/ingest
 ENV METRIFIER_INGEST_PYTHON=/opt/ingest/bin/python
 COPY --from=package /opt/package /opt/package

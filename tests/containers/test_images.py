@@ -48,6 +48,17 @@ def test_the_package_is_the_same_in_all_and_its_commands_are_there(client):
         assert say(client, target, "metrifier", "--version").split()[-1] == __version__
 
 
+def test_a_node_pulls_once_what_the_pipelines_images_share(client):
+    layers = {
+        target: client.images.get(f"metrifier-{target}:{__version__}").attrs["RootFS"]["Layers"]
+        for target in ("data", "train", "ingest")
+    }
+    shared = layers["data"][:-1]  # all but the package
+    assert len(shared) >= 3
+    for target in ("train", "ingest"):
+        assert layers[target][: len(shared)] == shared
+
+
 def test_data_is_without_tensorflow(client):
     code = "import importlib.util as find; print(find.find_spec('tensorflow'), find.find_spec('kfp') is not None)"
     assert say(client, "data", "python3", "-c", code) == "None True"

@@ -1,5 +1,6 @@
 """What `make` hands on to the compiler and to whatever builds images; nothing of it is run."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,9 +34,15 @@ def test_the_image_with_cuda_does_not_take_the_others_name(lock, tag):
 
 def test_what_changes_often_is_the_last_of_an_images_layers():
     """A new commit would else make its gigabytes of packages anew."""
-    stages = (CHECKOUT / "Dockerfile").read_text().split("\nFROM base AS ")[1:]
-    assert [stage.partition("\n")[0] for stage in stages] == ["data", "train", "ingest", "serve"]
-    for stage in stages:
-        large, small = stage.rfind("-environment /opt"), stage.find("COPY --from=package")
-        assert 0 < large < stage.find("ARG ")
-        assert small == -1 or large < small < stage.find("ARG ")
+    text = (CHECKOUT / "Dockerfile").read_text()
+    images = {name: stage for _, name, stage in re.findall(r"\nFROM (base|common) AS (\w+)((?:\n(?!FROM ).*)*)", text)}
+    common = images.pop("common")
+    assert "COPY --from=data-environment" in common
+    assert list(images) == ["data", "train", "ingest", "serve"]
+    for name, stage in images.items():
+        large = max(stage.rfind("-environment /opt"), stage.rfind("uv pip install"))
+        small, version = stage.find("COPY --from=package"), stage.find("ARG VERSION")
+        assert (large == -1) == (name == "data"), "it has the common packages alone"
+        assert (small == -1) == (name == "serve"), "a registered model brings its own code"
+        assert large < version
+        assert small == -1 or large < small < version

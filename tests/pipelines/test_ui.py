@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import requests
 
@@ -35,7 +36,8 @@ def answer(url, port):
 def folder(tmp_path, monkeypatch):
     """What a pipeline run leaves in its folder for MLflow."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
+        monkeypatch.delenv(name, raising=False)
     from metrifier_core.tracking import PipelineRun, log_stage
 
     log_stage(PipelineRun("digits", "quality"), "distort", {}, {"started_at": 1.0, "finished_at": 2.0})
@@ -58,6 +60,8 @@ def test_the_link_that_is_printed_leads_to_the_runs_of_whole_pipelines(folder):
             f"{server}/ajax-api/2.0/mlflow/experiments/get", {"experiment_id": experiment}, timeout=PATIENCE
         )
         assert named.json()["experiment"]["name"] == "quality"
+        started = [" ".join(child.cmdline()) for child in psutil.Process(serving.pid).children(recursive=True)]
+        assert not [command for command in started if "mlflow.server.jobs" in command], "nothing here is a job"
     finally:
         os.killpg(serving.pid, signal.SIGTERM)
         serving.communicate(timeout=PATIENCE)

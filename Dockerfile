@@ -57,12 +57,13 @@ ARG REVISION
 LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
 FROM common AS train
-# train-gpu.lock: with CUDA.
+# train-gpu.lock: with CUDA. It is copied, since podman takes a layer from its cache whatever has changed in what is mounted.
 ARG TRAIN_LOCK=train.lock
+COPY containers/${TRAIN_LOCK} /opt/train.lock
 USER 0
-RUN --mount=type=bind,from=build,source=/opt/uv,target=/opt/uv --mount=type=bind,source=containers,target=/build \
+RUN --mount=type=bind,from=build,source=/opt/uv,target=/opt/uv \
     UV_NO_CACHE=1 UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 /opt/uv/bin/uv pip install --quiet --compile-bytecode \
-    --python /opt/metrifier/bin/python --require-hashes --requirements /build/${TRAIN_LOCK}
+    --python /opt/metrifier/bin/python --require-hashes --requirements /opt/train.lock
 USER 10001
 COPY --from=package /opt/package /opt/package
 ARG VERSION

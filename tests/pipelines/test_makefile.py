@@ -46,3 +46,12 @@ def test_what_changes_often_is_the_last_of_an_images_layers():
         assert (small == -1) == (name == "serve"), "a registered model brings its own code"
         assert large < version
         assert small == -1 or large < small < version
+
+
+def test_a_lock_that_has_changed_makes_its_layer_anew():
+    """Podman does not look into what is mounted from the checkout: such a layer would stay as it was."""
+    text = (CHECKOUT / "Dockerfile").read_text()
+    assert re.findall(r"--mount=type=bind,(\w+=\w+)", text) == ["from=build"]
+    copied = " ".join(line for line in text.splitlines() if line.startswith("COPY "))
+    for lock in ("data.lock", "${TRAIN_LOCK}", "serve.lock", "components/ingest/requirements.lock"):
+        assert lock in copied

@@ -2,7 +2,5 @@
 
 from metrifier_core import __version__
 
-__all__ = ["DEFAULT_IMAGE"]
-
 DEFAULT_IMAGE = f"metrifier-python:{__version__}"
 """Caching keys on the image's name: a new version of the package must be a new tag."""

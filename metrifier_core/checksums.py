@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-__all__ = ["file_sha256", "path_sha256"]
-
 
 def file_sha256(path: Path) -> str:
     """Computes a file's SHA-256 as hexadecimal digits, in constant memory."""

@@ -10,8 +10,6 @@ from metrifier_core import cli_compare, cli_distort, cli_score, cli_threshold, c
 from metrifier_core._version import __version__
 from metrifier_core.cli_help import Command
 
-__all__ = ["main"]
-
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command(cls=Command)(cli_score.score)
 app.command(cls=Command)(cli_threshold.threshold)

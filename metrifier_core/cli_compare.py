@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from metrifier_core.cli_finished_run import FinishedRun
     from metrifier_core.comparison import JudgedRows
 
-__all__ = ["compare"]
-
 _TABLE_WIDTH = 120
 _SHOWN = {
     "global": "global Spearman",

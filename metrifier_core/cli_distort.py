@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from metrifier_core.distortions import Levels, SeverityTable
     from metrifier_core.images import RgbImage
 
-__all__ = ["app"]
-
 _LOSSY_QUALITY = 90  # of a sheet; a .png ignores it
 
 

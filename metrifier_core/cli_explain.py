@@ -11,8 +11,6 @@ from metrifier_core.cli_refusal import refuse
 if TYPE_CHECKING:
     from metrifier_core.metrifier import Metrifier
 
-__all__ = ["make_folder", "write_explanation"]
-
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:

@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PREDICTIONS", "FinishedRun", "find_finished_run"]
-
 PREDICTIONS = "predictions.parquet"
 _MLFLOW_RUN = re.compile("runs:/+([^/]+)/?")
 _LOGGED_MODEL = "metrifier"  # as the registry logs it with the run

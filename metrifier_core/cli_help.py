@@ -5,8 +5,6 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-__all__ = ["Command"]
-
 
 class Command(TyperCommand):
     """A command whose help flows: typer joins the lines of a docstring's first paragraph alone."""

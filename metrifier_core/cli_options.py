@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from metrifier_core.sources import SourceItem
     from metrifier_core.workers import WorkerSpec
 
-__all__ = [
-    "STANDARD",
-    "MatchOption",
-    "ModelOption",
-    "RootOption",
-    "RuntimeOption",
-    "check_folder",
-    "list_images",
-    "load_metrifier",
-    "open_output",
-    "read_workers",
-    "write_json",
-]
-
 STANDARD = "-"
 """What stands for standard input or output in the place of a path."""
 

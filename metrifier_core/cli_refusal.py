@@ -4,8 +4,6 @@ from typing import NoReturn
 
 import typer
 
-__all__ = ["refuse"]
-
 
 def refuse(message: object) -> NoReturn:
     """Says why on standard error, and ends the command with the exit status 2."""

@@ -16,8 +16,6 @@ from metrifier_core.cli_options import STANDARD, ModelOption, RuntimeOption, loa
 from metrifier_core.cli_refusal import refuse
 from metrifier_core.score_table import ScoreTable, TableFormat
 
-__all__ = ["score"]
-
 
 def _read_names() -> Iterator[str]:
     """Reads file names from standard input, one a line, no sooner than they are asked for."""

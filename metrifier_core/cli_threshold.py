@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from metrifier_core.statistics import Share, Threshold
     from metrifier_core.workers import Worker
 
-__all__ = ["threshold"]
-
 _SEED = 0  # the same images give the same interval
 
 

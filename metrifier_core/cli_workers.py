@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from metrifier_core.worker_verification import Verification
     from metrifier_core.workers import WorkerSpec
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True, help="Look at classifiers before their losses become labels.")
 
 _TABLE_WIDTH = 120

@@ -9,8 +9,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from metrifier_core.settings import Settings, closest
 
-__all__ = ["STAGES", "ClusterSettings", "SecretFile", "StageSettings", "Toleration"]
-
 # As Kubernetes takes them: a subdomain after RFC 1123, and a name with such a prefix.
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _NAME = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"

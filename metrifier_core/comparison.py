@@ -16,8 +16,6 @@ from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress
 from metrifier_core.statistics import paired_differences
 
-__all__ = ["JudgedRows", "compare_scores", "read_judged_rows", "score_rows"]
-
 _VERSION = ["image_id", "distortion", "severity", "seed"]
 
 

@@ -17,16 +17,6 @@ from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 from metrifier_core.yaml import read_yaml
 
-__all__ = [
-    "MOST_SHARDS",
-    "ConfigError",
-    "EvaluationSettings",
-    "RunConfig",
-    "TrackingSettings",
-    "load_config",
-    "make_config",
-]
-
 MOST_SHARDS = 64
 """Tasks are told on one command line where the tables of all shards are, and Linux limits it to 128 KiB."""
 

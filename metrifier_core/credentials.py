@@ -2,8 +2,6 @@
 
 import re
 
-__all__ = ["without_credentials"]
-
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
 
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.records import KEYS, count_rows, read_batches
 
-__all__ = ["QualityDataset"]
-
 
 @dataclass(frozen=True)
 class _Group:

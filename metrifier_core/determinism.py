@@ -1,7 +1,5 @@
 """Training that gives the same weights and the same files every time."""
 
-__all__ = ["start_training"]
-
 
 def start_training(seed: int) -> None:
     """Puts Keras and TensorFlow into a state that depends on the seed alone.

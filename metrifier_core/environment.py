@@ -1,14 +1,5 @@
 """The environment variables that are read: a runner speaks to its tasks by them, an image names its other Python."""
 
-__all__ = [
-    "INGEST_PYTHON_VARIABLE",
-    "KUBEFLOW_VARIABLE",
-    "PARTIAL_VARIABLE",
-    "RUN_ID_VARIABLE",
-    "THREADS_VARIABLE",
-    "UNLOGGED_VARIABLE",
-]
-
 PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
 """Names a folder that outlives a killed stage; what the stage had finished is found there again."""
 

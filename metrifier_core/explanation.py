@@ -11,8 +11,6 @@ from metrifier_core.images import MIN_SIDE, RgbImage
 from metrifier_core.parallel import parallel_map
 from metrifier_core.views import views
 
-__all__ = ["PARTS", "Explanation", "explain_image", "parts_of", "without_detail"]
-
 PARTS = 6
 """Parts along the longer side of an image; there are fewer where they would have less than `MIN_SIDE` pixels."""
 

@@ -7,8 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrifier_core.statistics import FIGURES, METRIFIER
 
-__all__ = ["render_families"]
-
 
 def _figure(found: Mapping[str, Any]) -> str:
     if found["value"] is None:

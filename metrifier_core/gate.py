@@ -8,8 +8,6 @@ from metrifier_core.comparison import JudgedRows, compare_scores, score_rows
 from metrifier_core.metrifier import Metrifier
 from metrifier_core.tracking import Verdict
 
-__all__ = ["challenge"]
-
 _REPLICATES = 1000
 
 

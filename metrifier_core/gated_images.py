@@ -15,8 +15,6 @@ from metrifier_core.score import written_quality
 from metrifier_core.sources import SourceItem
 from metrifier_core.workers import Worker
 
-__all__ = ["GatedImage", "gate_images"]
-
 
 @dataclass(frozen=True)
 class GatedImage:

@@ -30,26 +30,6 @@ from PIL.TiffImagePlugin import (
 )
 from PIL.WebPImagePlugin import WebPImageFile
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_PIXELS",
-    "MAX_SIDE",
-    "MIN_SIDE",
-    "ImageError",
-    "RgbImage",
-    "check_header",
-    "check_image",
-    "check_size",
-    "decode_image",
-    "decode_version",
-    "encode_png",
-    "format_of",
-    "normalise_image",
-    "read_bytes",
-    "read_image",
-    "read_orientation",
-]
-
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
 MAX_BYTES = 512 << 20  # of a file: more than any image of `MAX_PIXELS`, less than a film

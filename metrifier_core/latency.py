@@ -8,8 +8,6 @@ import numpy as np
 
 from metrifier_core.metrifier import Metrifier
 
-__all__ = ["measure_latency"]
-
 _WARM_UP, _ROUNDS = 4, 32
 
 

@@ -17,8 +17,6 @@ from metrifier_core.runtimes import RUNTIME_FILES, choose_runtime, load_runtime,
 from metrifier_core.score import Score, written_quality
 from metrifier_core.views import views
 
-__all__ = ["Metrifier"]
-
 Item = TypeVar("Item")
 
 _SCHEMES = ("models:/", "runs:/")

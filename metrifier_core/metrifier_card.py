@@ -4,8 +4,6 @@ from pydantic import Field
 
 from metrifier_core.settings import Settings
 
-__all__ = ["MODEL_CARD", "ExportCheck", "MetrifierCard"]
-
 MODEL_CARD = "metrifier.json"
 
 

@@ -12,8 +12,6 @@ from metrifier_core.metrifier import Metrifier
 from metrifier_core.parallel import parallel_map
 from metrifier_core.tracking import PythonModel, set_model
 
-__all__ = ["RegisteredMetrifier"]
-
 _BRIGHTEST = 255
 
 

@@ -7,8 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrifier_core.metrifier_card import MetrifierCard
 
-__all__ = ["render_model_card"]
-
 _NOT_STATED = "not stated"
 
 

@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from metrifier_core.environment import THREADS_VARIABLE
 
-__all__ = ["batched", "count_threads", "parallel_map"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

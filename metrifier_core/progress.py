@@ -6,8 +6,6 @@ from typing import TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
-__all__ = ["FAILED", "LINE_PREFIX", "progress", "say"]
-
 FAILED = ": failed: "
 """What stands between a stage's name and the reason why it failed."""
 

@@ -14,18 +14,6 @@ from metrifier_core.images import RgbImage
 from metrifier_core.settings import Settings
 from metrifier_core.workers.worker import Worker
 
-__all__ = [
-    "MergeSettings",
-    "RankScale",
-    "WorkerLosses",
-    "compute_loss",
-    "compute_losses",
-    "fit_temperature",
-    "judge",
-    "mean_quality",
-    "median_quality",
-]
-
 _LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
 _DROPPED_BITS = 12  # of a float32, 11 of its 23 digits are left
 

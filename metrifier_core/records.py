@@ -14,27 +14,6 @@ import pyarrow.parquet as pq
 
 from metrifier_core._version import __version__
 
-__all__ = [
-    "IMAGES",
-    "KEYS",
-    "LOSSES",
-    "PREDICTIONS",
-    "QUALITY",
-    "REJECTED",
-    "SOURCE_IMAGES",
-    "TableWriter",
-    "count_rows",
-    "fingerprint",
-    "open_table",
-    "open_writer",
-    "read_batches",
-    "read_fingerprint",
-    "read_rows",
-    "shard_file",
-    "shard_name",
-    "shard_of",
-]
-
 SCHEMA_VERSION = "1"
 _IMAGES_A_GROUP = 256
 _ROWS_A_GROUP = 4096  # without images; every group adds to what a reader has to know of a file

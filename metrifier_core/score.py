@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["QUALITY_DECIMALS", "Decision", "Score", "decide", "written_quality"]
-
 QUALITY_DECIMALS = 6
 """As many as are written of a quality."""
 

@@ -8,8 +8,6 @@ from typing import TextIO
 
 from metrifier_core.score import QUALITY_DECIMALS, Score, decide, written_quality
 
-__all__ = ["ScoreTable", "TableFormat", "shown_path"]
-
 
 class TableFormat(StrEnum):
     """How a table of scores is written."""

@@ -16,18 +16,6 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-__all__ = [
-    "ConfigLocation",
-    "ConfigPath",
-    "Settings",
-    "check_different",
-    "closest",
-    "config_path",
-    "describe_mistakes",
-    "is_uri",
-    "resolve_location",
-]
-
 
 def closest(name: str, allowed: list[str]) -> str:
     """Says what is near an unknown name.

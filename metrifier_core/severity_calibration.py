@@ -23,8 +23,6 @@ from metrifier_core.distortions import (
 from metrifier_core.progress import progress, say
 from metrifier_core.severity_meter import open_meter
 
-__all__ = ["calibrate", "calibrate_types"]
-
 Measure: TypeAlias = Callable[[Sequence[float]], Sequence[float]]
 """Maps values of a distortion's parameter to the share of the pristine mean TCP that is left at each."""
 

@@ -22,8 +22,6 @@ from metrifier_core.stages.download import download
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.workers import load_worker, read_cards
 
-__all__ = ["TcpMeter", "open_meter"]
-
 
 class TcpMeter:
     """Measures what distortions leave of the label workers' mean true-class probability (TCP).

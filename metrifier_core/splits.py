@@ -10,8 +10,6 @@ from pydantic import Field, model_validator
 
 from metrifier_core.settings import Settings
 
-__all__ = ["NEEDED_SPLITS", "SPLITS", "VERSION_SPLITS", "Split", "SplitRule", "assign_split", "stable_fraction"]
-
 Split = Literal["worker_train", "calibration", "train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 NEEDED_SPLITS: tuple[Split, ...] = ("calibration", "train", "validation", "test")

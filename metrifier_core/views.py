@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.images import RgbImage
 
-__all__ = ["central_view", "random_view", "views"]
-
 _MOST_CROPS_A_SIDE = 3
 _GLOBAL_VIEW_SHARE = 0.25
 _SEEN_SHARE = 0.875  # of a side: classifiers' own crops leave out as much at the edges, so one crop is enough for it

@@ -18,8 +18,6 @@ from metrifier_core.sources import SourceItem
 from metrifier_core.statistics import Accuracy, top_accuracy
 from metrifier_core.workers import MiniatureSpec, ModelInterface, Worker, WorkerSpec, find_weights, open_worker
 
-__all__ = ["Verification", "verify_worker"]
-
 _PROBED = 300  # images on which other settings are tried
 _TIMED = 20
 _BETTER = 0.05  # another setting that gains more than this is taken for the right one

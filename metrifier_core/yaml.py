@@ -7,8 +7,6 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-__all__ = ["dump_yaml", "read_yaml"]
-
 
 def read_yaml(source: Path | str) -> Any:
     """Reads YAML 1.2 as plain data.

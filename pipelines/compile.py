@@ -14,8 +14,6 @@ from pipelines.reach import doubts
 from pipelines.server import check_seen_by_pods, tracking_server
 from pipelines.site import Site
 
-__all__ = ["app", "compile_pipeline"]
-
 
 def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:
     """Writes the pipeline as YAML, the config's sections being the defaults of its parameters.

@@ -8,8 +8,6 @@ from docker.models.containers import Container
 
 from metrifier_core.progress import FAILED, LINE_PREFIX
 
-__all__ = ["ContainerLog", "read_lines", "say"]
-
 _LAST_WORDS = 10  # seconds for what has been said, once a container has ended
 
 _PRINTING = threading.Lock()

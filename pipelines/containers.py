@@ -17,8 +17,6 @@ from metrifier_core.progress import FAILED, LINE_PREFIX
 from pipelines.container_log import ContainerLog, say
 from pipelines.images import Images
 
-__all__ = ["ContainerError", "Containers", "stage_of"]
-
 _LABEL = "metrifier.run"
 _HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")
 _OF_THE_IMAGE = "METRIFIER_INGEST_PYTHON"

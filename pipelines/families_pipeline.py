@@ -10,8 +10,6 @@ from pipelines.fold import train_and_judge
 from pipelines.shards import build_shard_pipeline, judge_shards
 from pipelines.site import Site
 
-__all__ = ["build_families_pipeline"]
-
 
 class FamiliesArtifacts(NamedTuple):
     """What comes out of a run; `metrics` names in its metadata what each family's fold left."""

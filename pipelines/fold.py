@@ -9,8 +9,6 @@ import components
 from pipelines.shards import JudgedShards
 from pipelines.site import Site
 
-__all__ = ["Fold", "train_and_judge"]
-
 
 class Fold(NamedTuple):
     """Artifacts of a metrifier that was judged.

@@ -7,8 +7,6 @@ from pipelines.families_pipeline import build_families_pipeline
 from pipelines.metrifier_pipeline import build_pipeline
 from pipelines.site import Site
 
-__all__ = ["build_graph"]
-
 
 def build_graph(config: RunConfig, site: Site) -> Any:
     """Builds the pipeline of a config: one metrifier, or one for every family of workers held out.

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from metrifier_core import __version__
 from metrifier_core.settings import closest
 
-__all__ = ["TARGETS", "Images", "choose_images"]
-
 TARGETS = ("data", "train", "ingest")
 """The images: without TensorFlow, with it, and with tensorflow-io's decoders."""
 

@@ -14,8 +14,6 @@ from pipelines.images import choose_images
 from pipelines.results import baselines_table, families_tables, metrics_table
 from pipelines.runner import RunError, run_locally
 
-__all__ = ["app"]
-
 _TABLE_WIDTH = 96
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

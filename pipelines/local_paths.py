@@ -9,8 +9,6 @@ from typing import Any
 from metrifier_core.config import RunConfig
 from metrifier_core.sources import local_path
 
-__all__ = ["folders_to_mount", "named_paths"]
-
 _SECTIONS = ("source", "workers", "metrifier")
 _WORDS_ALONE = ("licence", "source")  # of a worker: what its card says of it
 _CREDENTIALS = ("GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")

@@ -9,8 +9,6 @@ from pipelines.fold import train_and_judge
 from pipelines.shards import build_shard_pipeline, judge_shards
 from pipelines.site import Site
 
-__all__ = ["PIPELINE_NAME", "build_pipeline"]
-
 PIPELINE_NAME = "metrifier"
 
 

@@ -11,8 +11,6 @@ from ruamel.yaml.error import YAMLError
 
 from metrifier_core.config import ConfigError, RunConfig, make_config
 
-__all__ = ["Package", "PackageError", "read_package"]
-
 
 class PackageError(ValueError):
     """A file that is no compiled pipeline of this project."""

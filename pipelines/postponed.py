@@ -7,8 +7,6 @@ from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.progress import say
 
-__all__ = ["log_what_waits", "postponing"]
-
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's own would be four
 

@@ -13,8 +13,6 @@ from kfp.local import subprocess_task_handler
 import metrifier_core
 from pipelines.images import Images
 
-__all__ = ["Processes"]
-
 _SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 
 # Standard input ends when the run lets go of its other end, or is killed: then so do the task and all that it started.

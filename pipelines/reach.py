@@ -8,8 +8,6 @@ from pipelines.images import Images
 from pipelines.local_paths import named_paths
 from pipelines.server import tracking_server
 
-__all__ = ["doubts"]
-
 
 def doubts(config: RunConfig, images: Images) -> Iterator[str]:
     """Finds what is missing or stands on this machine alone.

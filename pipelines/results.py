@@ -10,8 +10,6 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-__all__ = ["baselines_table", "families_tables", "metrics_table", "publish", "publish_families"]
-
 _SHOWN = {
     "global": "global",
     "within_image": "within image",

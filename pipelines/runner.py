@@ -30,8 +30,6 @@ from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server
 from pipelines.ui import SERVER_FILE
 
-__all__ = ["RunError", "check_inputs", "run_locally"]
-
 _CACHE = ".kfp_cache"
 
 

@@ -7,9 +7,6 @@ from urllib.parse import urlsplit
 from metrifier_core.config import TrackingSettings
 from metrifier_core.credentials import without_credentials
 
-__all__ = ["check_seen_by_pods", "tracking_server"]
-
-
 _DATABRICKS = "databricks"  # what a whole address is to MLflow, with `databricks://PROFILE`
 
 

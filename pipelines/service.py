@@ -13,8 +13,6 @@ from typing import Any
 
 from metrifier_core.cluster import STAGES
 
-__all__ = ["Ended", "Service", "ServiceError"]
-
 _SECONDS_BETWEEN_LOOKS = 5.0
 _LONGEST_ABSENCE = 300.0  # seconds without an answer after which watching gives up
 _LONGEST_SILENCE = 60  # whole seconds that the server may take to answer; the SDK would wait for ever

@@ -9,8 +9,6 @@ from kfp.dsl import Dataset, Input, Model
 import components
 from pipelines.site import Site
 
-__all__ = ["JudgedShards", "build_shard_pipeline", "judge_shards"]
-
 
 class _ShardTables(NamedTuple):
     """What comes out of one shard."""

@@ -14,8 +14,6 @@ from metrifier_core.cluster import ClusterSettings
 from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, THREADS_VARIABLE
 from pipelines.images import Images
 
-__all__ = ["Site"]
-
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # the ONNX converter simplifies a graph in the order of a set
     "TF_CPP_MIN_LOG_LEVEL": "2",

@@ -11,8 +11,6 @@ from metrifier_core.config import ConfigError
 from pipelines.package import Package, PackageError, read_package
 from pipelines.service import Service, ServiceError
 
-__all__ = ["app"]
-
 _TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
 _FAILURE_TAG = "metrifier.failure"  # what a stage that fails leaves at the run in MLflow
 _LONGEST_LOOK_UP = "5"  # seconds that MLflow may take to answer

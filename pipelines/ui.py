@@ -8,8 +8,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-__all__ = ["SERVER_FILE", "app"]
-
 SERVER_FILE = ".mlflow"
 """In a run's folder: the MLflow server that the run logs to."""
 

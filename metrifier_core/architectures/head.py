@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CALIBRATION", "EMBEDDING", "SCORE_LOGIT", "build_scorer"]
-
 EMBEDDING = "embedding"
 """Name of the layer that the score, and in training the label workers' heads, are read from."""
 SCORE_LOGIT = "score_logit"

@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 
-__all__ = ["PooledStatistics", "SortedProbabilities", "ZeroSum"]
-
 _KEPT = 32  # of the sorted probabilities: what is beyond tells of nothing but their sum
 
 
@@ -45,3 +43,7 @@ class SortedProbabilities(keras.layers.Layer):
         ops = keras.ops
         logarithms = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
         return ops.top_k(logarithms, min(_KEPT, logits.shape[-1]))[0]
+
+
+LAYERS: dict[str, type] = {layer.__name__: layer for layer in (PooledStatistics, SortedProbabilities, ZeroSum)}
+"""Every layer of this file by the name that a saved model has for it."""

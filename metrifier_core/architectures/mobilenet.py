@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-__all__ = ["TRUNK", "TappedTrunk", "mobilenet_v1", "mobilenet_v2"]
-
 TRUNK = "trunk_"
 """What the names of layers with pretrained weights begin with; a number in the order of computation follows."""
 

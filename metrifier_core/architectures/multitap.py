@@ -8,8 +8,6 @@ from metrifier_core.architectures.mobilenet import TappedTrunk, mobilenet_v1, mo
 from metrifier_core.architectures.registry import register_architecture
 from metrifier_core.workers import ApplicationSpec
 
-__all__ = ["multitap_large", "multitap_small"]
-
 _ALPHA = 0.25
 _SMALL = ApplicationSpec(format="keras_applications", family="MobileNetV1", application="MobileNet", alpha=_ALPHA)
 _LARGE = ApplicationSpec(format="keras_applications", family="MobileNetV2", application="MobileNetV2")

@@ -5,8 +5,6 @@ from typing import Any
 from metrifier_core.architectures.head import build_scorer
 from metrifier_core.architectures.registry import register_architecture
 
-__all__ = ["nano"]
-
 _STAGES = ((32, 1), (48, 2), (96, 3), (128, 2))
 
 

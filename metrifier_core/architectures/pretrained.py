@@ -12,8 +12,6 @@ from metrifier_core.architectures.mobilenet import TRUNK
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, find_weights, open_worker
 from metrifier_core.workers.keras_applications import build_application
 
-__all__ = ["Kernel", "assign_kernels", "check_backbone", "read_kernels"]
-
 _MOST_DIFFERENCE = 1e-2  # of logits, as a share of their range; rounding of 16 bits stays below
 
 

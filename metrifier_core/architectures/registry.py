@@ -7,8 +7,6 @@ from typing import Any
 from metrifier_core.settings import closest
 from metrifier_core.workers import ApplicationSpec
 
-__all__ = ["Architecture", "create_network", "find_architecture", "list_architectures", "register_architecture"]
-
 Builder = Callable[..., Any]
 
 DEFAULT_CLASSES = 1000

@@ -9,8 +9,6 @@ from metrifier_core.distortions.registry import Distortion, get_distortion
 from metrifier_core.distortions.severities import SEVERITIES, Levels
 from metrifier_core.images import RgbImage, check_image, encode_png
 
-__all__ = ["PRISTINE", "apply_distortion", "apply_levels", "apply_severities", "encode_versions", "version_seed"]
-
 PRISTINE = "pristine"
 """The distortion of an undistorted version; its severity is 0."""
 

@@ -11,8 +11,6 @@ from metrifier_core.distortions.convolution import Kernel, convolve, convolve_se
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import ImageError, RgbImage
 
-__all__ = ["defocus_blur", "gaussian_blur", "motion_blur", "zoom_blur"]
-
 _KERNELS = 16
 _NORMAL_WEIGHTS = 1 << 20
 _SUBPIXELS = 8

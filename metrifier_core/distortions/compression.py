@@ -5,8 +5,6 @@ import cv2
 from metrifier_core.distortions.registry import register_codec
 from metrifier_core.images import ImageError, RgbImage
 
-__all__ = ["jpeg", "webp"]
-
 _WEBP_MAX_SIDE = 16_383
 
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.images import RgbImage
 
-__all__ = ["Kernel", "convolve", "convolve_separable", "odd_sum"]
-
 Kernel: TypeAlias = NDArray[np.float64]
 """Non-negative whole numbers whose sum is odd, so that no pixel lies halfway between two grey levels."""
 

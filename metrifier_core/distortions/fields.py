@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.images import RgbImage
 
-__all__ = ["FIELD_SIZE", "draw_field", "draw_fractal", "normal_quantiles", "uniform_field"]
-
 FIELD_SIZE = 1 << 16
 """A field's values are whole numbers below this, all equally likely."""
 

@@ -10,8 +10,6 @@ from metrifier_core.distortions.fields import FIELD_SIZE, draw_field, normal_qua
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
-__all__ = ["chroma_noise", "gaussian_noise", "impulse_noise", "shot_noise", "speckle_noise"]
-
 Field = NDArray[np.uint16]
 
 _TABLES = 16

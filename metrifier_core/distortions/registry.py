@@ -17,15 +17,6 @@ from metrifier_core.distortions.severities import SEVERITIES, Levels, default_le
 from metrifier_core.images import RgbImage
 from metrifier_core.settings import closest
 
-__all__ = [
-    "Distortion",
-    "get_distortion",
-    "list_distortions",
-    "module_digest",
-    "register_codec",
-    "register_distortion",
-]
-
 Pixels: TypeAlias = Callable[..., RgbImage]
 Prepare: TypeAlias = Callable[[RgbImage, np.random.Generator], Any]
 Codec: TypeAlias = Callable[[RgbImage, float], bytes]

@@ -8,8 +8,6 @@ from PIL import Image
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
-__all__ = ["bicubic_downscale", "pixelate"]
-
 
 def _small_side(side: int, scale: float) -> int:
     return max(1, round(side * scale))

@@ -10,8 +10,6 @@ from metrifier_core.distortions.registry import get_distortion, list_distortions
 from metrifier_core.distortions.severities import SEVERITIES, Levels, read_severities
 from metrifier_core.settings import Settings, check_different, config_path
 
-__all__ = ["DistortionSettings", "choose_versions"]
-
 _HELD_OUT = ("zoom_blur", "webp", "chroma_noise", "fog")
 
 

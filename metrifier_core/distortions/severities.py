@@ -10,18 +10,6 @@ from pydantic import Field, ValidationError
 from metrifier_core.settings import Settings
 from metrifier_core.yaml import dump_yaml, read_yaml
 
-__all__ = [
-    "SEVERITIES",
-    "TARGETS",
-    "Levels",
-    "SeverityTable",
-    "TypeSeverities",
-    "default_levels",
-    "default_severities",
-    "read_severities",
-    "write_severities",
-]
-
 SEVERITIES = (1, 2, 3, 4, 5)
 
 TARGETS = (0.85, 0.65, 0.45, 0.25, 0.10)

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
-__all__ = ["brightness", "contrast", "low_light", "posterize"]
-
 _LEVELS = np.arange(256, dtype=np.float64)
 _LINEAR_CODE = 0.04045  # below it sRGB is linear
 

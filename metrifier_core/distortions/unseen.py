@@ -8,8 +8,6 @@ from metrifier_core.distortions.fields import FIELD_SIZE, draw_fractal
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
-__all__ = ["checkerboard", "plasma"]
-
 _SQUARES_A_SIDE = 8
 _SMALLEST_SQUARE = 4  # pixels: of less, a mild severity may miss every one
 _GREY = np.uint8(128)

@@ -8,8 +8,6 @@ from metrifier_core.distortions.fields import FIELD_SIZE, draw_fractal
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
-__all__ = ["fog"]
-
 
 @register_distortion("weather", (0.05, 60.0), prepare=draw_fractal)
 def fog(image: RgbImage, density: float, field: NDArray[np.uint16]) -> RgbImage:

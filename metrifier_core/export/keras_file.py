@@ -5,8 +5,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["export_keras"]
-
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 

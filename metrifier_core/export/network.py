@@ -15,8 +15,6 @@ from metrifier_core.metrifier_card import ExportCheck
 from metrifier_core.progress import say
 from metrifier_core.runtimes import RUNTIME_FILES, open_runtime
 
-__all__ = ["check_export", "export_network"]
-
 _MOST_DIFFERENCE = 1e-4
 _LEAST_SPEARMAN = 0.95
 _BATCH = 32

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["export_onnx"]
-
 
 def _digest(message: Any, without: Sequence[str], *parts: bytes) -> bytes:
     """Condenses a Protocol Buffers message, some of its fields left out, and what else makes its identity."""

@@ -7,8 +7,6 @@ from metrifier_core.dataset import QualityDataset
 from metrifier_core.images import decode_version
 from metrifier_core.views import central_view
 
-__all__ = ["representative_views"]
-
 _GROUPS = 16
 
 

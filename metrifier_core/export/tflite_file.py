@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["export_tflite", "export_tflite_int8"]
-
 # Statistics of integers lose the score's last steps, and XNNPACK has no fast kernels for them.
 _FLOAT_OPERATORS = ["MEAN", "SQUARED_DIFFERENCE", "SUB", "REDUCE_MAX"]
 

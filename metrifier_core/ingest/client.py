@@ -17,8 +17,6 @@ from metrifier_core.environment import INGEST_PYTHON_VARIABLE
 from metrifier_core.images import MAX_BYTES, MAX_PIXELS, ImageError, RgbImage, check_image
 from metrifier_core.ingest.frames import FrameError, read_frame, write_frame
 
-__all__ = ["REMEDY", "IngestDecoder", "IngestError", "find_ingest_decoder", "ingest_command"]
-
 REMEDY = "make ingest-env"
 
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.ingest.greyscale import GreyScale
 
-__all__ = ["DECODERS", "DecodingError", "decode"]
-
 Pixels = NDArray[np.uint8]
 
 

@@ -5,8 +5,6 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-__all__ = ["FrameError", "read_frame", "write_frame"]
-
 _PREFIX = struct.Struct(">4sIQ")  # magic, bytes of the header, bytes of the body
 _MAGIC = b"MIF1"
 _MAX_HEADER = 4096

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GreyScale", "GreyScaleError"]
-
 _LARGEST = 1e9
 _LARGEST_TABLE = 1 << 20
 _NARROWEST = 512

@@ -24,8 +24,6 @@ from metrifier_core.images import (
 )
 from metrifier_core.ingest.client import REMEDY, IngestDecoder
 
-__all__ = ["DECODERS", "ROUTES", "Route", "find_route", "normalise_source"]
-
 PILLOW = "pillow"
 DECODERS = (PILLOW, IngestDecoder.name)
 """Every value of the column `decoder`."""

@@ -15,8 +15,6 @@ from typing import Any, BinaryIO
 
 from metrifier_core.ingest.frames import read_frame, write_frame
 
-__all__ = ["main"]
-
 _LOG = 2  # standard error, a file
 _MAX_LOG = 16 << 20
 _LOG_READ = 1 << 16

@@ -16,8 +16,6 @@ from metrifier_core.distortions import (
 )
 from metrifier_core.images import RgbImage
 
-__all__ = ["contact_sheet"]
-
 _SHOWN = 224  # pixels a side that a photograph is resized to, as classifiers do
 _CELL = 112
 _GAP = 4

@@ -12,8 +12,6 @@ from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure
 from metrifier_core.report.formatting import DASH, LEVELS
 from metrifier_core.report.ordering import best_first, mean_first
 
-__all__ = ["correlation_bars"]
-
 
 def correlation_bars(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
     """Draw the rank correlations of the metrifier and of the baselines, a panel a level.

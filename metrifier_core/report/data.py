@@ -7,8 +7,6 @@ import pyarrow as pa
 
 from metrifier_core.report.examples import Example
 
-__all__ = ["Rejects", "ReportData"]
-
 
 @dataclass(frozen=True)
 class Rejects:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, shortened, styled
 
-__all__ = ["error_against_discard", "reliability_diagram"]
-
 _LABEL_GAP = 0.062  # of the axes' height, between the names of two curves
 
 

@@ -8,8 +8,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "WIDTH", "Theme", "legend_above", "new_figure", "png_bytes", "shortened", "styled"]
-
 WIDTH = 5.2  # inches: narrow enough that ten-point text can be read on a phone
 DOTS_PER_INCH = 200
 

@@ -14,8 +14,6 @@ from PIL import Image
 from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.report.drawing import LIGHT, Theme, new_figure, png_bytes, shortened
 
-__all__ = ["GROUPS", "Example", "choose_examples", "examples_sheet", "thumbnail"]
-
 GROUPS = ("best", "worst", "overrated", "underrated", "spread")
 """The groups of examples, in the order of the report."""
 

@@ -12,8 +12,6 @@ from metrifier_core.explanation import Explanation
 from metrifier_core.images import RgbImage
 from metrifier_core.report.drawing import LIGHT, png_bytes, shortened
 
-__all__ = ["draw_explanation"]
-
 _PANEL = 3.2  # inches of the longer side of the image
 _NARROWEST = 2.6  # inches: the legends need them
 _LEGENDS = 1.2  # inches below and above the panels

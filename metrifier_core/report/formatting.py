@@ -8,20 +8,6 @@ from io import BytesIO
 from markupsafe import Markup
 from PIL import Image
 
-__all__ = [
-    "AREAS",
-    "DASH",
-    "LEVELS",
-    "breakable",
-    "data_uri",
-    "decimal",
-    "interval",
-    "percent",
-    "plain",
-    "size",
-    "words",
-]
-
 LEVELS = {"global": "Global", "within_image": "Within image", "within_condition": "Within condition"}
 AREAS = {"auroc": "AUROC", "augrc": "AUGRC"}
 DASH = "\N{EN DASH}"  # stands for what is undefined

@@ -20,8 +20,6 @@ from metrifier_core.score import Score, decide, written_quality
 from metrifier_core.score_table import shown_path
 from metrifier_core.splits import stable_fraction
 
-__all__ = ["MOST_SHOWN", "Gallery"]
-
 _DRAWN = 300
 _EXTREME = 50
 MOST_SHOWN = _DRAWN + 3 * _EXTREME

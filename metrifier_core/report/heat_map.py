@@ -13,8 +13,6 @@ from matplotlib.patches import Rectangle
 from metrifier_core.report.drawing import LIGHT, Theme, new_figure, png_bytes, shortened, styled
 from metrifier_core.report.formatting import DASH, decimal
 
-__all__ = ["correlation_heat_map"]
-
 _GAP = 0.3  # of a row's height, between groups of rows
 
 Cells = Sequence[Mapping[str, Any]]

@@ -5,8 +5,6 @@ from typing import Any
 
 from metrifier_core.statistics import MEAN
 
-__all__ = ["best_first", "first_target", "mean_first"]
-
 
 def mean_first(workers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the workers' results with those of their `mean` before the others; that of one worker is left out."""

@@ -9,8 +9,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrifier_core.report.drawing import DARK, LIGHT
 
-__all__ = ["render_page"]
-
 
 def render_page(template: str, filters: Mapping[str, Callable[..., Any]], *, script: str = "", **values: Any) -> str:
     """Renders a template of this folder that extends `page.html.jinja`.

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, shortened, styled
 
-__all__ = ["predicted_against_true", "quality_by_severity"]
-
 
 def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, comparable: bool = True) -> bytes:
     """Draw how densely predictions fall against the true quality, and against what held-out workers made of the same.

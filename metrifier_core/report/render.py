@@ -30,8 +30,6 @@ from metrifier_core.report.verdict import FIFTH, reasons, verdict
 from metrifier_core.statistics import BASELINES
 from metrifier_core.yaml import dump_yaml
 
-__all__ = ["render_report"]
-
 SMALL_IMAGE = 100  # pixels: an image with shorter sides is enlarged pixel by pixel
 QUALITIES = {
     "mean": "the mean TCP over the label workers",

@@ -6,8 +6,6 @@ import numpy as np
 
 from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, styled
 
-__all__ = ["training_curves"]
-
 
 def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGHT) -> bytes:
     """Draw the losses and the validation's Spearman correlation against the epoch.

@@ -7,8 +7,6 @@ from metrifier_core.report.formatting import decimal, interval, percent
 from metrifier_core.report.ordering import best_first, first_target
 from metrifier_core.statistics import BASELINES, IMAGE_ALONE, MEAN
 
-__all__ = ["FIFTH", "reasons", "verdict"]
-
 FIFTH = 0.2
 """The share of the versions whose discarding is told."""
 

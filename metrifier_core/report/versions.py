@@ -3,8 +3,6 @@
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 
-__all__ = ["installed_versions"]
-
 _PACKAGES = (
     "metrifier",
     "numpy",

@@ -5,8 +5,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Runtime"]
-
 
 class Runtime(Protocol):
     """A network's file on the library that runs it; may be called from several threads at once."""

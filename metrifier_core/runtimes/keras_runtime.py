@@ -7,9 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from metrifier_core.architectures import layers
-
-__all__ = ["KerasRuntime"]
+from metrifier_core.architectures.layers import LAYERS
 
 
 class KerasRuntime:
@@ -24,9 +22,8 @@ class KerasRuntime:
         Raises:
             ValueError: Keras cannot load it.
         """
-        own = {name: getattr(layers, name) for name in layers.__all__}
         try:
-            model = keras.saving.load_model(path, own, compile=False, safe_mode=True)
+            model = keras.saving.load_model(path, LAYERS, compile=False, safe_mode=True)
         except Exception as error:
             raise ValueError(f"{path} is not a whole model that Keras can load: {error}") from error
 

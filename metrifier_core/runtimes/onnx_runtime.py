@@ -4,8 +4,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-__all__ = ["OnnxRuntime"]
-
 
 class OnnxRuntime:
     """An ONNX file, on one thread a call. See `Runtime`."""

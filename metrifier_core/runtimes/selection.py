@@ -8,8 +8,6 @@ from pathlib import Path
 from metrifier_core.runtimes.interface import Runtime
 from metrifier_core.settings import closest
 
-__all__ = ["RUNTIME_FILES", "choose_runtime", "load_runtime", "open_runtime", "runtime_of_file"]
-
 RUNTIME_FILES = {
     "keras": "metrifier.keras",
     "onnx": "metrifier.onnx",

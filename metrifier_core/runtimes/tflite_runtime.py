@@ -9,8 +9,6 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-__all__ = ["TfliteRuntime"]
-
 
 class TfliteRuntime:
     """A TFLite file, on one thread a call. See `Runtime`."""

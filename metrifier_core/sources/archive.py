@@ -21,8 +21,6 @@ from metrifier_core.sources.tar import TarMember, Window, is_tar, walk_tar
 from metrifier_core.sources.unpacking import BROKEN, BombError, is_packed, open_forward
 from metrifier_core.sources.zip import list_zip, read_member
 
-__all__ = ["ArchiveSource", "Member", "list_archive", "list_tar_members", "read_stored"]
-
 _SETTING = "source.archive"
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 _ZIPS = (b"PK\3\4", b"PK\5\6")

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from metrifier_core.sources.items import SourceItem
 
-__all__ = ["describe_classes", "is_class", "label_files"]
-
 # What archivers and file systems leave beside the folders of images.
 _LEFTOVERS = ("__MACOSX", "lost+found")
 

@@ -11,8 +11,6 @@ from pydantic import Field
 from metrifier_core.images import encode_png
 from metrifier_core.sources.items import SourceItem, SourceSettings
 
-__all__ = ["DigitsSource", "list_digits"]
-
 _INK = 16.0  # the data set's own scale ends at 16
 
 

@@ -17,8 +17,6 @@ from metrifier_core.sources.storage import (
     unreadable,
 )
 
-__all__ = ["find_file", "find_files", "find_matching", "named_file", "read_text"]
-
 _GONE = (404, 410)  # what an HTTP server answers where there is no such file
 _LARGEST_TEXT = 256 << 20
 

@@ -11,8 +11,6 @@ from metrifier_core.sources.finding import find_files
 from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item, text
 from metrifier_core.sources.storage import SourceError, local_path
 
-__all__ = ["FolderSource", "list_files", "list_folder"]
-
 _SETTING = "source.root"
 
 

@@ -15,8 +15,6 @@ from metrifier_core.sources.storage import SourceError, StoredFile
 from metrifier_core.sources.tar import Window, is_tar, walk_tar
 from metrifier_core.sources.unpacking import BROKEN, BombError, open_forward
 
-__all__ = ["ImageNetSource", "list_imagenet"]
-
 _SETTING = "source.root"
 _DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 _META, _TRUTH = "data/meta.mat", "data/ILSVRC2012_validation_ground_truth.txt"

@@ -13,17 +13,6 @@ from metrifier_core.settings import Settings
 from metrifier_core.sources.storage import StoredFile, too_large
 from metrifier_core.splits import stable_fraction
 
-__all__ = [
-    "SourceItem",
-    "SourceSettings",
-    "choose_items",
-    "faulty_item",
-    "file_item",
-    "listing_digest",
-    "stored_item",
-    "text",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class SourceItem:

@@ -11,8 +11,6 @@ from metrifier_core.sources.finding import find_files, named_file, read_text
 from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item, file_item, stored_item
 from metrifier_core.sources.storage import SourceError, can_list, local_path
 
-__all__ = ["ManifestSource", "list_manifest", "read_manifest"]
-
 _COLUMNS = ("path", "label_index")
 _LABEL_DIGITS = 18  # as many as 64 bits surely hold
 

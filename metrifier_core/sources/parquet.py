@@ -16,8 +16,6 @@ from metrifier_core.sources.items import SourceItem, SourceSettings, choose_item
 from metrifier_core.sources.spool import Piece, Spool
 from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
 
-__all__ = ["ParquetSource", "list_parquet"]
-
 _SETTING = "source.files"
 _ROWS_A_BATCH = 16
 _BUFFER = 1 << 20  # bytes of a column that are read at a time

@@ -10,8 +10,6 @@ from typing import BinaryIO
 from metrifier_core.images import ImageError
 from metrifier_core.sources.storage import SourceError
 
-__all__ = ["Piece", "Spool"]
-
 Piece = bytes | ImageError
 """Bytes of an image, or why it cannot be read."""
 

@@ -12,19 +12,6 @@ from urllib.parse import unquote
 from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.settings import is_uri
 
-__all__ = [
-    "SourceError",
-    "StoredFile",
-    "can_list",
-    "local_path",
-    "open_filesystem",
-    "reached",
-    "read_at_most",
-    "stamp_of",
-    "too_large",
-    "unreadable",
-]
-
 _EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _UNLISTED = ("http", "https")
 _FILE = "file://"

@@ -8,8 +8,6 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 from metrifier_core.sources.storage import SourceError, StoredFile
 from metrifier_core.sources.unpacking import BROKEN, BombError
 
-__all__ = ["Reader", "TarMember", "Window", "is_tar", "walk_tar"]
-
 _LARGEST_HEADER = 128 << 10  # bytes, with the long names and attributes that go before it
 
 

@@ -13,8 +13,6 @@ from metrifier_core.sources.items import SourceItem, SourceSettings, choose_item
 from metrifier_core.sources.spool import Piece, Spool
 from metrifier_core.sources.storage import SourceError, too_large
 
-__all__ = ["TfdsSource", "list_tfds"]
-
 
 class TfdsSource(SourceSettings):
     """A data set, which TensorFlow Datasets downloads and prepares where it is not there yet."""

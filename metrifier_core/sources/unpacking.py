@@ -12,8 +12,6 @@ from typing import IO, Any, cast
 from metrifier_core.images import MAX_BYTES
 from metrifier_core.sources.storage import StoredFile
 
-__all__ = ["BROKEN", "MOST_TIMES", "BombError", "ForwardReader", "is_packed", "open_forward"]
-
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What the decompressors raise where data are damaged or end early."""
 

@@ -12,8 +12,6 @@ from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
 from metrifier_core.sources.unpacking import MOST_TIMES
 
-__all__ = ["ZipMember", "list_zip", "read_member"]
-
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 1
 _HARMLESS = 64 << 20  # bytes that a blank picture may unpack to

@@ -9,8 +9,6 @@ from metrifier_core.families_table import render_families
 from metrifier_core.stages.running import Summary, stage
 from metrifier_core.statistics import LEVELS, METRIFIER, average_folds, summarize_fold
 
-__all__ = ["compare_families"]
-
 
 @stage
 def compare_families(

@@ -30,8 +30,6 @@ from metrifier_core.records import (
 from metrifier_core.splits import VERSION_SPLITS
 from metrifier_core.stages.running import Summary, stage
 
-__all__ = ["distort"]
-
 
 class _Task(NamedTuple):
     """The severities of one distortion of one source image: they share its random field."""

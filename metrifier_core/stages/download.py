@@ -32,9 +32,6 @@ from metrifier_core.sources import Source, SourceItem, describe_labels, is_remot
 from metrifier_core.splits import NEEDED_SPLITS, SPLITS, Split, SplitRule, assign_split
 from metrifier_core.stages.running import Summary, partial_folder, stage
 
-__all__ = ["download"]
-
-
 _REJECTED = "rejected.parquet"
 _READERS = 16  # threads that wait for a distant storage, beside those that decode
 

@@ -24,8 +24,6 @@ from metrifier_core.workers import WorkerCard, read_cards
 if TYPE_CHECKING:
     from metrifier_core.report import Example
 
-__all__ = ["evaluate_spearman"]
-
 _SHOWN_REJECTS = 50
 _VERSION = ("image_id", "distortion", "severity")
 

@@ -7,8 +7,6 @@ from typing import Any
 from metrifier_core.stages.running import Summary, stage
 from metrifier_core.workers import WorkerSettings, read_cards
 
-__all__ = ["hold_out_family"]
-
 
 @stage
 def hold_out_family(workers: Mapping[str, Any], family: str, prepared: Path, output: Path) -> Summary:

@@ -14,8 +14,6 @@ from metrifier_core.records import (
 )
 from metrifier_core.stages.running import Summary, only_table, stage
 
-__all__ = ["join_losses"]
-
 
 @stage
 def join_losses(parts: Sequence[Path], output: Path) -> Summary:

@@ -31,8 +31,6 @@ from metrifier_core.statistics import (
 )
 from metrifier_core.workers import WorkerCard
 
-__all__ = ["JudgedVersions", "draw_evenly", "judge_versions"]
-
 _MOST_FITTED = 5000  # training versions that the trees learn from
 _VERSIONS_A_BATCH = 512  # that are put into columns at a time: as objects they would take several times as much
 

@@ -10,8 +10,6 @@ from metrifier_core.settings import describe_mistakes
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.stages.running import Summary, stage
 
-__all__ = ["list_source"]
-
 
 @stage
 def list_source(

@@ -26,8 +26,6 @@ from metrifier_core.records import (
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.workers import read_cards
 
-__all__ = ["merge_dataset"]
-
 _ROWS_AT_A_TIME = 1024
 
 Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]

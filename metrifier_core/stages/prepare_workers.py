@@ -32,8 +32,6 @@ from metrifier_core.workers import (
 from metrifier_core.workers.preprocessing import centre_crop
 from metrifier_core.workers.weights import PretrainedSpec
 
-__all__ = ["prepare_workers"]
-
 
 def _decode(row: Mapping[str, Any]) -> tuple[str, RgbImage, int]:
     return row["image_id"], decode_image(row["image"]["bytes"]), row["label"]

@@ -19,8 +19,6 @@ from metrifier_core.report import reasons, verdict
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.tracking import PipelineRun, postponed_if_unreachable, register_model
 
-__all__ = ["register_metrifier", "register_now"]
-
 _PREDICTIONS = "predictions.parquet"
 
 

@@ -13,16 +13,6 @@ from typing import Any, ParamSpec
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.progress import FAILED, say
 
-__all__ = [
-    "Summary",
-    "only_table",
-    "partial_folder",
-    "read_shard_file",
-    "stage",
-    "tables",
-    "write_shard_file",
-]
-
 Summary = dict[str, Any]
 """What a stage counted: numbers and short texts, kept as the metadata of its artifact or beside what it made."""
 

@@ -18,8 +18,6 @@ from metrifier_core.training.calibration import calibrate_network, fit_calibrati
 from metrifier_core.training.fitting import CHECKPOINT, fit_network
 from metrifier_core.training.scoring import score_split
 
-__all__ = ["train_metrifier"]
-
 
 @stage
 def train_metrifier(

@@ -27,8 +27,6 @@ from metrifier_core.stages.running import Summary, only_table, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
 from metrifier_core.workers.preprocessing import take_square
 
-__all__ = ["worker_evaluate"]
-
 _BATCH = 16  # versions that a thread works on at a time
 
 Row = dict[str, Any]

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-__all__ = ["Accuracy", "better_than_chance", "surely_chance", "top_accuracy"]
-
 _USEFUL = 0.05  # of clean images: a classifier that is right on fewer is of no use, however many classes it knows
 _UNLIKELY = 1e-3
 

@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SeverityOracle", "jpeg_size", "laplacian_variance"]
-
 _Condition = tuple[str | None, int | None]
 
 _JPEG_QUALITY = 90

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "draw_copies", "estimate"]
-
 _INTERVAL = (0.025, 0.975)
 
 

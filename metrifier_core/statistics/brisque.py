@@ -5,8 +5,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma
 
-__all__ = ["brisque_features", "fit_asymmetric_gaussian", "fit_generalised_gaussian"]
-
 _SCALES = 2
 _WINDOW = (7, 7)
 _WINDOW_SIGMA = 7 / 6  # cut off at three standard deviations

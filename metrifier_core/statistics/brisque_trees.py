@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BrisqueTrees"]
-
 
 class BrisqueTrees:
     """Predicts quality from BRISQUE features, as learned from training versions; the same for any number of threads."""

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 
-__all__ = ["BINS", "Calibration", "ReliabilityBin", "calibration", "error_of", "reliability_statistic"]
-
 BINS = 15
 """Number of equal-width bins in [0, 1]."""
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 from metrifier_core.statistics.grouped_ranks import GroupedRanks
 
-__all__ = ["ConditionCorrelation", "condition_correlations"]
-
 
 @dataclass(frozen=True)
 class ConditionCorrelation:

@@ -6,8 +6,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ErrorCurve", "SortedErrors"]
-
 
 @dataclass(frozen=True)
 class SortedErrors:

@@ -14,8 +14,6 @@ from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, Failure
 from metrifier_core.statistics.leads import correlation_leads
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
-__all__ = ["BASELINES", "CEILING", "IMAGE_ALONE", "METRIFIER", "evaluate_predictors"]
-
 METRIFIER, CEILING = "metrifier", "ceiling"
 """What the metrifier's prediction and the label itself are called among predictors."""
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 from metrifier_core.statistics.error_curve import SortedErrors
 
-__all__ = ["DISCARDED", "MEAN", "FailureDetection", "detection_statistic", "failure_detection", "mean_over_workers"]
-
 DISCARDED: tuple[float, ...] = tuple(share / 100 for share in range(0, 51, 5))
 """The shares that are discarded in `FailureDetection.discard`."""
 

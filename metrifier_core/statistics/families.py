@@ -7,8 +7,6 @@ from metrifier_core.statistics.evaluation import CEILING, METRIFIER
 from metrifier_core.statistics.failure_detection import MEAN
 from metrifier_core.statistics.spearman import LEVELS
 
-__all__ = ["FIGURES", "average_folds", "summarize_fold"]
-
 FIGURES = (*LEVELS, "auroc", "augrc")
 """What folds are compared by."""
 

@@ -4,8 +4,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HIGHEST_PSNR", "peak_signal_to_noise", "structural_similarity"]
-
 HIGHEST_PSNR = 100.0
 """What stands for infinity, in dB: one grey level at one value of a 224-pixel colour image is 99.9 dB."""
 

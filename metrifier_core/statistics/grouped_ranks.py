@@ -6,8 +6,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GroupedRanks"]
-
 _FEWEST_VERSIONS = 3
 
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 from metrifier_core.statistics.grouped_ranks import GroupedRanks
 
-__all__ = ["correlation_leads"]
-
 
 def correlation_leads(
     score: NDArray[np.float64],

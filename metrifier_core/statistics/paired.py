@@ -10,8 +10,6 @@ from metrifier_core.statistics.calibration import error_of, reliability_statisti
 from metrifier_core.statistics.failure_detection import detection_statistic, mean_over_workers
 from metrifier_core.statistics.spearman import LEVELS, rank_statistic
 
-__all__ = ["PAIRED", "PairedDifference", "paired_differences"]
-
 PAIRED: tuple[str, ...] = (*LEVELS, "auroc", "augrc", "calibration_error")
 """What two predictors are compared by; of the last two, less is better."""
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 from metrifier_core.statistics.grouped_ranks import GroupedRanks
 
-__all__ = ["LEVELS", "rank_correlations", "rank_statistic"]
-
 LEVELS = ("global", "within_image", "within_condition")
 """The levels of `rank_correlations`: all versions; those of one source image; those at one condition."""
 

@@ -10,8 +10,6 @@ from scipy.stats import betabinom
 from metrifier_core.statistics.bootstrap import draw_copies
 from metrifier_core.statistics.error_curve import ErrorCurve, SortedErrors
 
-__all__ = ["LEAST_KEPT", "Share", "Threshold", "UnreachableAccuracyError", "keep_share", "reach_accuracy"]
-
 LEAST_KEPT = 20
 """A threshold that keeps fewer images than this does not show that an accuracy is reached."""
 

@@ -13,8 +13,6 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from metrifier_core.progress import say
 
-__all__ = ["CHALLENGER", "CHAMPION", "Challenge", "Patience", "Verdict", "decide"]
-
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 _GATE_TAG = "gate"

@@ -8,8 +8,6 @@ from mlflow.types.schema import Array
 
 from metrifier_core.tracking.story import DIGITS
 
-__all__ = ["log_data", "quality_schema"]
-
 
 def quality_schema() -> Schema:
     """Gives the columns of ImageNet_Quality in MLflow's types."""

@@ -15,8 +15,6 @@ from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.postponed import postponed_if_unreachable
 from metrifier_core.tracking.story import LONGEST_DESCRIPTION
 
-__all__ = ["close_unfinished", "fail_run", "forget_failure", "note_failure"]
-
 _FAILURE_TAG = "metrifier.failure"
 
 

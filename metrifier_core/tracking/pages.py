@@ -5,8 +5,6 @@ from urllib.parse import quote
 import mlflow
 from mlflow import MlflowClient
 
-__all__ = ["runs_page"]
-
 # The runs of stages have no such tag: it leaves whole pipelines, which are what is compared.
 _WHOLE = "tags.`metrifier.version` LIKE '%'"
 

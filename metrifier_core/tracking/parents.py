@@ -14,8 +14,6 @@ from metrifier_core.credentials import without_credentials
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 
-__all__ = ["ENGINE_RUN_VARIABLE", "existing_parent", "find_run", "parent_run"]
-
 ENGINE_RUN_VARIABLE = "MLFLOW_RUN_ID"
 """Set where the pipeline engine has made a run for the task itself."""
 

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 
-__all__ = ["asked_briefly"]
-
 # A server that swallows what it is sent would else be waited for as MLflow has it: two minutes a try.
 _BRIEFLY = {MLFLOW_HTTP_REQUEST_MAX_RETRIES.name: 1, MLFLOW_HTTP_REQUEST_TIMEOUT.name: 10}
 

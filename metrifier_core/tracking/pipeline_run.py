@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from metrifier_core.environment import RUN_ID_VARIABLE
 
-__all__ = ["PipelineRun"]
-
 
 @dataclass(frozen=True)
 class PipelineRun:

@@ -19,8 +19,6 @@ from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 
-__all__ = ["log_postponed", "postponed", "postponed_if_unreachable"]
-
 Arguments = ParamSpec("Arguments")
 
 

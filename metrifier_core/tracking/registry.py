@@ -32,8 +32,6 @@ from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.runs import active_run, ask_server, log_to
 from metrifier_core.tracking.story import LONGEST_DESCRIPTION, describe_run, headline, story
 
-__all__ = ["download_model", "download_run_file", "register_model"]
-
 _PATIENCE = Patience()
 _MODEL_TAG = "metrifier.model"
 _PACKAGE = Path(__file__).parents[1]

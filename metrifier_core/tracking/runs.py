@@ -23,16 +23,6 @@ from metrifier_core.tracking.postponed import postponed_if_unreachable
 from metrifier_core.tracking.story import LONGEST_DESCRIPTION, engine_page, story_of_families
 from metrifier_core.tracking.system_metrics import SystemSample, system_metrics
 
-__all__ = [
-    "active_run",
-    "ask_server",
-    "complete_run",
-    "log_fan_out",
-    "log_stage",
-    "log_to",
-    "open_run",
-]
-
 _STAGE_TAG = "metrifier.stage"
 _FAMILY_TAG = "metrifier.held_out_family"
 _LONGEST_VALUE = 6000  # of a parameter, in characters

@@ -9,16 +9,6 @@ from mlflow.entities import Run
 
 from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
 
-__all__ = [
-    "DIGITS",
-    "LONGEST_DESCRIPTION",
-    "describe_run",
-    "engine_page",
-    "headline",
-    "story",
-    "story_of_families",
-]
-
 DIGITS = 36
 """Of a data set's SHA-256, as many as MLflow keeps."""
 

@@ -12,8 +12,6 @@ from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
 
 from metrifier_core.progress import say
 
-__all__ = ["SystemSample", "sampled_system_metrics", "system_metrics"]
-
 SystemSample = dict[str, float]
 """Unix seconds as `time`, and MLflow's figures by the names that it gives them."""
 

@@ -13,8 +13,6 @@ from metrifier_core.images import decode_version
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.views import random_view
 
-__all__ = ["Batch", "training_batches"]
-
 _BYTES_SHUFFLED_TOGETHER = 512 << 20  # the more, the better a network gets
 _VERSIONS_OF_A_SOURCE = 4  # that stand in a batch together, so that it has pairs of one source image
 

@@ -10,8 +10,6 @@ from scipy.special import expit, logit
 from metrifier_core.architectures.head import CALIBRATION
 from metrifier_core.training.scoring import ScoredSplit
 
-__all__ = ["Calibration", "calibrate_network", "fit_calibration"]
-
 _LEAST = 1e-6
 _STEEPEST = 20.0  # and as flat as its inverse: beyond, scores in float32 would be alike
 

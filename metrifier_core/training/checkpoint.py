@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "Checkpoint", "Position", "read_checkpoint", "write_checkpoint"]
-
 Arrays = Sequence[NDArray[np.generic]]
 """Variables of a network or an optimizer, in their own order."""
 

@@ -22,8 +22,6 @@ from metrifier_core.training.scoring import score_split
 from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import ExportedSpec
 
-__all__ = ["CHECKPOINT", "FittedNetwork", "fit_network"]
-
 CHECKPOINT = "checkpoint.safetensors"
 """The file from which a killed training goes on."""
 _BATCHES_A_CHECKPOINT = 100

@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 
-__all__ = ["MetrifierLoss"]
-
 _LEAST_DIFFERENCE = 0.05  # of quality: nearer versions have no order that the label could be trusted in
 
 

@@ -13,8 +13,6 @@ from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress
 from metrifier_core.views import central_view, views
 
-__all__ = ["ScoredSplit", "score_split"]
-
 _LEAST = 1e-7
 
 

@@ -8,8 +8,6 @@ from metrifier_core.architectures import find_architecture
 from metrifier_core.settings import Settings, closest, config_path
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, read_entries
 
-__all__ = ["MetrifierSettings"]
-
 Backbone = Annotated[ApplicationSpec | ExportedSpec, Field(discriminator="format")]
 
 

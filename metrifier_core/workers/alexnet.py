@@ -13,16 +13,6 @@ from numpy.typing import NDArray
 from metrifier_core.checksums import file_sha256
 from metrifier_core.workers.interface import ModelInterface
 
-__all__ = [
-    "INTERFACE",
-    "PUBLISHED_SHA256_PREFIXES",
-    "build_alexnet",
-    "check_published",
-    "convert_state",
-    "load_alexnet",
-    "read_state",
-]
-
 INTERFACE = ModelInterface(
     input_size=224, layout="NHWC", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), outputs="logits"
 )

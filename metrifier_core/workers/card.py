@@ -9,8 +9,6 @@ from metrifier_core.workers.catalogue import WorkerSpec
 from metrifier_core.workers.creation import open_worker
 from metrifier_core.workers.worker import Worker
 
-__all__ = ["WorkerCard", "load_worker", "read_cards"]
-
 
 class WorkerCard(Settings):
     """What `prepare_workers` found out about a worker.

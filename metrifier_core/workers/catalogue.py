@@ -11,22 +11,6 @@ from metrifier_core.settings import ConfigLocation, Settings, closest, describe_
 from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.yaml import read_yaml
 
-__all__ = [
-    "DENSE_BATCH",
-    "IMAGENET",
-    "KNOWN_WORKERS",
-    "AlexNetSpec",
-    "Application",
-    "ApplicationSpec",
-    "ExportedSpec",
-    "MiniatureArchitecture",
-    "MiniatureSpec",
-    "WorkerSpec",
-    "find_spec",
-    "read_catalogue",
-    "read_entries",
-]
-
 IMAGENET: Literal["imagenet"] = "imagenet"
 """The weights that Keras publishes for its applications, and downloads itself."""
 

@@ -16,8 +16,6 @@ from metrifier_core.workers.network import Network
 from metrifier_core.workers.weights import find_weights
 from metrifier_core.workers.worker import Worker
 
-__all__ = ["create_worker", "open_worker"]
-
 
 def _find_interface(spec: WorkerSpec) -> ModelInterface:
     """An entry says it itself, where the format does not settle it."""

@@ -6,8 +6,6 @@ from pydantic import Field, model_validator
 
 from metrifier_core.settings import Settings
 
-__all__ = ["INTEGER_RANGES", "Geometry", "ModelInterface"]
-
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
 

@@ -6,8 +6,6 @@ from typing import Any
 from metrifier_core.workers.catalogue import IMAGENET, Application, ApplicationSpec
 from metrifier_core.workers.interface import ModelInterface
 
-__all__ = ["application_interface", "build_application", "save_application"]
-
 _SIZES: dict[Application, int] = {
     "ResNet50": 224,
     "VGG16": 224,

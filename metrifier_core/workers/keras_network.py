@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.workers.network import smallest_step
 
-__all__ = ["KerasNetwork", "Signature", "load_model", "load_saved_model"]
-
 _GPU_BATCH = 32
 
 # What reaches outside a model: Python that stands in the process, and files that no checkpoint needs.

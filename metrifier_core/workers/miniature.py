@@ -14,8 +14,6 @@ from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpe
 from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.preprocessing import centre_crop
 
-__all__ = ["INTERFACE", "build_miniature", "train_miniature"]
-
 Tensor = Any
 
 _BATCH = 64

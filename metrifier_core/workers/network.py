@@ -5,8 +5,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Network", "smallest_step"]
-
 
 class Network(Protocol):
     """A classifier's weights on the library that runs them; may be called from several threads at once.

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.workers.network import smallest_step
 
-__all__ = ["OnnxNetwork"]
-
 _GPU_BATCH = 32
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
 

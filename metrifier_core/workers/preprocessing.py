@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 from metrifier_core.images import RgbImage
 from metrifier_core.workers.interface import INTEGER_RANGES, Geometry, ModelInterface
 
-__all__ = ["centre_crop", "prepare", "take_square"]
-
 
 def centre_crop(image: RgbImage, size: int, crop_fraction: float) -> RgbImage:
     """Resizes the short side to size / crop_fraction and cuts out the centre.

@@ -8,9 +8,6 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from metrifier_core.settings import Settings, check_different, config_path
 from metrifier_core.workers.catalogue import WorkerSpec, find_spec, read_entries
 
-__all__ = ["WorkerSettings"]
-
-
 # A worker's name becomes the name of files and metrics; `mean` is that of all held-out workers together.
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from metrifier_core.workers.network import smallest_step
 
-__all__ = ["TfliteNetwork"]
-
 
 class TfliteNetwork:
     """A TFLite file, on one thread a call; integer outputs become what they stand for. See `Network`."""

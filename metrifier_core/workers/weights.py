@@ -17,8 +17,6 @@ from metrifier_core.workers.catalogue import (
     WorkerSpec,
 )
 
-__all__ = ["PretrainedSpec", "copy_weights", "find_location", "find_weights"]
-
 PretrainedSpec = ApplicationSpec | AlexNetSpec | ExportedSpec
 
 

@@ -10,8 +10,6 @@ from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.network import Network
 from metrifier_core.workers.preprocessing import prepare
 
-__all__ = ["Worker"]
-
 _SUM_TOLERANCE = 0.01
 _LARGEST_LOSS = 0.5
 

@@ -17,7 +17,7 @@ def _build(name: str, trunk: Callable[[Any], TappedTrunk]) -> Any:
     import keras
     from keras import layers
 
-    from metrifier_core.architectures.layers import PooledStatistics, SortedProbabilities
+    from metrifier_core.layers import PooledStatistics, SortedProbabilities
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
     tapped = trunk(layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(inputs))

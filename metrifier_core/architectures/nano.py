@@ -18,7 +18,7 @@ def nano() -> Any:
     import keras
     from keras import layers
 
-    from metrifier_core.architectures.layers import PooledStatistics, ZeroSum
+    from metrifier_core.layers import PooledStatistics, ZeroSum
 
     def normalise(features: Any) -> Any:
         return layers.ReLU()(layers.BatchNormalization()(features))

@@ -31,7 +31,7 @@ def _with_scales_apart(network: Any) -> Any:
     """
     import keras
 
-    from metrifier_core.architectures.layers import PooledStatistics
+    from metrifier_core.layers import PooledStatistics
 
     class SeparateStatistics(PooledStatistics):
         def call(self, features: Any) -> Any:

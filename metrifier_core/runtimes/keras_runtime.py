@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from metrifier_core.architectures.layers import LAYERS
+from metrifier_core.layers import LAYERS
 
 
 class KerasRuntime:

@@ -102,7 +102,7 @@ def test_texture_filters_are_blind_to_brightness(keras: Any, nano: Any) -> None:
 
 
 def test_zero_sum_projects_each_filter_and_channel(keras: Any) -> None:
-    from metrifier_core.architectures.layers import ZeroSum
+    from metrifier_core.layers import ZeroSum
 
     weights = np.random.default_rng(0).normal(1, 1, (5, 5, 3, 8)).astype(np.float32)
     projected = np.asarray(keras.ops.convert_to_numpy(ZeroSum()(weights)))
@@ -110,7 +110,7 @@ def test_zero_sum_projects_each_filter_and_channel(keras: Any) -> None:
 
 
 def test_pooled_statistics_of_known_features() -> None:
-    from metrifier_core.architectures.layers import PooledStatistics
+    from metrifier_core.layers import PooledStatistics
 
     features = np.zeros((2, 2, 2, 2), np.float32)
     features[0, :, :, 0] = [[1, 2], [3, 4]]

@@ -204,7 +204,7 @@ def test_it_loads_in_safe_mode(keras: Any, small: Any, tmp_path: Path) -> None:
 
 
 def test_sorted_probabilities_of_known_logits() -> None:
-    from metrifier_core.architectures.layers import SortedProbabilities
+    from metrifier_core.layers import SortedProbabilities
 
     logits = np.log(np.array([[1.0, 4.0, 2.0, *[1e-3] * 40]], np.float32))
     found = np.exp(np.asarray(SortedProbabilities()(logits)))[0]

@@ -35,7 +35,7 @@ def tiny() -> Any:
     import keras
 
     from metrifier_core.architectures.head import build_scorer
-    from metrifier_core.architectures.layers import PooledStatistics
+    from metrifier_core.layers import PooledStatistics
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
     trunk = keras.layers.Conv2D(4, 3, activation="relu", name="trunk_1")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from metrifier_core import __version__
 from metrifier_core.cli import app, main
-from metrifier_core.cli_help import Command
+from metrifier_core.cli.options import Command
 
 
 def test_version_is_the_packages() -> None:
@@ -29,7 +29,7 @@ def test_help_need_not_wait_for_heavy_libraries() -> None:
 
 
 def test_no_bar_of_mlflow_goes_into_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metrifier_core.cli.app", lambda: None)
+    monkeypatch.setattr("metrifier_core.cli.app.app", lambda: None)
     monkeypatch.setattr("os.environ", dict(os.environ))
     main()
     assert os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] == "false"

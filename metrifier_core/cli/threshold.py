@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metrifier_core.cli_options import (
+from metrifier_core.cli.options import (
     STANDARD,
     MatchOption,
     ModelOption,
@@ -16,9 +16,9 @@ from metrifier_core.cli_options import (
     list_images,
     load_metrifier,
     read_workers,
+    refuse,
     write_json,
 )
-from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

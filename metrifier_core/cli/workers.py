@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metrifier_core.cli_help import Command
-from metrifier_core.cli_options import (
+from metrifier_core.cli.options import (
     STANDARD,
+    Command,
     MatchOption,
     RootOption,
     check_folder,
     list_images,
     read_workers,
+    refuse,
     write_json,
 )
-from metrifier_core.cli_refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metrifier_core.cli_options import STANDARD, check_folder, write_json
-from metrifier_core.cli_refusal import refuse
+from metrifier_core.cli.options import STANDARD, check_folder, refuse, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

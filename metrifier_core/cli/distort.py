@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from metrifier_core.cli_help import Command
-from metrifier_core.cli_refusal import refuse
+from metrifier_core.cli.options import Command, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

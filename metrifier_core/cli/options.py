@@ -1,17 +1,17 @@
-"""What several commands are given: a metrifier, workers, labelled images, and where results go."""
+"""What the commands share: their help, how they refuse, and the options that several of them take."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
-
-from metrifier_core.cli_refusal import refuse
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from metrifier_core.metrifier import Metrifier
@@ -36,6 +36,20 @@ RootOption = Annotated[
     ),
 ]
 MatchOption = Annotated[str, typer.Option(help="Use those images alone whose path matches this pattern.")]
+
+
+class Command(TyperCommand):
+    """A command whose help flows: typer joins the lines of a docstring's first paragraph alone."""
+
+    def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:  # noqa: A002
+        """Joins the lines of each paragraph; those of examples, which are indented, stay."""
+        super().__init__(*args, help=help and re.sub(r"(?<=\S)\n(?=\S)", " ", help), **kwargs)
+
+
+def refuse(message: object) -> NoReturn:
+    """Says why on standard error, and ends the command with the exit status 2."""
+    typer.echo(str(message), err=True)
+    raise typer.Exit(2)
 
 
 def load_metrifier(model: str, runtime: str | None) -> "Metrifier":

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from metrifier_core import cli_explain
-from metrifier_core.cli_options import STANDARD, ModelOption, RuntimeOption, load_metrifier, open_output
-from metrifier_core.cli_refusal import refuse
+from metrifier_core.cli import explain as explanations
+from metrifier_core.cli.options import STANDARD, ModelOption, RuntimeOption, load_metrifier, open_output, refuse
 from metrifier_core.score_table import ScoreTable, TableFormat
 
 
@@ -128,7 +127,7 @@ def score(
         table_format = TableFormat.JSONL if output.endswith(".jsonl") else TableFormat.CSV
     metrifier = load_metrifier(model, runtime)
     if explain is not None:
-        cli_explain.make_folder(explain)
+        explanations.make_folder(explain)
     passed_over: list[OSError] = []
     files, total = _find_files(paths, passed_over)
     found = metrifier.evaluate_many(files)
@@ -151,7 +150,7 @@ def score(
             if drawing is not None:
                 drawing.add(own)
             if explain is not None and own.error is None:
-                cli_explain.write_explanation(metrifier, own.path, explain)
+                explanations.write_explanation(metrifier, own.path, explain)
         if drawing is not None and gallery is not None:
             page.write(drawing.render(Path() if gallery == STANDARD else Path(gallery).parent))
     _tell(scored, failed, passed_over)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metrifier_core.cli_refusal import refuse
+from metrifier_core.cli.options import refuse
 
 if TYPE_CHECKING:
     from metrifier_core.metrifier import Metrifier

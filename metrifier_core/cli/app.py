@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from metrifier_core import cli_compare, cli_distort, cli_score, cli_threshold, cli_workers
 from metrifier_core._version import __version__
-from metrifier_core.cli_help import Command
+from metrifier_core.cli import compare, distort, score, threshold, workers
+from metrifier_core.cli.options import Command
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.command(cls=Command)(cli_score.score)
-app.command(cls=Command)(cli_threshold.threshold)
-app.command(cls=Command)(cli_compare.compare)
-app.add_typer(cli_distort.app, name="distort")
-app.add_typer(cli_workers.app, name="workers")
+app.command(cls=Command)(score.score)
+app.command(cls=Command)(threshold.threshold)
+app.command(cls=Command)(compare.compare)
+app.add_typer(distort.app, name="distort")
+app.add_typer(workers.app, name="workers")
 
 
 def _show_version(wanted: bool) -> None:

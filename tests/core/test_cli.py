@@ -29,7 +29,7 @@ def test_help_need_not_wait_for_heavy_libraries() -> None:
 
 
 def test_no_bar_of_mlflow_goes_into_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metrifier_core.cli.app.app", lambda: None)
+    monkeypatch.setattr(sys.modules["metrifier_core.cli.app"], "app", lambda: None)
     monkeypatch.setattr("os.environ", dict(os.environ))
     main()
     assert os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] == "false"

@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.determinism import start_training
 from metrifier_core.progress import say

@@ -27,7 +27,7 @@ from typing import Any
 
 from PIL import Image
 
-from metrifier_core.config import RunConfig, load_config
+from metrifier_core.config.run import RunConfig, load_config
 from metrifier_core.progress import say
 from metrifier_core.records import count_rows, read_rows, shard_file, shard_name
 

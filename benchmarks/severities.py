@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from metrifier_core.distortions import default_severities, get_distortion, list_distortions, read_severities
 from metrifier_core.severity_meter import open_meter
 

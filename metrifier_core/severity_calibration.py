@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from metrifier_core.config import RunConfig
+from metrifier_core.config.run import RunConfig
 from metrifier_core.distortions import (
     TARGETS,
     Distortion,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.config import RunConfig
+from metrifier_core.config.run import RunConfig
 from metrifier_core.distortions import Distortion, apply_levels, version_seed
 from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.parallel import parallel_map

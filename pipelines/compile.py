@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from kfp.compiler import Compiler
 
-from metrifier_core.config import ConfigError, RunConfig, load_config
+from metrifier_core.config.run import ConfigError, RunConfig, load_config
 from metrifier_core.credentials import without_credentials
 from pipelines.graph import build_graph
 from pipelines.images import Images, choose_images

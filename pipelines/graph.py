@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from metrifier_core.config import RunConfig
+from metrifier_core.config.run import RunConfig
 from pipelines.families_pipeline import build_families_pipeline
 from pipelines.metrifier_pipeline import build_pipeline
 from pipelines.site import Site

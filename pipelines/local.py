@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from metrifier_core.config import ConfigError, load_config
+from metrifier_core.config.run import ConfigError, load_config
 from metrifier_core.credentials import without_credentials
 from pipelines.images import choose_images
 from pipelines.results import baselines_table, families_tables, metrics_table

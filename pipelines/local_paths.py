@@ -6,7 +6,7 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-from metrifier_core.config import RunConfig
+from metrifier_core.config.run import RunConfig
 from metrifier_core.sources import local_path
 
 _SECTIONS = ("source", "workers", "metrifier")

@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from metrifier_core.config import ConfigError, RunConfig, make_config
+from metrifier_core.config.run import ConfigError, RunConfig, make_config
 
 
 class PackageError(ValueError):

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from metrifier_core.config import ConfigError, RunConfig
+from metrifier_core.config.run import ConfigError, RunConfig
 from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.ingest.client import ingest_command

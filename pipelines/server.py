@@ -4,7 +4,7 @@ import ipaddress
 import os
 from urllib.parse import urlsplit
 
-from metrifier_core.config import TrackingSettings
+from metrifier_core.config.run import TrackingSettings
 from metrifier_core.credentials import without_credentials
 
 _DATABRICKS = "databricks"  # what a whole address is to MLflow, with `databricks://PROFILE`

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metrifier_core.cluster import STAGES
+from metrifier_core.config.cluster import STAGES
 
 _SECONDS_BETWEEN_LOOKS = 5.0
 _LONGEST_ABSENCE = 300.0  # seconds without an answer after which watching gives up

@@ -10,7 +10,7 @@ from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 import components
-from metrifier_core.cluster import ClusterSettings
+from metrifier_core.config.cluster import ClusterSettings
 from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, THREADS_VARIABLE
 from pipelines.images import Images
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from metrifier_core.config import ConfigError
+from metrifier_core.config.run import ConfigError
 from pipelines.package import Package, PackageError, read_package
 from pipelines.service import Service, ServiceError
 

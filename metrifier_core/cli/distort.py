@@ -175,7 +175,7 @@ def calibrate(
 
         metrifier distort calibrate config.yaml source.max_sources=20000 --images 500
     """
-    from metrifier_core.config import ConfigError, load_config
+    from metrifier_core.config.run import ConfigError, load_config
     from metrifier_core.distortions import get_distortion, list_distortions
 
     try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from metrifier_core.config import RunConfig
+from metrifier_core.config.run import RunConfig
 from metrifier_core.dataset import QualityDataset
 from metrifier_core.images import decode_version
 from metrifier_core.metrifier import Metrifier

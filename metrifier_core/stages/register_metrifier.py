@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metrifier_core.comparison import read_judged_rows
-from metrifier_core.config import TrackingSettings
+from metrifier_core.config.run import TrackingSettings
 from metrifier_core.gate import challenge
 from metrifier_core.latency import measure_latency
 from metrifier_core.metrifier_card import MODEL_CARD, MetrifierCard

@@ -6,7 +6,7 @@ import pytest
 from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
 
 import components
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 
 CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
 

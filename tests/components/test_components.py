@@ -9,7 +9,7 @@ import pytest
 from kfp.dsl import Artifact, Markdown, Metrics
 
 import components
-from metrifier_core.config import MOST_SHARDS, load_config
+from metrifier_core.config.run import MOST_SHARDS, load_config
 from metrifier_core.records import IMAGES, LOSSES, QUALITY
 from tests.components.conftest import CONFIG
 

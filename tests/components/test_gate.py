@@ -11,7 +11,7 @@ import pytest
 from kfp.dsl import HTML, Artifact, Markdown, Metrics, Model
 
 import components
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from tests.components.conftest import CONFIG
 
 SECTIONS = ("seed", "shards", "source", "splits", "distortions", "workers", "merge", "evaluation")

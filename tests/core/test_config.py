@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from metrifier_core.config import ConfigError, RunConfig, load_config
+from metrifier_core.config.run import ConfigError, RunConfig, load_config
 from metrifier_core.distortions import get_distortion
 from metrifier_core.sources import DigitsSource, FolderSource, ManifestSource
 from metrifier_core.workers import ExportedSpec

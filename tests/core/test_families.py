@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metrifier_core.config import ConfigError, load_config
+from metrifier_core.config.run import ConfigError, load_config
 from metrifier_core.stages.compare_families import compare_families
 from metrifier_core.statistics import average_folds, summarize_fold
 from metrifier_core.workers import WorkerSettings

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from metrifier_core.config import ConfigError, load_config
+from metrifier_core.config.run import ConfigError, load_config
 from metrifier_core.images import ImageError
 from metrifier_core.sources import Source, SourceItem, list_items, listing_digest, storage
 from metrifier_core.sources.storage import SourceError

@@ -21,7 +21,7 @@ from metrifier_core import Metrifier
 from metrifier_core._version import __version__
 from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
-from metrifier_core.config import RunConfig
+from metrifier_core.config.run import RunConfig
 from metrifier_core.images import encode_png
 from metrifier_core.metrifier_card import MODEL_CARD
 from metrifier_core.records import QUALITY

@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from metrifier_core.records import shard_file, shard_name
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.download import download

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from pipelines.compile import compile_pipeline
 from pipelines.images import TARGETS, choose_images
 

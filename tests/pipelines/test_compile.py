@@ -10,7 +10,7 @@ import yaml
 from kfp.components import load_component_from_file
 from typer.testing import CliRunner
 
-from metrifier_core.config import RunConfig, load_config
+from metrifier_core.config.run import RunConfig, load_config
 from pipelines.compile import app
 
 CHECKOUT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from metrifier_core.environment import INGEST_PYTHON_VARIABLE
 from pipelines.runner import check_inputs
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from metrifier_core.config import load_config
+from metrifier_core.config.run import load_config
 from pipelines import runner
 from pipelines.postponed import log_what_waits, postponing
 from tests.core.tracking_servers import door_of, tracking_server

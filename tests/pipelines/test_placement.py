@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from components.image import DEFAULT_IMAGE
 from metrifier_core import __version__
-from metrifier_core.cluster import STAGES
-from metrifier_core.config import ConfigError, load_config
+from metrifier_core.config.cluster import STAGES
+from metrifier_core.config.run import ConfigError, load_config
 from pipelines.compile import app
 from tests.pipelines.compiled_graphs import GRAPHS
 from tests.pipelines.test_compile import CONFIG, executors_of, read, stages_of

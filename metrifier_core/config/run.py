@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from metrifier_core.cluster import ClusterSettings
+from metrifier_core.config.cluster import ClusterSettings
 from metrifier_core.distortions import DistortionSettings
 from metrifier_core.quality import MergeSettings
 from metrifier_core.settings import Settings, describe_mistakes

@@ -1,0 +1,1 @@
+"""The config of a run, and what its stages get on a cluster."""

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from photographs import SHARD, usable_files, write_sources
 
+from metrifier_core.data.records import IMAGES, open_writer, read_rows, shard_file
 from metrifier_core.distortions import (
     SEVERITIES,
     apply_severities,
@@ -32,7 +33,6 @@ from metrifier_core.distortions import (
 )
 from metrifier_core.images import RgbImage, decode_image, encode_png
 from metrifier_core.parallel import batched, parallel_map
-from metrifier_core.records import IMAGES, open_writer, read_rows, shard_file
 from metrifier_core.stages.distort import distort
 
 TYPES = [name for name in list_distortions() if not get_distortion(name).test_only]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from metrifier_core.data.records import IMAGES, open_writer, shard_file, shard_name
 from metrifier_core.distortions import PRISTINE
 from metrifier_core.images import ImageError, decode_image, normalise_image, read_bytes
-from metrifier_core.records import IMAGES, open_writer, shard_file, shard_name
 from metrifier_core.sources import list_files
 
 SHARD = shard_name(0, 1)

@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 
 from metrifier_core import Metrifier
+from metrifier_core.data.views import views
 from metrifier_core.images import read_image
 from metrifier_core.parallel import parallel_map
-from metrifier_core.views import views
 
 ROUNDS = 5
 

@@ -34,7 +34,7 @@ def download(
     """
     from pathlib import Path
 
-    from metrifier_core.records import shard_file, shard_name
+    from metrifier_core.data.records import shard_file, shard_name
     from metrifier_core.stages.download import download as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 

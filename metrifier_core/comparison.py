@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.images import RgbImage, decode_version
 from metrifier_core.parallel import parallel_map
 from metrifier_core.progress import progress

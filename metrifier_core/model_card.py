@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from metrifier_core.metrifier_card import MetrifierCard
+from metrifier_core.data.metrifier_card import MetrifierCard
 
 _NOT_STATED = "not stated"
 

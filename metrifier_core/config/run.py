@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from metrifier_core.config.cluster import ClusterSettings
+from metrifier_core.data.quality import MergeSettings
+from metrifier_core.data.splits import NEEDED_SPLITS, SPLITS, SplitRule
 from metrifier_core.distortions import DistortionSettings
-from metrifier_core.quality import MergeSettings
 from metrifier_core.settings import Settings, describe_mistakes
 from metrifier_core.sources import Source
-from metrifier_core.splits import NEEDED_SPLITS, SPLITS, SplitRule
 from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 from metrifier_core.yaml import read_yaml

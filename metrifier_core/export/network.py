@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from metrifier_core.data.metrifier_card import ExportCheck
 from metrifier_core.export.keras_file import export_keras
 from metrifier_core.export.onnx_file import export_onnx
 from metrifier_core.export.tflite_file import export_tflite, export_tflite_int8
-from metrifier_core.metrifier_card import ExportCheck
 from metrifier_core.progress import say
 from metrifier_core.runtimes import RUNTIME_FILES, open_runtime
 

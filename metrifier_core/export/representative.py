@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.views import central_view
 from metrifier_core.images import decode_version
-from metrifier_core.views import central_view
 
 _GROUPS = 16
 

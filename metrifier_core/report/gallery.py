@@ -12,13 +12,13 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
+from metrifier_core.data.splits import stable_fraction
 from metrifier_core.images import ImageError, RgbImage, read_image
 from metrifier_core.parallel import parallel_map
 from metrifier_core.report.formatting import breakable
 from metrifier_core.report.page import render_page
 from metrifier_core.score import Score, decide, written_quality
 from metrifier_core.score_table import shown_path
-from metrifier_core.splits import stable_fraction
 
 _DRAWN = 300
 _EXTREME = 50

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import Field
 
+from metrifier_core.data.splits import stable_fraction
 from metrifier_core.images import ImageError, read_bytes
 from metrifier_core.settings import Settings
 from metrifier_core.sources.storage import StoredFile, too_large
-from metrifier_core.splits import stable_fraction
 
 
 @dataclass(frozen=True, slots=True)

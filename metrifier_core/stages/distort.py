@@ -6,17 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metrifier_core.distortions import (
-    PRISTINE,
-    DistortionSettings,
-    choose_versions,
-    encode_versions,
-    version_seed,
-)
-from metrifier_core.images import ImageError, RgbImage, decode_image
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
-from metrifier_core.records import (
+from metrifier_core.data.records import (
     IMAGES,
     REJECTED,
     count_rows,
@@ -27,7 +17,17 @@ from metrifier_core.records import (
     shard_file,
     shard_of,
 )
-from metrifier_core.splits import VERSION_SPLITS
+from metrifier_core.data.splits import VERSION_SPLITS
+from metrifier_core.distortions import (
+    PRISTINE,
+    DistortionSettings,
+    choose_versions,
+    encode_versions,
+    version_seed,
+)
+from metrifier_core.images import ImageError, RgbImage, decode_image
+from metrifier_core.parallel import parallel_map
+from metrifier_core.progress import progress
 from metrifier_core.stages.running import Summary, stage
 
 

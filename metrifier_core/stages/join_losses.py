@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from metrifier_core.records import (
+from metrifier_core.data.records import (
     LOSSES,
     fingerprint,
     open_writer,

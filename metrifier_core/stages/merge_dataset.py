@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from metrifier_core.checksums import file_sha256
-from metrifier_core.quality import MergeSettings, RankScale, mean_quality, median_quality
-from metrifier_core.records import (
+from metrifier_core.data.quality import MergeSettings, RankScale, mean_quality, median_quality
+from metrifier_core.data.records import (
     KEYS,
     QUALITY,
     count_rows,

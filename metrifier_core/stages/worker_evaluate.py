@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from metrifier_core.images import decode_version
-from metrifier_core.parallel import batched, parallel_map
-from metrifier_core.progress import progress
-from metrifier_core.quality import WorkerLosses, compute_losses
-from metrifier_core.records import (
+from metrifier_core.data.quality import WorkerLosses, compute_losses
+from metrifier_core.data.records import (
     KEYS,
     LOSSES,
     count_rows,
@@ -23,6 +20,9 @@ from metrifier_core.records import (
     shard_file,
     shard_of,
 )
+from metrifier_core.images import decode_version
+from metrifier_core.parallel import batched, parallel_map
+from metrifier_core.progress import progress
 from metrifier_core.stages.running import Summary, only_table, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
 from metrifier_core.workers.preprocessing import take_square

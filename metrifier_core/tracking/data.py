@@ -14,7 +14,7 @@ def quality_schema() -> Schema:
     # Who serves a model needs no tables.
     import pyarrow as pa
 
-    from metrifier_core.records import QUALITY
+    from metrifier_core.data.records import QUALITY
 
     types = {
         pa.string(): DataType.string,

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.views import central_view, views
 from metrifier_core.images import decode_version
 from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.progress import progress
-from metrifier_core.views import central_view, views
 
 _LEAST = 1e-7
 

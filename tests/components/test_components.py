@@ -10,7 +10,7 @@ from kfp.dsl import Artifact, Markdown, Metrics
 
 import components
 from metrifier_core.config.run import MOST_SHARDS, load_config
-from metrifier_core.records import IMAGES, LOSSES, QUALITY
+from metrifier_core.data.records import IMAGES, LOSSES, QUALITY
 from tests.components.conftest import CONFIG
 
 

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from metrifier_core.data.records import SOURCE_IMAGES, shard_file
 from metrifier_core.images import decode_image
 from metrifier_core.ingest.client import IngestError, find_ingest_decoder
-from metrifier_core.records import SOURCE_IMAGES, shard_file
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.download import download
 from tests.core.bad_images import encode, picture

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metrifier_core.data.records import IMAGES, PREDICTIONS, QUALITY, open_writer
 from metrifier_core.images import encode_png
-from metrifier_core.records import IMAGES, PREDICTIONS, QUALITY, open_writer
 from tests.core.tiny_models import write_brightness_metrifier
 
 CONFIG = {

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metrifier_core.dataset import QualityDataset
-from metrifier_core.records import IMAGES, KEYS, QUALITY, open_writer
+from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.records import IMAGES, KEYS, QUALITY, open_writer
 
 SPLITS = ("train", "validation", "test")
 Row = dict[str, Any]

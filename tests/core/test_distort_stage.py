@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metrifier_core.data.records import IMAGES, open_writer, read_rows, shard_file
 from metrifier_core.distortions import PRISTINE, apply_distortion, version_seed
 from metrifier_core.images import RgbImage, decode_image, encode_png
-from metrifier_core.records import IMAGES, open_writer, read_rows, shard_file
 from metrifier_core.stages.distort import distort
 from tests.core.bad_images import picture
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.records import IMAGES, LOSSES, QUALITY, open_writer
 from metrifier_core.images import encode_png
-from metrifier_core.records import IMAGES, LOSSES, QUALITY, open_writer
 from metrifier_core.stages.judged_versions import JudgedVersions, draw_evenly, judge_versions
 from metrifier_core.statistics import (
     BASELINES,

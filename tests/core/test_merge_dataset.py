@@ -12,7 +12,7 @@ from pyarrow.parquet import read_schema
 from pydantic import ValidationError
 
 from metrifier_core.checksums import file_sha256
-from metrifier_core.records import (
+from metrifier_core.data.records import (
     KEYS,
     LOSSES,
     QUALITY,

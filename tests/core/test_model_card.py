@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from metrifier_core.metrifier_card import ExportCheck, MetrifierCard
+from metrifier_core.data.metrifier_card import ExportCheck, MetrifierCard
 from metrifier_core.model_card import render_model_card
 
 CARD = MetrifierCard(

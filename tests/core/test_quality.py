@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from scipy.stats import rankdata
 
-from metrifier_core.quality import (
+from metrifier_core.data.quality import (
     MergeSettings,
     RankScale,
     WorkerLosses,

@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metrifier_core import __version__, records
-from metrifier_core.images import encode_png
-from metrifier_core.records import (
+from metrifier_core.data.records import (
     IMAGES,
     KEYS,
     LOSSES,
@@ -26,6 +25,7 @@ from metrifier_core.records import (
     shard_file,
     shard_name,
 )
+from metrifier_core.images import encode_png
 from tests.core.bad_images import picture
 
 PNG = encode_png(picture())

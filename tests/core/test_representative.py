@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.records import IMAGES, KEYS, QUALITY, open_writer
 from metrifier_core.export import representative_views
 from metrifier_core.images import encode_png
-from metrifier_core.records import IMAGES, KEYS, QUALITY, open_writer
 
 
 def write_dataset(folder: Path, splits: list[str]) -> QualityDataset:

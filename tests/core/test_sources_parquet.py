@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metrifier_core.data.records import IMAGES
 from metrifier_core.images import ImageError, encode_png
-from metrifier_core.records import IMAGES
 from metrifier_core.sources import ParquetSource, SourceItem, list_items, listing_digest, storage
 from metrifier_core.stages.download import download
 from tests.core.bad_images import picture

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.training.batches import Batch, training_batches
 from tests.core.training_sets import VERSIONS, WORKERS, open_training_set
 

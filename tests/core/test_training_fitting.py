@@ -13,7 +13,7 @@ import pytest
 
 from metrifier_core.architectures import registry
 from metrifier_core.architectures.pretrained import Kernel
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.determinism import start_training
 from metrifier_core.training import MetrifierSettings, fitting
 from metrifier_core.training.batches import Batch, training_batches

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from metrifier_core.views import central_view, random_view, views
+from metrifier_core.data.views import central_view, random_view, views
 
 sides = st.integers(8, 150)
 draws_of_a_view = st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4).map(np.array)

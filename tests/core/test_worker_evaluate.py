@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import helper
 
+from metrifier_core.data.quality import judge
+from metrifier_core.data.records import KEYS, LOSSES, read_fingerprint, read_rows, shard_file
 from metrifier_core.images import RgbImage
-from metrifier_core.quality import judge
-from metrifier_core.records import KEYS, LOSSES, read_fingerprint, read_rows, shard_file
 from metrifier_core.stages import worker_evaluate as stage
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.stages.worker_evaluate import worker_evaluate

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from metrifier_core.quality import fit_temperature
+from metrifier_core.data.quality import fit_temperature
 from metrifier_core.sources import ManifestSource, SourceItem, list_items
 from metrifier_core.statistics import Accuracy
 from metrifier_core.worker_verification import _SCALINGS, Verification, _find_better, _Reading, verify_worker

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from metrifier_core.quality import judge
+from metrifier_core.data.quality import judge
 from metrifier_core.workers import Worker
 from metrifier_core.workers.onnx_network import OnnxNetwork
 from tests.core.echo_workers import MEAN, STD, VALUES, make_echo, make_image, make_interface, write_echo

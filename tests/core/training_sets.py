@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metrifier_core.dataset import QualityDataset
+from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.records import IMAGES, QUALITY, open_writer
 from metrifier_core.images import encode_png
-from metrifier_core.records import IMAGES, QUALITY, open_writer
 
 WORKERS = 3
 SIDE = 40

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metrifier_core.config.run import load_config
-from metrifier_core.records import shard_file, shard_name
+from metrifier_core.data.records import shard_file, shard_name
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.download import download
 from metrifier_core.stages.join_losses import join_losses

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from metrifier_core.records import KEYS, count_rows, read_batches
+from metrifier_core.data.records import KEYS, count_rows, read_batches
 
 
 @dataclass(frozen=True)

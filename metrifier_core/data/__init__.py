@@ -1,0 +1,1 @@
+"""Tables, the data set, its splits and views, and the cards."""

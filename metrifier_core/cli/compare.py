@@ -10,8 +10,8 @@ from metrifier_core.cli.options import STANDARD, check_folder, refuse, write_jso
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from metrifier_core.cli_finished_run import FinishedRun
-    from metrifier_core.comparison import JudgedRows
+    from metrifier_core.evaluation.comparison import JudgedRows
+    from metrifier_core.evaluation.finished_run import FinishedRun
 
 _TABLE_WIDTH = 120
 _SHOWN = {
@@ -27,7 +27,7 @@ _TITLES = {"seen": "distortions of the training", "unseen": "distortions that no
 
 def _choose(on: str | None, first: "FinishedRun | None", second: "FinishedRun | None") -> "FinishedRun":
     """Finds the run whose test versions are ranked."""
-    from metrifier_core.cli_finished_run import PREDICTIONS, find_finished_run
+    from metrifier_core.evaluation.finished_run import PREDICTIONS, find_finished_run
 
     if on is None:
         # A folder has the versions too, which a model or a run on others has to score.
@@ -46,7 +46,7 @@ def _choose(on: str | None, first: "FinishedRun | None", second: "FinishedRun | 
 
 def _scores(name: str, own: "FinishedRun | None", on: "FinishedRun", rows: "JudgedRows") -> "NDArray[Any]":
     """Takes a run's own scores of the test versions, where it has these, or has its model score them."""
-    from metrifier_core.comparison import read_judged_rows, score_rows
+    from metrifier_core.evaluation.comparison import read_judged_rows, score_rows
     from metrifier_core.metrifier import Metrifier
     from metrifier_core.stages.running import tables
 
@@ -121,8 +121,8 @@ def compare(
 
         metrifier compare runs:/0123456789abcdef0123456789abcdef runs/small
     """
-    from metrifier_core.cli_finished_run import find_finished_run
-    from metrifier_core.comparison import compare_scores, read_judged_rows
+    from metrifier_core.evaluation.comparison import compare_scores, read_judged_rows
+    from metrifier_core.evaluation.finished_run import find_finished_run
 
     if output is not None:
         check_folder(output)

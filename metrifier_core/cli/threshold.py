@@ -23,7 +23,7 @@ from metrifier_core.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from metrifier_core.gated_images import GatedImage
+    from metrifier_core.evaluation.judged_images import GatedImage
     from metrifier_core.metrifier import Metrifier
     from metrifier_core.sources import SourceItem
     from metrifier_core.statistics import Share, Threshold
@@ -45,7 +45,7 @@ def _open_worker(name: str, catalogue: Path | None) -> "Worker":
 
 
 def _gate(metrifier: "Metrifier", worker: "Worker", items: "Sequence[SourceItem]") -> "list[GatedImage]":
-    from metrifier_core.gated_images import gate_images
+    from metrifier_core.evaluation.judged_images import gate_images
     from metrifier_core.progress import progress
 
     found = gate_images(metrifier, worker, items)

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from metrifier_core.comparison import read_judged_rows
 from metrifier_core.config.run import TrackingSettings
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
-from metrifier_core.gate import challenge
+from metrifier_core.evaluation.comparison import read_judged_rows
+from metrifier_core.evaluation.promotion import challenge
 from metrifier_core.latency import measure_latency
 from metrifier_core.model_card import render_model_card
 from metrifier_core.report import reasons, verdict

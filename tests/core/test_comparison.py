@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from metrifier_core.cli import app
-from metrifier_core.comparison import compare_scores, read_judged_rows, score_rows
 from metrifier_core.data.records import REJECTED, open_writer
+from metrifier_core.evaluation.comparison import compare_scores, read_judged_rows, score_rows
 from tests.core.run_products import registered_runs, write_judged_run
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.records import IMAGES, LOSSES, QUALITY, open_writer
+from metrifier_core.evaluation.judged_versions import JudgedVersions, draw_evenly, judge_versions
 from metrifier_core.images import encode_png
-from metrifier_core.stages.judged_versions import JudgedVersions, draw_evenly, judge_versions
 from metrifier_core.statistics import (
     BASELINES,
     BrisqueTrees,

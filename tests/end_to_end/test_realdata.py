@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from metrifier_core import Metrifier
 from metrifier_core.cli import app
 from metrifier_core.distortions import apply_distortion
-from metrifier_core.gated_images import gate_images
+from metrifier_core.evaluation.judged_images import gate_images
 from metrifier_core.images import encode_png, read_image
 from metrifier_core.sources import ManifestSource, list_items
 from metrifier_core.workers import create_worker, read_catalogue

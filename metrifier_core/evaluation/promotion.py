@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from metrifier_core.comparison import JudgedRows, compare_scores, score_rows
+from metrifier_core.evaluation.comparison import JudgedRows, compare_scores, score_rows
 from metrifier_core.metrifier import Metrifier
 from metrifier_core.tracking import Verdict
 

@@ -1,0 +1,1 @@
+"""How two metrifiers, or a metrifier and workers, do on the same images."""

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from metrifier_core.data.quality import fit_temperature, judge
 from metrifier_core.distortions import SEVERITIES, encode_versions, get_distortion, list_distortions, version_seed
+from metrifier_core.execution.parallel import parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import decode_image, decode_version
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
 from metrifier_core.sources import ManifestSource, SourceItem, list_items
 from metrifier_core.statistics import worker_agreement
 from metrifier_core.workers import Worker, find_weights, open_worker, read_catalogue

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from ruamel.yaml import YAML
 
-from metrifier_core.checksums import path_sha256
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.workers.alexnet import build_alexnet
 
 APPLICATIONS = {

@@ -31,8 +31,8 @@ from metrifier_core.distortions import (
     list_distortions,
     version_seed,
 )
+from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import RgbImage, decode_image, encode_png
-from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.stages.distort import distort
 
 TYPES = [name for name in list_distortions() if not get_distortion(name).test_only]

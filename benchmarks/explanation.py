@@ -17,8 +17,8 @@ from sklearn.metrics import roc_auc_score
 
 from metrifier_core import ImageError, Metrifier
 from metrifier_core.distortions import apply_distortion, get_distortion, list_distortions
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import RgbImage, read_image
-from metrifier_core.progress import progress
 from metrifier_core.sources import list_files
 
 SEVERITY = 4

@@ -29,7 +29,7 @@ from PIL import Image
 
 from metrifier_core.config.run import RunConfig, load_config
 from metrifier_core.data.records import count_rows, read_rows, shard_file, shard_name
-from metrifier_core.progress import say
+from metrifier_core.execution.progress import say
 
 SCALES = (1, 4, 16)
 MOST_OFF, MOST_GROWTH = 0.15, 0.10

@@ -23,8 +23,8 @@ import numpy as np
 
 from metrifier_core import Metrifier
 from metrifier_core.data.views import views
+from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import read_image
-from metrifier_core.parallel import parallel_map
 
 ROUNDS = 5
 

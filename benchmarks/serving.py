@@ -29,8 +29,8 @@ import numpy as np
 import requests
 
 from metrifier_core import ImageError, Metrifier
+from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import decode_image, encode_png
-from metrifier_core.parallel import batched, parallel_map
 
 SECONDS_TO_START = 120
 KINDS = 40  # different images

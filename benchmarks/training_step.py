@@ -27,7 +27,7 @@ def _time_steps(architecture: str, steps: int) -> list[float]:
     """Times training steps in this process, the first one left out."""
     import keras
 
-    from metrifier_core.determinism import start_training
+    from metrifier_core.execution.determinism import start_training
 
     start_training(0)
     network = (

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from photographs import SHARD, usable_files, write_sources
 
-from metrifier_core.checksums import path_sha256
 from metrifier_core.data.records import count_rows, read_rows, shard_file
+from metrifier_core.execution.checksums import path_sha256
+from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import decode_image
-from metrifier_core.parallel import batched, parallel_map
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.worker_evaluate import worker_evaluate
 from metrifier_core.workers import (

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.data.views import views
+from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import MIN_SIDE, RgbImage
-from metrifier_core.parallel import parallel_map
 
 PARTS = 6
 """Parts along the longer side of an image; there are fewer where they would have less than `MIN_SIDE` pixels."""

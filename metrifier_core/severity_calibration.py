@@ -20,7 +20,7 @@ from metrifier_core.distortions import (
     read_severities,
     write_severities,
 )
-from metrifier_core.progress import progress, say
+from metrifier_core.execution.progress import progress, say
 from metrifier_core.severity_meter import open_meter
 
 Measure: TypeAlias = Callable[[Sequence[float]], Sequence[float]]

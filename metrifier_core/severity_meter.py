@@ -15,9 +15,9 @@ from metrifier_core.config.run import RunConfig
 from metrifier_core.data.quality import compute_losses, mean_quality
 from metrifier_core.data.records import read_rows
 from metrifier_core.distortions import Distortion, apply_levels, version_seed
+from metrifier_core.execution.parallel import parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import RgbImage, decode_image
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
 from metrifier_core.stages.download import download
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.workers import load_worker, read_cards

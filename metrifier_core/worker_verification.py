@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from metrifier_core.data.quality import fit_temperature
+from metrifier_core.execution.parallel import batched, parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import ImageError, RgbImage, decode_image
-from metrifier_core.parallel import batched, parallel_map
-from metrifier_core.progress import progress
 from metrifier_core.sources import SourceItem
 from metrifier_core.statistics import Accuracy, top_accuracy
 from metrifier_core.workers import MiniatureSpec, ModelInterface, Worker, WorkerSpec, find_weights, open_worker

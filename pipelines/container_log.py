@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from docker.models.containers import Container
 
-from metrifier_core.progress import FAILED, LINE_PREFIX
+from metrifier_core.execution.progress import FAILED, LINE_PREFIX
 
 _LAST_WORDS = 10  # seconds for what has been said, once a container has ended
 

@@ -13,7 +13,7 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from kfp.local import docker_task_handler
 
-from metrifier_core.progress import FAILED, LINE_PREFIX
+from metrifier_core.execution.progress import FAILED, LINE_PREFIX
 from pipelines.container_log import ContainerLog, say
 from pipelines.images import Images
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import UNLOGGED_VARIABLE
-from metrifier_core.progress import say
+from metrifier_core.execution.progress import say
 
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's own would be four

@@ -119,7 +119,7 @@ def score(
 
         find photos -newer last.jpg -type f | metrifier score - --model runs/digits/model --format jsonl
     """
-    from metrifier_core.progress import progress
+    from metrifier_core.execution.progress import progress
 
     if gallery == output:
         refuse(f"--gallery {gallery}: the table goes there already, name another file with --output")

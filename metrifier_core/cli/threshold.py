@@ -46,7 +46,7 @@ def _open_worker(name: str, catalogue: Path | None) -> "Worker":
 
 def _gate(metrifier: "Metrifier", worker: "Worker", items: "Sequence[SourceItem]") -> "list[GatedImage]":
     from metrifier_core.evaluation.judged_images import gate_images
-    from metrifier_core.progress import progress
+    from metrifier_core.execution.progress import progress
 
     found = gate_images(metrifier, worker, items)
     try:

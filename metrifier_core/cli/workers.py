@@ -173,7 +173,7 @@ def import_alexnet(
 
         metrifier workers import-alexnet alexnet.safetensors --sha256 0123... --output weights/alexnet.weights.h5
     """
-    from metrifier_core.checksums import file_sha256
+    from metrifier_core.execution.checksums import file_sha256
     from metrifier_core.workers.alexnet import check_published, convert_state, read_state
 
     if not output.name.endswith(".weights.h5"):

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.execution.parallel import parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import RgbImage, decode_version
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
 from metrifier_core.statistics import paired_differences
 
 _VERSION = ["image_id", "distortion", "severity", "seed"]

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from metrifier_core.data.metrifier_card import ExportCheck
+from metrifier_core.execution.progress import say
 from metrifier_core.export.keras_file import export_keras
 from metrifier_core.export.onnx_file import export_onnx
 from metrifier_core.export.tflite_file import export_tflite, export_tflite_int8
-from metrifier_core.progress import say
 from metrifier_core.runtimes import RUNTIME_FILES, open_runtime
 
 _MOST_DIFFERENCE = 1e-4

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from metrifier_core.data.splits import stable_fraction
+from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import ImageError, RgbImage, read_image
-from metrifier_core.parallel import parallel_map
 from metrifier_core.report.formatting import breakable
 from metrifier_core.report.page import render_page
 from metrifier_core.score import Score, decide, written_quality

@@ -25,9 +25,9 @@ from metrifier_core.distortions import (
     encode_versions,
     version_seed,
 )
+from metrifier_core.execution.parallel import parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import ImageError, RgbImage, decode_image
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress
 from metrifier_core.stages.running import Summary, stage
 
 

@@ -24,11 +24,11 @@ from metrifier_core.data.records import (
 )
 from metrifier_core.data.splits import NEEDED_SPLITS, SPLITS, Split, SplitRule, assign_split
 from metrifier_core.distortions import PRISTINE, version_seed
+from metrifier_core.execution.parallel import parallel_map
+from metrifier_core.execution.progress import progress, say
 from metrifier_core.images import ImageError
 from metrifier_core.ingest.client import IngestDecoder, find_ingest_decoder
 from metrifier_core.ingest.routes import DECODERS, normalise_source
-from metrifier_core.parallel import parallel_map
-from metrifier_core.progress import progress, say
 from metrifier_core.sources import Source, SourceItem, describe_labels, is_remote, list_items, listing_digest
 from metrifier_core.stages.running import Summary, partial_folder, stage
 

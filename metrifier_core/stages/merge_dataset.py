@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.data.quality import MergeSettings, RankScale, mean_quality, median_quality
 from metrifier_core.data.records import (
     KEYS,
@@ -23,6 +22,7 @@ from metrifier_core.data.records import (
     open_writer,
     read_fingerprint,
 )
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.stages.running import Summary, stage, tables
 from metrifier_core.workers import read_cards
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from metrifier_core._version import __version__
-from metrifier_core.checksums import file_sha256
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.data.records import fingerprint, read_fingerprint
-from metrifier_core.determinism import start_training
-from metrifier_core.progress import say
+from metrifier_core.execution.checksums import file_sha256
+from metrifier_core.execution.determinism import start_training
+from metrifier_core.execution.progress import say
 from metrifier_core.stages.running import Summary, partial_folder, stage, tables
 from metrifier_core.training import MetrifierSettings
 from metrifier_core.training.calibration import calibrate_network, fit_calibration

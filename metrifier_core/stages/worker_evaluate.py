@@ -20,9 +20,9 @@ from metrifier_core.data.records import (
     shard_file,
     shard_of,
 )
+from metrifier_core.execution.parallel import batched, parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import decode_version
-from metrifier_core.parallel import batched, parallel_map
-from metrifier_core.progress import progress
 from metrifier_core.stages.running import Summary, only_table, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
 from metrifier_core.workers.preprocessing import take_square

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from metrifier_core.progress import say
+from metrifier_core.execution.progress import say
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from metrifier_core.credentials import without_credentials
 from metrifier_core.environment import UNLOGGED_VARIABLE
-from metrifier_core.progress import say
+from metrifier_core.execution.progress import say
 from metrifier_core.tracking.pipeline_run import PipelineRun
 
 Arguments = ParamSpec("Arguments")

@@ -10,7 +10,7 @@ from typing import Any
 from mlflow.entities import Metric
 from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
 
-from metrifier_core.progress import say
+from metrifier_core.execution.progress import say
 
 SystemSample = dict[str, float]
 """Unix seconds as `time`, and MLflow's figures by the names that it gives them."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.views import random_view
+from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import decode_version
-from metrifier_core.parallel import batched, parallel_map
 
 _BYTES_SHUFFLED_TOGETHER = 512 << 20  # the more, the better a network gets
 _VERSIONS_OF_A_SOURCE = 4  # that stand in a batch together, so that it has pairs of one source image

@@ -15,7 +15,7 @@ from metrifier_core.architectures.head import EMBEDDING, SCORE_LOGIT
 from metrifier_core.architectures.mobilenet import TRUNK
 from metrifier_core.architectures.pretrained import Kernel
 from metrifier_core.data.dataset import QualityDataset
-from metrifier_core.progress import progress, say
+from metrifier_core.execution.progress import progress, say
 from metrifier_core.training.batches import Batch, training_batches
 from metrifier_core.training.checkpoint import Arrays, Checkpoint, Position, read_checkpoint, write_checkpoint
 from metrifier_core.training.scoring import score_split

@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.views import central_view, views
+from metrifier_core.execution.parallel import batched, parallel_map
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import decode_version
-from metrifier_core.parallel import batched, parallel_map
-from metrifier_core.progress import progress
 
 _LEAST = 1e-7
 

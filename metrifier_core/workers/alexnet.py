@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.checksums import file_sha256
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.workers.interface import ModelInterface
 
 INTERFACE = ModelInterface(

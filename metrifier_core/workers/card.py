@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from metrifier_core.checksums import path_sha256
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.settings import Settings
 from metrifier_core.workers.catalogue import WorkerSpec
 from metrifier_core.workers.creation import open_worker

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.determinism import start_training
+from metrifier_core.execution.determinism import start_training
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import RgbImage
-from metrifier_core.progress import progress
 from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec
 from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.preprocessing import centre_crop

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from metrifier_core.checksums import path_sha256
-from metrifier_core.progress import say
+from metrifier_core.execution.checksums import path_sha256
+from metrifier_core.execution.progress import say
 from metrifier_core.settings import is_uri
 from metrifier_core.workers.catalogue import (
     IMAGENET,

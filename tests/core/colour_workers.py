@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.data.records import IMAGES, open_writer, shard_file
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.images import encode_png
 from metrifier_core.workers import ExportedSpec
 from tests.core.tiny_models import FLOAT, FLOAT16, write_onnx

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from metrifier_core.checksums import path_sha256
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.workers import ExportedSpec, ModelInterface, Worker
 from metrifier_core.workers.onnx_network import OnnxNetwork
 from tests.core.tiny_models import FLOAT, FLOAT16, INT8, UINT8, write_onnx

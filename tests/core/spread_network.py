@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.architectures import create_network
 from metrifier_core.architectures.head import SCORE_LOGIT
-from metrifier_core.determinism import start_training
+from metrifier_core.execution.determinism import start_training
 
 
 def make_spread_network(views: NDArray[np.uint8]) -> Any:

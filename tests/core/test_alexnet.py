@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
-from metrifier_core.checksums import file_sha256
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.workers import AlexNetSpec, create_worker
 from metrifier_core.workers.alexnet import (
     INTERFACE,

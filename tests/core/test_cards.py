@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metrifier_core.checksums import path_sha256
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.workers import KNOWN_WORKERS, WorkerCard, WorkerSpec, load_worker, read_cards
 from tests.core.echo_workers import MEAN, STD, make_image, make_spec, write_echo
 

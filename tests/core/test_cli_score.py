@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 
 from metrifier_core import Metrifier, Score
 from metrifier_core.cli import app
+from metrifier_core.execution.progress import progress
 from metrifier_core.images import encode_png
-from metrifier_core.progress import progress
 from metrifier_core.score import decide
 from metrifier_core.score_table import ScoreTable, TableFormat
 from tests.core.bad_images import picture, write_awkward_images
@@ -351,7 +351,7 @@ def test_every_name_has_one_row_in_its_order(names: list[str], model: Path, phot
 
 def test_a_command_is_silent_in_a_pipe_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    monkeypatch.setattr("metrifier_core.progress._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("metrifier_core.execution.progress._SECONDS_BETWEEN_LINES", 0.0)
     assert list(progress(range(3), "score", unit="images", log=False)) == [0, 1, 2]
     assert sys.stderr.getvalue() == ""
     # The log of a stage has its lines.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.sources import ManifestSource, list_items
 from metrifier_core.workers import KNOWN_WORKERS, AlexNetSpec, create_worker, read_catalogue
 from tests.core.alexnet_shapes import SHAPES

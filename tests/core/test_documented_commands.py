@@ -23,9 +23,9 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from metrifier_core.checksums import path_sha256
 from metrifier_core.cli import app
 from metrifier_core.config.run import load_config
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.images import encode_png
 from tests.core.colour_workers import (
     COLOURS,

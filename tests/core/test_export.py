@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metrifier_core.checksums import path_sha256
 from metrifier_core.data.metrifier_card import ExportCheck
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.export import export_network
 from metrifier_core.runtimes import RUNTIME_FILES
 from tests.core.spread_network import make_spread_network

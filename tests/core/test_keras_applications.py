@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from metrifier_core.checksums import file_sha256
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.workers import ApplicationSpec, Worker, create_worker, find_weights, open_worker
 from metrifier_core.workers.keras_applications import application_interface, build_application, save_application
 from metrifier_core.workers.preprocessing import centre_crop, prepare

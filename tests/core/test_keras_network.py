@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metrifier_core.checksums import path_sha256
+from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.workers import ExportedSpec, Worker, copy_weights, find_weights, open_worker
 from metrifier_core.workers.keras_network import KerasNetwork, load_model, load_saved_model
 from tests.core.tiny_keras import (

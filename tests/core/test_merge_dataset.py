@@ -11,7 +11,6 @@ import pytest
 from pyarrow.parquet import read_schema
 from pydantic import ValidationError
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.data.records import (
     KEYS,
     LOSSES,
@@ -22,6 +21,7 @@ from metrifier_core.data.records import (
     read_rows,
     shard_file,
 )
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.stages.merge_dataset import merge_dataset
 from metrifier_core.workers import WorkerCard
 from tests.core.colour_workers import make_spec

@@ -17,8 +17,8 @@ from metrifier_core.architectures import (
     read_kernels,
 )
 from metrifier_core.architectures.mobilenet import TRUNK
-from metrifier_core.checksums import path_sha256
-from metrifier_core.determinism import start_training
+from metrifier_core.execution.checksums import path_sha256
+from metrifier_core.execution.determinism import start_training
 from metrifier_core.export import export_network, export_onnx
 from metrifier_core.runtimes import RUNTIME_FILES
 from metrifier_core.training import MetrifierSettings

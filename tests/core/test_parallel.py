@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrifier_core.parallel import batched, count_threads, parallel_map
+from metrifier_core.execution.parallel import batched, count_threads, parallel_map
 
 THREADS = 2
 MOST_AHEAD = THREADS * 16

@@ -10,7 +10,6 @@ import pytest
 from onnx import helper
 from typer.testing import CliRunner, Result
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
 from metrifier_core.distortions import (
     TARGETS,
@@ -21,6 +20,7 @@ from metrifier_core.distortions import (
     read_severities,
     version_seed,
 )
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.severity_calibration import calibrate
 from tests.core.tiny_models import FLOAT, write_onnx
 

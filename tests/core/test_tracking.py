@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 from metrifier_core import Metrifier
 from metrifier_core._version import __version__
-from metrifier_core.checksums import file_sha256
 from metrifier_core.cli import app
 from metrifier_core.config.run import RunConfig
 from metrifier_core.data.metrifier_card import MODEL_CARD
 from metrifier_core.data.records import QUALITY
+from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.images import encode_png
 from tests.core.bad_images import picture
 from tests.core.run_products import CONFIG, DESCRIPTION, Products, write_products

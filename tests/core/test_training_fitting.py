@@ -14,7 +14,7 @@ import pytest
 from metrifier_core.architectures import registry
 from metrifier_core.architectures.pretrained import Kernel
 from metrifier_core.data.dataset import QualityDataset
-from metrifier_core.determinism import start_training
+from metrifier_core.execution.determinism import start_training
 from metrifier_core.training import MetrifierSettings, fitting
 from metrifier_core.training.batches import Batch, training_batches
 from metrifier_core.training.fitting import FittedNetwork, fit_network

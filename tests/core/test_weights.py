@@ -10,7 +10,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from metrifier_core.checksums import file_sha256, path_sha256
+from metrifier_core.execution.checksums import file_sha256, path_sha256
 from metrifier_core.workers import (
     KNOWN_WORKERS,
     AlexNetSpec,

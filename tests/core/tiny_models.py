@@ -6,8 +6,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
+from metrifier_core.execution.checksums import file_sha256
 
 FLOAT = TensorProto.FLOAT
 FLOAT16 = TensorProto.FLOAT16

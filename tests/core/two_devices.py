@@ -10,7 +10,7 @@ import tensorflow as tf
 processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from metrifier_core.determinism import start_training  # noqa: E402
+from metrifier_core.execution.determinism import start_training  # noqa: E402
 from metrifier_core.training import MetrifierSettings, fitting  # noqa: E402
 from tests.core.training_sets import open_training_set  # noqa: E402
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metrifier_core.checksums import file_sha256
 from metrifier_core.distortions import apply_distortion
+from metrifier_core.execution.checksums import file_sha256
 from tests.core.colour_workers import CLASSES, COLOURS, SIZE, draw_colours, write_colour_classifier
 from tests.core.documents import fenced_blocks, python_blocks, run_block
 from tests.end_to_end.runs import CHECKOUT, environment

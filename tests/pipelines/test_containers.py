@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from typer.testing import CliRunner
 
-from metrifier_core.progress import FAILED
+from metrifier_core.execution.progress import FAILED
 from pipelines import container_log
 from pipelines.container_log import ContainerLog, read_lines
 from pipelines.containers import Containers, stage_of

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from metrifier_core.families_table import render_families
+from metrifier_core.report.families_table import render_families
 from metrifier_core.stages.running import Summary, stage
 from metrifier_core.statistics import LEVELS, METRIFIER, average_folds, summarize_fold
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from metrifier_core.data.metrifier_card import ExportCheck, MetrifierCard
-from metrifier_core.model_card import render_model_card
+from metrifier_core.report.model_card import render_model_card
 
 CARD = MetrifierCard(
     architecture="nano",

@@ -119,7 +119,7 @@ def render_model_card(
         Markdown; the same arguments give the same text.
     """
     environment = Environment(
-        loader=PackageLoader("metrifier_core", "."),
+        loader=PackageLoader("metrifier_core", "report"),
         autoescape=False,  # noqa: S701, it is Markdown
         undefined=StrictUndefined,
         trim_blocks=True,

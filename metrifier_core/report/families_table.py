@@ -28,7 +28,7 @@ def render_families(name: str, found: Mapping[str, Any]) -> str:
         every predictor's mean over the families.
     """
     environment = Environment(
-        loader=PackageLoader("metrifier_core", "."),
+        loader=PackageLoader("metrifier_core", "report"),
         autoescape=False,  # noqa: S701, it is Markdown
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,8 +6,8 @@ from metrifier_core._version import __version__
 
 if TYPE_CHECKING:
     from metrifier_core.images import ImageError
-    from metrifier_core.metrifier import Metrifier
-    from metrifier_core.score import Score
+    from metrifier_core.scoring.metrifier import Metrifier
+    from metrifier_core.scoring.score import Score
 
 __all__ = ["ImageError", "Metrifier", "Score", "__version__"]
 
@@ -19,11 +19,11 @@ def __getattr__(name: str) -> Any:
 
         return ImageError
     if name == "Metrifier":
-        from metrifier_core.metrifier import Metrifier
+        from metrifier_core.scoring.metrifier import Metrifier
 
         return Metrifier
     if name == "Score":
-        from metrifier_core.score import Score
+        from metrifier_core.scoring.score import Score
 
         return Score
     raise AttributeError(f"module 'metrifier_core' has no attribute '{name}'")

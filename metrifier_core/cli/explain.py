@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from metrifier_core.cli.options import refuse
 
 if TYPE_CHECKING:
-    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.scoring.metrifier import Metrifier
 
 
 @contextmanager

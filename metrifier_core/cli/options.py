@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.scoring.metrifier import Metrifier
     from metrifier_core.sources import SourceItem
     from metrifier_core.workers import WorkerSpec
 
@@ -54,7 +54,7 @@ def refuse(message: object) -> NoReturn:
 
 def load_metrifier(model: str, runtime: str | None) -> "Metrifier":
     """Loads what --model and --runtime name."""
-    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.scoring.metrifier import Metrifier
 
     try:
         return Metrifier.load(model, runtime)

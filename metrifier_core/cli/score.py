@@ -13,7 +13,7 @@ import typer
 
 from metrifier_core.cli import explain as explanations
 from metrifier_core.cli.options import STANDARD, ModelOption, RuntimeOption, load_metrifier, open_output, refuse
-from metrifier_core.score_table import ScoreTable, TableFormat
+from metrifier_core.scoring.score_table import ScoreTable, TableFormat
 
 
 def _read_names() -> Iterator[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from metrifier_core.evaluation.judged_images import GatedImage
-    from metrifier_core.metrifier import Metrifier
+    from metrifier_core.scoring.metrifier import Metrifier
     from metrifier_core.sources import SourceItem
     from metrifier_core.statistics import Share, Threshold
     from metrifier_core.workers import Worker

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metrifier_core.evaluation.comparison import JudgedRows, compare_scores, score_rows
-from metrifier_core.metrifier import Metrifier
+from metrifier_core.scoring.metrifier import Metrifier
 from metrifier_core.tracking import Verdict
 
 _REPLICATES = 1000

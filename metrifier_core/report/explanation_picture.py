@@ -8,9 +8,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from metrifier_core.explanation import Explanation
 from metrifier_core.images import RgbImage
 from metrifier_core.report.drawing import LIGHT, png_bytes, shortened
+from metrifier_core.scoring.explanation import Explanation
 
 _PANEL = 3.2  # inches of the longer side of the image
 _NARROWEST = 2.6  # inches: the legends need them

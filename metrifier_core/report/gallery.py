@@ -17,8 +17,8 @@ from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import ImageError, RgbImage, read_image
 from metrifier_core.report.formatting import breakable
 from metrifier_core.report.page import render_page
-from metrifier_core.score import Score, decide, written_quality
-from metrifier_core.score_table import shown_path
+from metrifier_core.scoring.score import Score, decide, written_quality
+from metrifier_core.scoring.score_table import shown_path
 
 _DRAWN = 300
 _EXTREME = 50

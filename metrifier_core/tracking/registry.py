@@ -35,7 +35,7 @@ from metrifier_core.tracking.story import LONGEST_DESCRIPTION, describe_run, hea
 _PATIENCE = Patience()
 _MODEL_TAG = "metrifier.model"
 _PACKAGE = Path(__file__).parents[1]
-_MODEL_CODE = _PACKAGE / "mlflow_model.py"
+_MODEL_CODE = _PACKAGE / "scoring" / "mlflow_model.py"
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
 _SIGNATURE = ModelSignature(
     # Any: base64 or pixels. A column of one type is cast as a whole, and one bad image would be the end of a request.

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from metrifier_core.cli import app
-from metrifier_core.explanation import Explanation
 from metrifier_core.images import decode_image, encode_png, read_image
 from metrifier_core.report.explanation_picture import draw_explanation
+from metrifier_core.scoring.explanation import Explanation
 from tests.core.bad_images import write_awkward_images
 from tests.core.example_images import natural_image
 from tests.core.tiny_models import write_brightness_metrifier

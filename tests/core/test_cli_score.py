@@ -22,8 +22,8 @@ from metrifier_core import Metrifier, Score
 from metrifier_core.cli import app
 from metrifier_core.execution.progress import progress
 from metrifier_core.images import encode_png
-from metrifier_core.score import decide
-from metrifier_core.score_table import ScoreTable, TableFormat
+from metrifier_core.scoring.score import decide
+from metrifier_core.scoring.score_table import ScoreTable, TableFormat
 from tests.core.bad_images import picture, write_awkward_images
 from tests.core.tiny_models import write_brightness_metrifier
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from metrifier_core import ImageError, Metrifier
 from metrifier_core.data.views import views
-from metrifier_core.explanation import PARTS, explain_image, parts_of, without_detail
 from metrifier_core.images import MIN_SIDE, encode_png
+from metrifier_core.scoring.explanation import PARTS, explain_image, parts_of, without_detail
 from tests.core.example_images import natural_image, noise_image
 from tests.core.tiny_models import write_brightness_metrifier
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metrifier_core import ImageError, Metrifier
 from metrifier_core.images import decode_image, encode_png
-from metrifier_core.score import decide
+from metrifier_core.scoring.score import decide
 from tests.core.tiny_models import write_brightness_metrifier
 
 Pair = tuple[NDArray[np.uint8], int]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from metrifier_core.latency import measure_latency
+from metrifier_core.scoring.latency import measure_latency
 from tests.core.tiny_models import write_brightness_metrifier
 
 

@@ -140,6 +140,6 @@ def test_a_folder_without_a_model_is_a_clear_error(name: str, tmp_path: Path) ->
 def test_scoring_loads_nothing_that_only_a_pipeline_needs() -> None:
     """A registered model is served where no more than its few requirements are installed."""
     heavy = ("keras", "mlflow", "pyarrow", "ruamel", "scipy", "sklearn", "tensorflow")
-    code = f"import sys, metrifier_core.metrifier; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, metrifier_core.scoring.metrifier; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.data.views import views
 from metrifier_core.execution.parallel import parallel_map
-from metrifier_core.explanation import Explanation, explain_image
 from metrifier_core.images import ImageError, RgbImage, check_image, read_image
 from metrifier_core.runtimes import RUNTIME_FILES, choose_runtime, load_runtime, runtime_of_file
-from metrifier_core.score import Score, written_quality
+from metrifier_core.scoring.explanation import Explanation, explain_image
+from metrifier_core.scoring.score import Score, written_quality
 
 Item = TypeVar("Item")
 

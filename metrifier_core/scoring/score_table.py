@@ -6,7 +6,7 @@ import os
 from enum import StrEnum
 from typing import TextIO
 
-from metrifier_core.score import QUALITY_DECIMALS, Score, decide, written_quality
+from metrifier_core.scoring.score import QUALITY_DECIMALS, Score, decide, written_quality
 
 
 class TableFormat(StrEnum):

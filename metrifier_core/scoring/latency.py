@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metrifier_core.metrifier import Metrifier
+from metrifier_core.scoring.metrifier import Metrifier
 
 _WARM_UP, _ROUNDS = 4, 32
 

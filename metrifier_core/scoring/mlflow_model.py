@@ -9,7 +9,7 @@ import pandas as pd
 
 from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import ImageError, RgbImage, check_image, decode_image
-from metrifier_core.metrifier import Metrifier
+from metrifier_core.scoring.metrifier import Metrifier
 from metrifier_core.tracking import PythonModel, set_model
 
 _BRIGHTEST = 255

@@ -1,0 +1,1 @@
+"""A metrifier and what it answers."""

@@ -7,7 +7,7 @@ import typer
 from kfp.compiler import Compiler
 
 from metrifier_core.config.run import ConfigError, RunConfig, load_config
-from metrifier_core.credentials import without_credentials
+from metrifier_core.settings.credentials import without_credentials
 from pipelines.graph import build_graph
 from pipelines.images import Images, choose_images
 from pipelines.reach import doubts

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from metrifier_core import __version__
-from metrifier_core.settings import closest
+from metrifier_core.settings.base import closest
 
 TARGETS = ("data", "train", "ingest")
 """The images: without TensorFlow, with it, and with tensorflow-io's decoders."""

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from metrifier_core.credentials import without_credentials
-from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.execution.progress import say
+from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.settings.environment import UNLOGGED_VARIABLE
 
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's own would be four

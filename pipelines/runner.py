@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from metrifier_core.config.run import ConfigError, RunConfig
-from metrifier_core.credentials import without_credentials
-from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.execution.progress import FAILED, LINE_PREFIX
 from metrifier_core.ingest.client import ingest_command
+from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.images import Images

@@ -5,7 +5,7 @@ import os
 from urllib.parse import urlsplit
 
 from metrifier_core.config.run import TrackingSettings
-from metrifier_core.credentials import without_credentials
+from metrifier_core.settings.credentials import without_credentials
 
 _DATABRICKS = "databricks"  # what a whole address is to MLflow, with `databricks://PROFILE`
 

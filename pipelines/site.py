@@ -11,7 +11,7 @@ from kfp.dsl import PipelineTask
 
 import components
 from metrifier_core.config.cluster import ClusterSettings
-from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, THREADS_VARIABLE
+from metrifier_core.settings.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, THREADS_VARIABLE
 from pipelines.images import Images
 
 _ENVIRONMENT = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from metrifier_core.settings import closest
+from metrifier_core.settings.base import closest
 from metrifier_core.workers import ApplicationSpec
 
 Builder = Callable[..., Any]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from metrifier_core.settings import Settings, closest
+from metrifier_core.settings.base import Settings, closest
 
 # As Kubernetes takes them: a subdomain after RFC 1123, and a name with such a prefix.
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"

@@ -11,11 +11,11 @@ from metrifier_core.config.cluster import ClusterSettings
 from metrifier_core.data.quality import MergeSettings
 from metrifier_core.data.splits import NEEDED_SPLITS, SPLITS, SplitRule
 from metrifier_core.distortions import DistortionSettings
-from metrifier_core.settings import Settings, describe_mistakes
+from metrifier_core.settings.base import Settings, describe_mistakes
+from metrifier_core.settings.yaml import read_yaml
 from metrifier_core.sources import Source
 from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
-from metrifier_core.yaml import read_yaml
 
 MOST_SHARDS = 64
 """Tasks are told on one command line where the tables of all shards are, and Linux limits it to 128 KiB."""

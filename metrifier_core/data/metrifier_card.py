@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from metrifier_core.settings import Settings
+from metrifier_core.settings.base import Settings
 
 MODEL_CARD = "metrifier.json"
 

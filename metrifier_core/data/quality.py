@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from metrifier_core.images import RgbImage
-from metrifier_core.settings import Settings
+from metrifier_core.settings.base import Settings
 from metrifier_core.workers.worker import Worker
 
 _LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)

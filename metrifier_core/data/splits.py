@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from metrifier_core.settings import Settings
+from metrifier_core.settings.base import Settings
 
 Split = Literal["worker_train", "calibration", "train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

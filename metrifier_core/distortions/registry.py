@@ -15,7 +15,7 @@ import numpy as np
 
 from metrifier_core.distortions.severities import SEVERITIES, Levels, default_levels
 from metrifier_core.images import RgbImage
-from metrifier_core.settings import closest
+from metrifier_core.settings.base import closest
 
 Pixels: TypeAlias = Callable[..., RgbImage]
 Prepare: TypeAlias = Callable[[RgbImage, np.random.Generator], Any]

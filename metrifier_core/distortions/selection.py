@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from metrifier_core.distortions.application import PRISTINE, version_seed
 from metrifier_core.distortions.registry import get_distortion, list_distortions, module_digest
 from metrifier_core.distortions.severities import SEVERITIES, Levels, read_severities
-from metrifier_core.settings import Settings, check_different, config_path
+from metrifier_core.settings.base import Settings, check_different, config_path
 
 _HELD_OUT = ("zoom_blur", "webp", "chroma_noise", "fog")
 

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from pydantic import Field, ValidationError
 
-from metrifier_core.settings import Settings
-from metrifier_core.yaml import dump_yaml, read_yaml
+from metrifier_core.settings.base import Settings
+from metrifier_core.settings.yaml import dump_yaml, read_yaml
 
 SEVERITIES = (1, 2, 3, 4, 5)
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from metrifier_core.environment import THREADS_VARIABLE
+from metrifier_core.settings.environment import THREADS_VARIABLE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 
-from metrifier_core.environment import INGEST_PYTHON_VARIABLE
 from metrifier_core.images import MAX_BYTES, MAX_PIXELS, ImageError, RgbImage, check_image
 from metrifier_core.ingest.frames import FrameError, read_frame, write_frame
+from metrifier_core.settings.environment import INGEST_PYTHON_VARIABLE
 
 REMEDY = "make ingest-env"
 

@@ -27,8 +27,8 @@ from metrifier_core.report.page import render_page
 from metrifier_core.report.quality_figures import predicted_against_true, quality_by_severity
 from metrifier_core.report.training_figures import training_curves
 from metrifier_core.report.verdict import FIFTH, reasons, verdict
+from metrifier_core.settings.yaml import dump_yaml
 from metrifier_core.statistics import BASELINES
-from metrifier_core.yaml import dump_yaml
 
 SMALL_IMAGE = 100  # pixels: an image with shorter sides is enlarged pixel by pixel
 QUALITIES = {

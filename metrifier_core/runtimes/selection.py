@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from metrifier_core.runtimes.interface import Runtime
-from metrifier_core.settings import closest
+from metrifier_core.settings.base import closest
 
 RUNTIME_FILES = {
     "keras": "metrifier.keras",

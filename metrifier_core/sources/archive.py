@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from metrifier_core.images import ImageError
-from metrifier_core.settings import ConfigLocation
+from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.classes import label_files
 from metrifier_core.sources.finding import find_file
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item, text

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from metrifier_core.settings import ConfigLocation
+from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.classes import is_class, label_files
 from metrifier_core.sources.finding import find_files
 from metrifier_core.sources.items import SourceItem, SourceSettings, file_item, stored_item, text

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 from pydantic import Field
 
-from metrifier_core.settings import ConfigLocation
+from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.archive import Member, list_tar_members
 from metrifier_core.sources.finding import find_file
 from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item, text

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from metrifier_core.data.splits import stable_fraction
 from metrifier_core.images import ImageError, read_bytes
-from metrifier_core.settings import Settings
+from metrifier_core.settings.base import Settings
 from metrifier_core.sources.storage import StoredFile, too_large
 
 

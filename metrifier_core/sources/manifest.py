@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from typing import Literal
 
-from metrifier_core.settings import ConfigLocation
+from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.finding import find_files, named_file, read_text
 from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item, file_item, stored_item
 from metrifier_core.sources.storage import SourceError, can_list, local_path

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from metrifier_core.images import ImageError
-from metrifier_core.settings import ConfigLocation
+from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.finding import find_matching
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item, text
 from metrifier_core.sources.spool import Piece, Spool

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from metrifier_core.images import MAX_BYTES, ImageError
-from metrifier_core.settings import is_uri
+from metrifier_core.settings.base import is_uri
 
 _EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _UNLISTED = ("http", "https")

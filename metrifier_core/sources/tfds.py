@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from metrifier_core.images import ImageError
-from metrifier_core.settings import ConfigLocation
+from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item
 from metrifier_core.sources.spool import Piece, Spool
 from metrifier_core.sources.storage import SourceError, too_large

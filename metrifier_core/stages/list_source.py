@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from metrifier_core.config.run import RunConfig
-from metrifier_core.settings import describe_mistakes
+from metrifier_core.settings.base import describe_mistakes
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.stages.running import Summary, stage
 

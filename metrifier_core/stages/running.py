@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.execution.progress import FAILED, say
+from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 
 Summary = dict[str, Any]
 """What a stage counted: numbers and short texts, kept as the metadata of its artifact or beside what it made."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from metrifier_core.credentials import without_credentials
-from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.execution.progress import say
+from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.settings.environment import UNLOGGED_VARIABLE
 from metrifier_core.tracking.parents import ENGINE_RUN_VARIABLE, existing_parent, parent_run
 from metrifier_core.tracking.patience import asked_briefly
 from metrifier_core.tracking.pipeline_run import PipelineRun

@@ -10,8 +10,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from metrifier_core._version import __version__
-from metrifier_core.credentials import without_credentials
 from metrifier_core.execution.progress import say
+from metrifier_core.settings.credentials import without_credentials
 from metrifier_core.tracking.pipeline_run import PipelineRun
 
 ENGINE_RUN_VARIABLE = "MLFLOW_RUN_ID"

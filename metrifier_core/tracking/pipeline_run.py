@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from metrifier_core.environment import RUN_ID_VARIABLE
+from metrifier_core.settings.environment import RUN_ID_VARIABLE
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import Any, ParamSpec
 from pydantic import validate_call
 from pydantic_core import to_json
 
-from metrifier_core.credentials import without_credentials
-from metrifier_core.environment import UNLOGGED_VARIABLE
 from metrifier_core.execution.progress import say
+from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.settings.environment import UNLOGGED_VARIABLE
 from metrifier_core.tracking.pipeline_run import PipelineRun
 
 Arguments = ParamSpec("Arguments")

@@ -19,11 +19,11 @@ from mlflow.types.schema import AnyType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
-from metrifier_core.credentials import without_credentials
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.execution.progress import say
 from metrifier_core.images import encode_png
+from metrifier_core.settings.credentials import without_credentials
 from metrifier_core.tracking.champion import CHALLENGER, CHAMPION, Challenge, Patience, decide
 from metrifier_core.tracking.data import log_data
 from metrifier_core.tracking.failures import forget_failure

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from metrifier_core.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
+from metrifier_core.settings.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
 
 DIGITS = 36
 """Of a data set's SHA-256, as many as MLflow keeps."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from metrifier_core.architectures import find_architecture
-from metrifier_core.settings import Settings, closest, config_path
+from metrifier_core.settings.base import Settings, closest, config_path
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, read_entries
 
 Backbone = Annotated[ApplicationSpec | ExportedSpec, Field(discriminator="format")]

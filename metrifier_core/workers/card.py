@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from metrifier_core.execution.checksums import path_sha256
-from metrifier_core.settings import Settings
+from metrifier_core.settings.base import Settings
 from metrifier_core.workers.catalogue import WorkerSpec
 from metrifier_core.workers.creation import open_worker
 from metrifier_core.workers.worker import Worker

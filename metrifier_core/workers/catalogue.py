@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from metrifier_core.settings import ConfigLocation, Settings, closest, describe_mistakes, resolve_location
+from metrifier_core.settings.base import ConfigLocation, Settings, closest, describe_mistakes, resolve_location
+from metrifier_core.settings.yaml import read_yaml
 from metrifier_core.workers.interface import ModelInterface
-from metrifier_core.yaml import read_yaml
 
 IMAGENET: Literal["imagenet"] = "imagenet"
 """The weights that Keras publishes for its applications, and downloads itself."""

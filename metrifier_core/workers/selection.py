@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from metrifier_core.settings import Settings, check_different, config_path
+from metrifier_core.settings.base import Settings, check_different, config_path
 from metrifier_core.workers.catalogue import WorkerSpec, find_spec, read_entries
 
 # A worker's name becomes the name of files and metrics; `mean` is that of all held-out workers together.

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.execution.progress import say
-from metrifier_core.settings import is_uri
+from metrifier_core.settings.base import is_uri
 from metrifier_core.workers.catalogue import (
     IMAGENET,
     AlexNetSpec,

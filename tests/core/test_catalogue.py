@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from metrifier_core.settings import describe_mistakes
+from metrifier_core.settings.base import describe_mistakes
+from metrifier_core.settings.yaml import read_yaml
 from metrifier_core.workers import (
     KNOWN_WORKERS,
     AlexNetSpec,
@@ -19,7 +20,6 @@ from metrifier_core.workers import (
     find_spec,
     read_catalogue,
 )
-from metrifier_core.yaml import read_yaml
 
 SHA256 = "0123456789abcdef" * 4
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from metrifier_core.credentials import without_credentials
+from metrifier_core.settings.credentials import without_credentials
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metrifier_core.environment import RUN_ID_VARIABLE, UNLOGGED_VARIABLE
+from metrifier_core.settings.environment import RUN_ID_VARIABLE, UNLOGGED_VARIABLE
 from tests.core.run_products import CONFIG
 from tests.core.tracking_servers import Door, door_of, tracking_server
 

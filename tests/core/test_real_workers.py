@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from metrifier_core.images import read_image
+from metrifier_core.settings.yaml import read_yaml
 from metrifier_core.sources import ManifestSource, list_items
 from metrifier_core.workers import create_worker, read_catalogue
-from metrifier_core.yaml import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 REAL_DATA = REPOSITORY.parent / "shared" / "realdata"

@@ -124,7 +124,7 @@ def test_a_run_that_is_taken_up_again_has_not_failed(client: Any, run: Any) -> N
 
 def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the identity that the environment gives it."""
-    from metrifier_core.environment import RUN_ID_VARIABLE
+    from metrifier_core.settings.environment import RUN_ID_VARIABLE
     from metrifier_core.tracking import log_stage
 
     monkeypatch.setenv(RUN_ID_VARIABLE, "folder-7")

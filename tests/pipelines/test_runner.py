@@ -7,7 +7,7 @@ import pytest
 from kfp.local.config import LocalExecutionConfig
 
 from metrifier_core.config.run import load_config
-from metrifier_core.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
+from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
 from pipelines import graph
 from pipelines.local import _look
 from pipelines.runner import RunError, run_locally

@@ -1,0 +1,1 @@
+"""What every section of a config is made of."""

@@ -27,10 +27,9 @@ from numpy.typing import NDArray
 
 from metrifier_core.config.run import load_config
 from metrifier_core.data.dataset import QualityDataset
-from metrifier_core.data.records import KEYS, fingerprint, read_fingerprint, read_rows
+from metrifier_core.data.records import KEYS, fingerprint, read_fingerprint, read_rows, tables
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.execution.progress import say
-from metrifier_core.stages.running import tables
 from metrifier_core.statistics import LEVELS, rank_correlations
 from metrifier_core.training import MetrifierSettings
 from metrifier_core.training.fitting import CHECKPOINT, fit_network

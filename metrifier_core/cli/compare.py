@@ -46,9 +46,9 @@ def _choose(on: str | None, first: "FinishedRun | None", second: "FinishedRun | 
 
 def _scores(name: str, own: "FinishedRun | None", on: "FinishedRun", rows: "JudgedRows") -> "NDArray[Any]":
     """Takes a run's own scores of the test versions, where it has these, or has its model score them."""
+    from metrifier_core.data.records import tables
     from metrifier_core.evaluation.comparison import read_judged_rows, score_rows
     from metrifier_core.scoring.metrifier import Metrifier
-    from metrifier_core.stages.running import tables
 
     if own is not None:
         judged = read_judged_rows(own.predictions)

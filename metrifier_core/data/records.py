@@ -268,3 +268,15 @@ def open_table(path: Path) -> pq.ParquetFile:
 def _is_in(rows: pa.Table | pa.RecordBatch, splits: Sequence[str]) -> Any:
     """Says of every row whether it is of one of some splits."""
     return pc.is_in(rows["split"], pa.array(splits, pa.string()))
+
+
+def tables(folders: list[Path], table: str) -> list[Path]:
+    """Finds the shards of a table in folders, in shard order."""
+    found = [path for folder in folders for path in folder.glob(f"{table}-*.parquet")]
+    return sorted(found, key=lambda path: path.name)
+
+
+def only_table(folder: Path, table: str) -> Path:
+    """Finds the one shard of a table in a folder."""
+    (path,) = tables([folder], table)
+    return path

@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from metrifier_core.data.dataset import QualityDataset
-from metrifier_core.data.records import KEYS, QUALITY, read_rows
+from metrifier_core.data.records import KEYS, QUALITY, read_rows, tables
 from metrifier_core.distortions import PRISTINE
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.execution.progress import progress
 from metrifier_core.images import RgbImage, decode_version
-from metrifier_core.stages.running import tables
 from metrifier_core.statistics import (
     BrisqueTrees,
     SeverityOracle,

@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 
 from metrifier_core.config.run import RunConfig
 from metrifier_core.data.dataset import QualityDataset
-from metrifier_core.data.records import PREDICTIONS, count_rows, fingerprint, open_writer, read_fingerprint, read_rows
+from metrifier_core.data.records import (
+    PREDICTIONS,
+    count_rows,
+    fingerprint,
+    open_writer,
+    read_fingerprint,
+    read_rows,
+    tables,
+)
 from metrifier_core.evaluation.judged_versions import JudgedVersions, judge_versions
 from metrifier_core.images import decode_version
 from metrifier_core.scoring.metrifier import Metrifier
-from metrifier_core.stages.running import Summary, stage, tables
+from metrifier_core.stages.running import Summary, stage
 from metrifier_core.statistics import CEILING, LEVELS, METRIFIER, evaluate_predictors, worker_agreement
 from metrifier_core.workers import WorkerCard, read_cards
 

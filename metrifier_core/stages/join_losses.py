@@ -6,13 +6,14 @@ from pathlib import Path
 from metrifier_core.data.records import (
     LOSSES,
     fingerprint,
+    only_table,
     open_writer,
     read_fingerprint,
     read_rows,
     shard_file,
     shard_of,
 )
-from metrifier_core.stages.running import Summary, only_table, stage
+from metrifier_core.stages.running import Summary, stage
 
 
 @stage

@@ -21,9 +21,10 @@ from metrifier_core.data.records import (
     open_table,
     open_writer,
     read_fingerprint,
+    tables,
 )
 from metrifier_core.execution.checksums import file_sha256
-from metrifier_core.stages.running import Summary, stage, tables
+from metrifier_core.stages.running import Summary, stage
 from metrifier_core.workers import read_cards
 
 _ROWS_AT_A_TIME = 1024

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.data.quality import fit_temperature
-from metrifier_core.data.records import fingerprint, read_fingerprint, read_rows
+from metrifier_core.data.records import fingerprint, read_fingerprint, read_rows, tables
 from metrifier_core.distortions import version_seed
 from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.execution.progress import say
 from metrifier_core.images import RgbImage, decode_image
-from metrifier_core.stages.running import Summary, partial_folder, stage, tables
+from metrifier_core.stages.running import Summary, partial_folder, stage
 from metrifier_core.statistics import Accuracy, better_than_chance, surely_chance, top_accuracy
 from metrifier_core.workers import (
     ApplicationSpec,

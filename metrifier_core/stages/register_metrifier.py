@@ -11,12 +11,13 @@ from typing import Any
 
 from metrifier_core.config.run import TrackingSettings
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
+from metrifier_core.data.records import tables
 from metrifier_core.evaluation.comparison import read_judged_rows
 from metrifier_core.evaluation.promotion import challenge
 from metrifier_core.report import reasons, verdict
 from metrifier_core.report.model_card import render_model_card
 from metrifier_core.scoring.latency import measure_latency
-from metrifier_core.stages.running import Summary, stage, tables
+from metrifier_core.stages.running import Summary, stage
 from metrifier_core.tracking import PipelineRun, postponed_if_unreachable, register_model
 
 _PREDICTIONS = "predictions.parquet"

@@ -84,12 +84,6 @@ def partial_folder(output: Path, name: str, identity: str, *, kept: str | None =
         (output / kept).unlink()
 
 
-def tables(folders: list[Path], table: str) -> list[Path]:
-    """Finds the shards of a table in folders, in shard order."""
-    found = [path for folder in folders for path in folder.glob(f"{table}-*.parquet")]
-    return sorted(found, key=lambda path: path.name)
-
-
 def read_shard_file(folder: Path) -> dict[str, Any]:
     """Reads what the tasks of a shard counted."""
     found: dict[str, Any] = json.loads((folder / _SHARD_FILE).read_text())
@@ -99,9 +93,3 @@ def read_shard_file(folder: Path) -> dict[str, Any]:
 def write_shard_file(folder: Path, counted: Mapping[str, Any]) -> None:
     """Writes what the tasks of a shard counted."""
     (folder / _SHARD_FILE).write_text(json.dumps(counted) + "\n")
-
-
-def only_table(folder: Path, table: str) -> Path:
-    """Finds the one shard of a table in a folder."""
-    (path,) = tables([folder], table)
-    return path

@@ -8,11 +8,11 @@ from typing import Any
 from metrifier_core._version import __version__
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
-from metrifier_core.data.records import fingerprint, read_fingerprint
+from metrifier_core.data.records import fingerprint, read_fingerprint, tables
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.execution.progress import say
-from metrifier_core.stages.running import Summary, partial_folder, stage, tables
+from metrifier_core.stages.running import Summary, partial_folder, stage
 from metrifier_core.training import MetrifierSettings
 from metrifier_core.training.calibration import calibrate_network, fit_calibration
 from metrifier_core.training.fitting import CHECKPOINT, fit_network

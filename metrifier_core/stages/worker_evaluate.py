@@ -14,6 +14,7 @@ from metrifier_core.data.records import (
     LOSSES,
     count_rows,
     fingerprint,
+    only_table,
     open_writer,
     read_fingerprint,
     read_rows,
@@ -23,7 +24,7 @@ from metrifier_core.data.records import (
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.execution.progress import progress
 from metrifier_core.images import decode_version
-from metrifier_core.stages.running import Summary, only_table, stage
+from metrifier_core.stages.running import Summary, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
 from metrifier_core.workers.preprocessing import take_square
 

@@ -4,8 +4,7 @@ from metrifier_core.statistics.accuracy import Accuracy, better_than_chance, sur
 from metrifier_core.statistics.agreement import Agreement, worker_agreement
 from metrifier_core.statistics.baselines import SeverityOracle, jpeg_size, laplacian_variance
 from metrifier_core.statistics.bootstrap import Estimate
-from metrifier_core.statistics.brisque import brisque_features
-from metrifier_core.statistics.brisque_trees import BrisqueTrees
+from metrifier_core.statistics.brisque import BrisqueTrees, brisque_features
 from metrifier_core.statistics.calibration import Calibration, calibration
 from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
 from metrifier_core.statistics.evaluation import BASELINES, CEILING, IMAGE_ALONE, METRIFIER, evaluate_predictors

@@ -1,5 +1,7 @@
 """BRISQUE features: how far an image is from the statistics that natural, undistorted ones have."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -115,3 +117,29 @@ def _shape(ratio_above: float, ratio_below: float) -> float:
     if ratio_below == 0:
         return float(_SHAPES[-1])
     return float(np.interp(ratio_above / ratio_below, _RATIOS, _SHAPES))
+
+
+class BrisqueTrees:
+    """Predicts quality from BRISQUE features, as learned from training versions; the same for any number of threads."""
+
+    def __init__(self, features: NDArray[np.float64], quality: NDArray[np.float64], seed: int) -> None:
+        """Fits histogram-based gradient boosting (scikit-learn's, with its defaults).
+
+        Args:
+            features: (N, 36) of training versions.
+            quality: (N,) of the same.
+            seed: For scikit-learn.
+
+        Raises:
+            ValueError: There are no training versions.
+        """
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        if not len(features):
+            raise ValueError("There are no training versions to fit the trees on.")
+        self._trees: Any = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+        self._trees.fit(features, quality)
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Predicts quality, (N,), from features, (N, 36); not held to [0, 1]."""
+        return np.asarray(self._trees.predict(features), np.float64)

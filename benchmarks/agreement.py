@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.data.quality import fit_temperature, judge
 from metrifier_core.distortions import SEVERITIES, encode_versions, get_distortion, list_distortions, version_seed
 from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.execution.progress import progress
@@ -23,6 +22,7 @@ from metrifier_core.images import decode_image, decode_version
 from metrifier_core.sources import ManifestSource, SourceItem, list_items
 from metrifier_core.statistics import worker_agreement
 from metrifier_core.workers import Worker, find_weights, open_worker, read_catalogue
+from metrifier_core.workers.losses import fit_temperature, judge
 
 _TYPES = [name for name in list_distortions() if not get_distortion(name).test_only]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.config.run import RunConfig
-from metrifier_core.data.quality import compute_losses, mean_quality
+from metrifier_core.data.quality import mean_quality
 from metrifier_core.data.records import read_rows
 from metrifier_core.distortions import Distortion, apply_levels, version_seed
 from metrifier_core.execution.parallel import parallel_map
@@ -21,6 +21,7 @@ from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.stages.download import download
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.workers import load_worker, read_cards
+from metrifier_core.workers.losses import compute_losses
 
 
 class TcpMeter:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from metrifier_core.statistics import Accuracy
-    from metrifier_core.worker_verification import Verification
     from metrifier_core.workers import WorkerSpec
+    from metrifier_core.workers.verification import Verification
 
 app = typer.Typer(no_args_is_help=True, help="Look at classifiers before their losses become labels.")
 
@@ -131,8 +131,8 @@ def verify(
     """
     from dataclasses import asdict
 
-    from metrifier_core.worker_verification import verify_worker
     from metrifier_core.workers import find_spec
+    from metrifier_core.workers.verification import verify_worker
 
     entries = read_workers(catalogue)
     try:

@@ -7,13 +7,13 @@ from itertools import chain
 
 import numpy as np
 
-from metrifier_core.data.quality import judge
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import ImageError, RgbImage, decode_image
 from metrifier_core.scoring.metrifier import Metrifier
 from metrifier_core.scoring.score import written_quality
 from metrifier_core.sources import SourceItem
 from metrifier_core.workers import Worker
+from metrifier_core.workers.losses import judge
 
 
 @dataclass(frozen=True)

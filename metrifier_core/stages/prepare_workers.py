@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.data.quality import fit_temperature
 from metrifier_core.data.records import fingerprint, read_fingerprint, read_rows, tables
 from metrifier_core.distortions import version_seed
 from metrifier_core.execution.checksums import path_sha256
@@ -29,6 +28,7 @@ from metrifier_core.workers import (
     find_weights,
     open_worker,
 )
+from metrifier_core.workers.losses import fit_temperature
 from metrifier_core.workers.preprocessing import centre_crop
 from metrifier_core.workers.weights import PretrainedSpec
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from metrifier_core.data.quality import WorkerLosses, compute_losses
 from metrifier_core.data.records import (
     KEYS,
     LOSSES,
@@ -26,6 +25,7 @@ from metrifier_core.execution.progress import progress
 from metrifier_core.images import decode_version
 from metrifier_core.stages.running import Summary, stage
 from metrifier_core.workers import Worker, WorkerCard, load_worker
+from metrifier_core.workers.losses import WorkerLosses, compute_losses
 from metrifier_core.workers.preprocessing import take_square
 
 _BATCH = 16  # versions that a thread works on at a time

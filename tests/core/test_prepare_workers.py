@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from metrifier_core.data.quality import fit_temperature
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.stages.prepare_workers import _check_accuracy, prepare_workers
 from metrifier_core.statistics import Accuracy, top_accuracy
 from metrifier_core.workers import KNOWN_WORKERS, load_worker, read_cards
+from metrifier_core.workers.losses import fit_temperature
 from tests.core.colour_workers import (
     CLASSES,
     colour_logits,

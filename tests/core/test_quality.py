@@ -12,18 +12,9 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from scipy.stats import rankdata
 
-from metrifier_core.data.quality import (
-    MergeSettings,
-    RankScale,
-    WorkerLosses,
-    compute_loss,
-    compute_losses,
-    fit_temperature,
-    judge,
-    mean_quality,
-    median_quality,
-)
+from metrifier_core.data.quality import MergeSettings, RankScale, mean_quality, median_quality
 from metrifier_core.workers import Worker, open_worker
+from metrifier_core.workers.losses import WorkerLosses, compute_loss, compute_losses, fit_temperature, judge
 from tests.core.colour_workers import (
     CLASSES,
     colour_logits,

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import helper
 
-from metrifier_core.data.quality import judge
 from metrifier_core.data.records import KEYS, LOSSES, read_fingerprint, read_rows, shard_file
 from metrifier_core.images import RgbImage
 from metrifier_core.stages import worker_evaluate as stage
@@ -20,6 +19,7 @@ from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.stages.worker_evaluate import worker_evaluate
 from metrifier_core.workers import read_cards
 from metrifier_core.workers.interface import Geometry
+from metrifier_core.workers.losses import judge
 from tests.core.colour_workers import (
     colour_logits,
     draw_colours,

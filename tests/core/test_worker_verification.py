@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from metrifier_core.data.quality import fit_temperature
 from metrifier_core.sources import ManifestSource, SourceItem, list_items
 from metrifier_core.statistics import Accuracy
-from metrifier_core.worker_verification import _SCALINGS, Verification, _find_better, _Reading, verify_worker
 from metrifier_core.workers import KNOWN_WORKERS
+from metrifier_core.workers.losses import fit_temperature
+from metrifier_core.workers.verification import _SCALINGS, Verification, _find_better, _Reading, verify_worker
 from tests.core.colour_workers import (
     CLASSES,
     COLOURS,

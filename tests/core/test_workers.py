@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from metrifier_core.data.quality import judge
 from metrifier_core.workers import Worker
+from metrifier_core.workers.losses import judge
 from metrifier_core.workers.onnx_network import OnnxNetwork
 from tests.core.echo_workers import MEAN, STD, VALUES, make_echo, make_image, make_interface, write_echo
 from tests.core.tiny_models import write_onnx

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from metrifier_core.data.quality import fit_temperature
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.execution.progress import progress
 from metrifier_core.images import ImageError, RgbImage, decode_image
 from metrifier_core.sources import SourceItem
 from metrifier_core.statistics import Accuracy, top_accuracy
 from metrifier_core.workers import MiniatureSpec, ModelInterface, Worker, WorkerSpec, find_weights, open_worker
+from metrifier_core.workers.losses import fit_temperature
 
 _PROBED = 300  # images on which other settings are tried
 _TIMED = 20

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from metrifier_core.config.run import load_config
 from metrifier_core.distortions import default_severities, get_distortion, list_distortions, read_severities
-from metrifier_core.severity_meter import open_meter
+from metrifier_core.stages.severity_calibration import open_meter
 
 
 def main() -> None:

@@ -185,7 +185,7 @@ def calibrate(
     try:
         for name in types or []:
             get_distortion(name)
-        from metrifier_core.severity_calibration import calibrate_types
+        from metrifier_core.stages.severity_calibration import calibrate_types
 
         calibrate_types(settings, types or list_distortions(), images, output)
     except ValueError as error:

@@ -21,7 +21,7 @@ from metrifier_core.distortions import (
     version_seed,
 )
 from metrifier_core.execution.checksums import file_sha256
-from metrifier_core.severity_calibration import calibrate
+from metrifier_core.stages.severity_calibration import calibrate
 from tests.core.tiny_models import FLOAT, write_onnx
 
 Curve = Callable[[float], float]

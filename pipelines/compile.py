@@ -8,9 +8,9 @@ from kfp.compiler import Compiler
 
 from metrifier_core.config.run import ConfigError, RunConfig, load_config
 from metrifier_core.settings.credentials import without_credentials
+from pipelines.cluster.reach import doubts
 from pipelines.graph import build_graph
 from pipelines.images import Images, choose_images
-from pipelines.reach import doubts
 from pipelines.server import check_seen_by_pods, tracking_server
 from pipelines.site import Site
 

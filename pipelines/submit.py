@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import typer
 
 from metrifier_core.config.run import ConfigError
-from pipelines.package import Package, PackageError, read_package
-from pipelines.service import Service, ServiceError
+from pipelines.cluster.package import Package, PackageError, read_package
+from pipelines.cluster.service import Service, ServiceError
 
 _TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
 _FAILURE_TAG = "metrifier.failure"  # what a stage that fails leaves at the run in MLflow

@@ -9,10 +9,10 @@ from kfp.compiler import Compiler
 from metrifier_core.config.run import ConfigError, RunConfig, load_config
 from metrifier_core.settings.credentials import without_credentials
 from pipelines.cluster.reach import doubts
-from pipelines.graph import build_graph
-from pipelines.images import Images, choose_images
+from pipelines.graph.build import build_graph
+from pipelines.graph.images import Images, choose_images
+from pipelines.graph.site import Site
 from pipelines.server import check_seen_by_pods, tracking_server
-from pipelines.site import Site
 
 
 def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:

@@ -15,7 +15,7 @@ from kfp.local import docker_task_handler
 
 from metrifier_core.execution.progress import FAILED, LINE_PREFIX
 from pipelines.container_log import ContainerLog, say
-from pipelines.images import Images
+from pipelines.graph.images import Images
 
 _LABEL = "metrifier.run"
 _HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")

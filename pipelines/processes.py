@@ -11,7 +11,7 @@ from pathlib import Path
 from kfp.local import subprocess_task_handler
 
 import metrifier_core
-from pipelines.images import Images
+from pipelines.graph.images import Images
 
 _SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 

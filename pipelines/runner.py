@@ -23,7 +23,7 @@ from metrifier_core.settings.credentials import without_credentials
 from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
-from pipelines.images import Images
+from pipelines.graph.images import Images
 from pipelines.local_paths import folders_to_mount
 from pipelines.postponed import log_what_waits, postponing
 from pipelines.results import publish, publish_families
@@ -206,8 +206,8 @@ def run_locally(
     from kfp import local
 
     from metrifier_core.tracking import PipelineRun, fail_run, open_run
-    from pipelines.graph import build_graph
-    from pipelines.site import Site
+    from pipelines.graph.build import build_graph
+    from pipelines.graph.site import Site
 
     folder = (runs / config.name).resolve()
     folder.mkdir(parents=True, exist_ok=True)

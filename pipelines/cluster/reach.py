@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from metrifier_core.config.run import RunConfig
-from pipelines.images import Images
+from pipelines.graph.images import Images
 from pipelines.local_paths import named_paths
 from pipelines.server import tracking_server
 

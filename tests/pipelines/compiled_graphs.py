@@ -13,7 +13,7 @@ import yaml
 
 from metrifier_core.config.run import load_config
 from pipelines.compile import compile_pipeline
-from pipelines.images import TARGETS, choose_images
+from pipelines.graph.images import TARGETS, choose_images
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 DIGESTS = [f"{target}=sha256:{position:064x}" for position, target in enumerate(TARGETS, start=1)]

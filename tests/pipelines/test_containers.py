@@ -10,7 +10,7 @@ from metrifier_core.execution.progress import FAILED
 from pipelines import container_log
 from pipelines.container_log import ContainerLog, read_lines
 from pipelines.containers import Containers, stage_of
-from pipelines.images import Images
+from pipelines.graph.images import Images
 from pipelines.local import app
 from tests.end_to_end.runs import run
 from tests.pipelines.test_compile import CONFIG

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from kfp.dsl import Markdown, Metrics
 
 import components
-from pipelines.fold import train_and_judge
-from pipelines.shards import build_shard_pipeline, judge_shards
-from pipelines.site import Site
+from pipelines.graph.fold import train_and_judge
+from pipelines.graph.shards import build_shard_pipeline, judge_shards
+from pipelines.graph.site import Site
 
 
 class FamiliesArtifacts(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from kfp.dsl import PipelineTask
 
 import components
-from pipelines.shards import JudgedShards
-from pipelines.site import Site
+from pipelines.graph.shards import JudgedShards
+from pipelines.graph.site import Site
 
 
 class Fold(NamedTuple):

@@ -3,9 +3,9 @@
 from typing import Any
 
 from metrifier_core.config.run import RunConfig
-from pipelines.families_pipeline import build_families_pipeline
-from pipelines.metrifier_pipeline import build_pipeline
-from pipelines.site import Site
+from pipelines.graph.families_pipeline import build_families_pipeline
+from pipelines.graph.metrifier_pipeline import build_pipeline
+from pipelines.graph.site import Site
 
 
 def build_graph(config: RunConfig, site: Site) -> Any:

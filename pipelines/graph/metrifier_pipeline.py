@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
 
 import components
-from pipelines.fold import train_and_judge
-from pipelines.shards import build_shard_pipeline, judge_shards
-from pipelines.site import Site
+from pipelines.graph.fold import train_and_judge
+from pipelines.graph.shards import build_shard_pipeline, judge_shards
+from pipelines.graph.site import Site
 
 PIPELINE_NAME = "metrifier"
 

@@ -12,7 +12,7 @@ from kfp.dsl import PipelineTask
 import components
 from metrifier_core.config.cluster import ClusterSettings
 from metrifier_core.settings.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, THREADS_VARIABLE
-from pipelines.images import Images
+from pipelines.graph.images import Images
 
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # the ONNX converter simplifies a graph in the order of a set

@@ -7,7 +7,7 @@ from kfp import dsl
 from kfp.dsl import Dataset, Input, Model
 
 import components
-from pipelines.site import Site
+from pipelines.graph.site import Site
 
 
 class _ShardTables(NamedTuple):

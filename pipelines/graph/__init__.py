@@ -1,0 +1,1 @@
+"""What feeds what: the pipelines over the components."""

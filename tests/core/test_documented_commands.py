@@ -145,7 +145,7 @@ def check_import(command: Command) -> None:
 
 
 def check_local(command: Command) -> None:
-    from pipelines import local
+    from pipelines.local import __main__ as local
 
     given = parse(get_command(local.app), command.words[3:])
     check_config(str(given["config"]), given["overrides"] or [])

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from metrifier_core.execution.progress import FAILED
-from pipelines import container_log
-from pipelines.container_log import ContainerLog, read_lines
-from pipelines.containers import Containers, stage_of
 from pipelines.graph.images import Images
-from pipelines.local import app
+from pipelines.local import container_log
+from pipelines.local.__main__ import app
+from pipelines.local.container_log import ContainerLog, read_lines
+from pipelines.local.containers import Containers, stage_of
 from tests.end_to_end.runs import run
 from tests.pipelines.test_compile import CONFIG
 

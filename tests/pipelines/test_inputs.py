@@ -5,7 +5,7 @@ from pathlib import Path
 
 from metrifier_core.config.run import load_config
 from metrifier_core.settings.environment import INGEST_PYTHON_VARIABLE
-from pipelines.runner import check_inputs
+from pipelines.local.runner import check_inputs
 
 _DIGITS = Path(__file__).parents[2] / "configs/digits.yaml"
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from metrifier_core.config.run import load_config
-from pipelines import runner
-from pipelines.postponed import log_what_waits, postponing
+from pipelines.local import runner
+from pipelines.local.postponed import log_what_waits, postponing
 from tests.core.tracking_servers import door_of, tracking_server
 
 CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"

@@ -10,14 +10,14 @@ import psutil
 import pytest
 from kfp.local import subprocess_task_handler as kfps
 
-from pipelines.processes import Processes
+from pipelines.local.processes import Processes
 from tests.end_to_end.runs import CHECKOUT
 
 RUN = """
 import sys
 from kfp.local import subprocess_task_handler as kfps
-from pipelines.processes import Processes
-from pipelines.runner import _stopped_by_signals
+from pipelines.local.processes import Processes
+from pipelines.local.runner import _stopped_by_signals
 
 place = Processes("listing")
 with place.used(), _stopped_by_signals(place):

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipelines.results import baselines_table, metrics_table
+from pipelines.local.results import baselines_table, metrics_table
 
 
 def make_found(rho: float | None, auroc: float) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from kfp.local.config import LocalExecutionConfig
 
 from metrifier_core.config.run import load_config
 from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
-from pipelines import graph
-from pipelines.local import _look
-from pipelines.runner import RunError, run_locally
+from pipelines.graph import build as graph
+from pipelines.local.__main__ import _look
+from pipelines.local.runner import RunError, run_locally
 from tests.pipelines.test_compile import CONFIG
 
 ENVIRONMENT = (

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from pipelines import compile as compiling
-from pipelines import service as services
+from pipelines.cluster import service as services
 from pipelines.submit import app
 from tests.pipelines.run_service import EXPERIMENT, RUN, failed_tasks, serve
 

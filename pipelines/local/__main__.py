@@ -11,8 +11,8 @@ from rich.console import Console
 from metrifier_core.config.run import ConfigError, load_config
 from metrifier_core.settings.credentials import without_credentials
 from pipelines.graph.images import choose_images
-from pipelines.results import baselines_table, families_tables, metrics_table
-from pipelines.runner import RunError, run_locally
+from pipelines.local.results import baselines_table, families_tables, metrics_table
+from pipelines.local.runner import RunError, run_locally
 
 _TABLE_WIDTH = 96
 

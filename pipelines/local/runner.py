@@ -24,9 +24,9 @@ from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABL
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.graph.images import Images
+from pipelines.local.postponed import log_what_waits, postponing
+from pipelines.local.results import publish, publish_families
 from pipelines.local_paths import folders_to_mount
-from pipelines.postponed import log_what_waits, postponing
-from pipelines.results import publish, publish_families
 from pipelines.server import tracking_server
 from pipelines.ui import SERVER_FILE
 
@@ -118,10 +118,10 @@ class _Place(Protocol):
 
 def _find_place(images: Images | None, config: RunConfig, listing: str, folder: Path) -> _Place:
     if images is None:
-        from pipelines.processes import Processes
+        from pipelines.local.processes import Processes
 
         return Processes(listing)
-    from pipelines.containers import ContainerError, Containers
+    from pipelines.local.containers import ContainerError, Containers
 
     try:
         # Beside the run's folder lie those of others, from which it may have taken something over.

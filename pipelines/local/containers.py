@@ -14,8 +14,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from kfp.local import docker_task_handler
 
 from metrifier_core.execution.progress import FAILED, LINE_PREFIX
-from pipelines.container_log import ContainerLog, say
 from pipelines.graph.images import Images
+from pipelines.local.container_log import ContainerLog, say
 
 _LABEL = "metrifier.run"
 _HANDED_ON = ("METRIFIER_", "MLFLOW_", "AWS_", "GOOGLE_")

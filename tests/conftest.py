@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileSch
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":
     """A headless browser for tests that are marked `browser`."""
-    from tests.browser.pages import find_chromium, start_chromium
+    from tests.helpers.pages import find_chromium, start_chromium
 
     program = find_chromium()
     if program is None:
@@ -51,7 +51,7 @@ def chromium() -> "Iterator[Browser]":
 
 @pytest.fixture
 def inspect(chromium: "Browser") -> Callable[[str, str], None]:
-    """`inspect(ADDRESS, NAME)`: see `tests.browser.pages.inspect_page`."""
-    from tests.browser.pages import inspect_page
+    """`inspect(ADDRESS, NAME)`: see `tests.helpers.pages.inspect_page`."""
+    from tests.helpers.pages import inspect_page
 
     return partial(inspect_page, chromium)

@@ -9,8 +9,8 @@ from playwright.sync_api import Browser
 from metrifier_core import Score
 from metrifier_core.images import encode_png
 from metrifier_core.report.gallery import Gallery
-from tests.browser.pages import open_page
-from tests.core.bad_images import picture
+from tests.helpers.bad_images import picture
+from tests.helpers.pages import open_page
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.pages import inspect_page
+from tests.helpers.pages import inspect_page
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +16,7 @@ SOUND = "<h1>Sound</h1><details><summary>More</summary><p>Text</p></details>"
 @pytest.fixture
 def inspect_body(chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Inspects a page with this body."""
-    monkeypatch.setattr("tests.browser.pages.SCREENSHOTS", tmp_path / "screenshots")
+    monkeypatch.setattr("tests.helpers.pages.SCREENSHOTS", tmp_path / "screenshots")
 
     def inspect(body: str) -> None:
         page = tmp_path / "page.html"

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from metrifier_core.report import render_report
-from tests.browser.pages import SCREENSHOTS, open_page
-from tests.core.report_data import make_data
+from tests.helpers.pages import SCREENSHOTS, open_page
+from tests.helpers.report_data import make_data
 
 pytestmark = pytest.mark.browser
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.pages import SCREENSHOTS, open_page
-from tests.core.run_products import write_products
-from tests.core.tracking_servers import tracking_server
+from tests.helpers.pages import SCREENSHOTS, open_page
+from tests.helpers.run_products import write_products
+from tests.helpers.tracking_servers import tracking_server
 
 pytestmark = pytest.mark.browser
 

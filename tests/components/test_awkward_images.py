@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 
 from metrifier_core.images import decode_image, read_image
 from metrifier_core.stages.download import download
-from tests.core.bad_images import write_awkward_images
+from tests.helpers.bad_images import write_awkward_images
 
 SPLITS = [{"calibration": 0.25, "train": 0.25, "validation": 0.25, "test": 0.25}]
 

@@ -12,9 +12,9 @@ from metrifier_core.images import decode_image
 from metrifier_core.ingest.client import IngestError, find_ingest_decoder
 from metrifier_core.stages.distort import distort
 from metrifier_core.stages.download import download
-from tests.core.bad_images import encode, picture
-from tests.core.dicom_files import write_dicom
-from tests.core.tiff_files import rounded, write_tiff
+from tests.helpers.bad_images import encode, picture
+from tests.helpers.dicom_files import write_dicom
+from tests.helpers.tiff_files import rounded, write_tiff
 
 SPLITS = [{"calibration": 0.25, "train": 0.25, "validation": 0.25, "test": 0.25}]
 PLAIN, BEYOND_PILLOW = 30, 5

@@ -11,7 +11,7 @@ import components
 from metrifier_core.config.run import load_config
 from metrifier_core.images import encode_png
 from metrifier_core.tracking import PipelineRun, find_run, log_stage
-from tests.core.bad_images import picture
+from tests.helpers.bad_images import picture
 
 
 @pytest.fixture(autouse=True)

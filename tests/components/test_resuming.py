@@ -5,7 +5,7 @@ import pytest
 
 from metrifier_core.images import encode_png
 from metrifier_core.stages import download as stage
-from tests.core.bad_images import picture
+from tests.helpers.bad_images import picture
 
 SPLITS = [{"calibration": 0.25, "train": 0.25, "validation": 0.25, "test": 0.25}]
 

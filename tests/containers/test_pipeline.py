@@ -9,7 +9,7 @@ import docker
 import pytest
 
 from metrifier_core import __version__
-from tests.end_to_end.runs import CHECKOUT, command, environment, run
+from tests.helpers.runs import CHECKOUT, command, environment, run
 
 pytestmark = pytest.mark.containers
 

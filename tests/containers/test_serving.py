@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from metrifier_core import Metrifier, __version__
-from tests.core.example_images import natural_image
-from tests.core.run_products import registered_champion
+from tests.helpers.example_images import natural_image
+from tests.helpers.run_products import registered_champion
 
 pytestmark = pytest.mark.containers
 

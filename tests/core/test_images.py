@@ -24,8 +24,8 @@ from metrifier_core.images import (
     normalise_image,
     read_image,
 )
-from tests.core.bad_images import encode, make_chunk, make_png, picture, turned, write_awkward_images
-from tests.core.tiff_files import write_tiff
+from tests.helpers.bad_images import encode, make_chunk, make_png, picture, turned, write_awkward_images
+from tests.helpers.tiff_files import write_tiff
 
 PIXELS = picture()
 PLAIN = Image.fromarray(PIXELS)

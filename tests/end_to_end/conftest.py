@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.runs import run
+from tests.helpers.runs import run
 
 
 @pytest.fixture(scope="session")

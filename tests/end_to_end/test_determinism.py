@@ -11,7 +11,7 @@ from metrifier_core.stages.join_losses import join_losses
 from metrifier_core.stages.merge_dataset import merge_dataset
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.stages.worker_evaluate import worker_evaluate
-from tests.end_to_end.runs import CONFIG
+from tests.helpers.runs import CONFIG
 
 pytestmark = pytest.mark.end_to_end
 

@@ -5,7 +5,7 @@ import json
 import mlflow
 import pytest
 
-from tests.end_to_end.runs import run
+from tests.helpers.runs import run
 
 pytestmark = pytest.mark.end_to_end
 

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from tests.core.documents import DOCS, run_block
+from tests.helpers.documents import DOCS, run_block
 
 PAGE = "image_quality_for_deep_learning.ipynb"
 CELLS = json.loads((DOCS / PAGE).read_text(encoding="utf-8"))["cells"]

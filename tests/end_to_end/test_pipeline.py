@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from metrifier_core import Metrifier
 from metrifier_core.config.cluster import STAGES
-from tests.end_to_end.runs import CHECKOUT, command, environment, lasting_files, run
+from tests.helpers.runs import CHECKOUT, command, environment, lasting_files, run
 
 pytestmark = pytest.mark.end_to_end
 

@@ -14,8 +14,8 @@ from metrifier_core.evaluation.judged_images import gate_images
 from metrifier_core.images import encode_png, read_image
 from metrifier_core.sources import ManifestSource, list_items
 from metrifier_core.workers import create_worker, read_catalogue
-from tests.core.colour_workers import write_rows
-from tests.end_to_end.runs import CHECKOUT, run
+from tests.helpers.colour_workers import write_rows
+from tests.helpers.runs import CHECKOUT, run
 
 REALDATA = CHECKOUT.parent / "shared" / "realdata"
 CONFIG = CHECKOUT / "tests" / "realdata" / "config.yaml"

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.core.tracking_servers import door_of, tracking_server
-from tests.end_to_end.runs import CHECKOUT, LASTING, command, environment
+from tests.helpers.runs import CHECKOUT, LASTING, command, environment
+from tests.helpers.tracking_servers import door_of, tracking_server
 
 pytestmark = pytest.mark.end_to_end
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from metrifier_core.distortions import apply_distortion
 from metrifier_core.execution.checksums import file_sha256
-from tests.core.colour_workers import CLASSES, COLOURS, SIZE, draw_colours, write_colour_classifier
-from tests.core.documents import fenced_blocks, python_blocks, run_block
-from tests.end_to_end.runs import CHECKOUT, environment
+from tests.helpers.colour_workers import CLASSES, COLOURS, SIZE, draw_colours, write_colour_classifier
+from tests.helpers.documents import fenced_blocks, python_blocks, run_block
+from tests.helpers.runs import CHECKOUT, environment
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,7 +12,7 @@ from pipelines.local import container_log
 from pipelines.local.__main__ import app
 from pipelines.local.container_log import ContainerLog, read_lines
 from pipelines.local.containers import Containers, stage_of
-from tests.end_to_end.runs import run
+from tests.helpers.runs import run
 from tests.pipelines.test_compile import CONFIG
 
 

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
-from tests.pipelines.compiled_graphs import GRAPHS, compile_graph, without_texts
+from tests.helpers.compiled_graphs import GRAPHS, compile_graph, without_texts
 from tests.pipelines.test_compile import executors_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "graphs.json"
@@ -38,7 +38,7 @@ def test_the_graph_is_what_it_was(graph):
         for place in found | golden
         if found.get(place, missing) != golden.get(place, missing)
     }
-    assert not changed, "if that is meant: python -m tests.pipelines.compiled_graphs > tests/golden/graphs.json"
+    assert not changed, "if that is meant: python -m tests.helpers.compiled_graphs > tests/golden/graphs.json"
 
 
 def test_kubeflow_knows_every_field(graph):

@@ -7,7 +7,7 @@ import pytest
 from metrifier_core.config.run import load_config
 from metrifier_core.images import encode_png
 from pipelines.local_paths import folders_to_mount, named_paths
-from tests.core.bad_images import picture
+from tests.helpers.bad_images import picture
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 from metrifier_core.config.run import load_config
 from pipelines.local import runner
 from pipelines.local.postponed import log_what_waits, postponing
-from tests.core.tracking_servers import door_of, tracking_server
+from tests.helpers.tracking_servers import door_of, tracking_server
 
 CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
 SUMMARY = {"started_at": 1_000_000.0, "finished_at": 1_000_012.5}

@@ -10,7 +10,7 @@ from metrifier_core import __version__
 from metrifier_core.config.cluster import STAGES
 from metrifier_core.config.run import ConfigError, load_config
 from pipelines.compile import app
-from tests.pipelines.compiled_graphs import GRAPHS
+from tests.helpers.compiled_graphs import GRAPHS
 from tests.pipelines.test_compile import CONFIG, executors_of, read, stages_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

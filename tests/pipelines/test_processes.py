@@ -11,7 +11,7 @@ import pytest
 from kfp.local import subprocess_task_handler as kfps
 
 from pipelines.local.processes import Processes
-from tests.end_to_end.runs import CHECKOUT
+from tests.helpers.runs import CHECKOUT
 
 RUN = """
 import sys

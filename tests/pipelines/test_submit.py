@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from pipelines import compile as compiling
 from pipelines.cluster import service as services
 from pipelines.submit import app
-from tests.pipelines.run_service import EXPERIMENT, RUN, failed_tasks, serve
+from tests.helpers.run_service import EXPERIMENT, RUN, failed_tasks, serve
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 _VARIABLES = (

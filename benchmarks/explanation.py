@@ -22,7 +22,7 @@ from metrifier_core.images import RgbImage, read_image
 from metrifier_core.sources import list_files
 
 SEVERITY = 4
-LEAST_SIDE = 96  # pixels: a half has to hold several parts
+MIN_SIDE = 96  # pixels: a half has to hold several parts
 MAPS = ("parts", "occlusion")
 
 
@@ -35,7 +35,7 @@ def _photos(folder: Path, count: int, rng: np.random.Generator) -> list[RgbImage
             image = read_image(files[index])
         except ImageError:
             continue
-        if min(image.shape[:2]) >= LEAST_SIDE:
+        if min(image.shape[:2]) >= MIN_SIDE:
             photos.append(image)
         if len(photos) == count:
             break

@@ -32,7 +32,7 @@ from metrifier_core.data.records import count_rows, read_rows, shard_file, shard
 from metrifier_core.execution.progress import say
 
 SCALES = (1, 4, 16)
-MOST_OFF, MOST_GROWTH = 0.15, 0.10
+MAX_DEVIATION, MAX_GROWTH = 0.15, 0.10
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def _outside(costs: Mapping[int, Mapping[str, Cost]]) -> list[str]:
     for stage in costs[SCALES[0]]:
         one, four, sixteen = (costs[scale][stage] for scale in SCALES)
         off, growth = _off_the_line(one.seconds, four.seconds, sixteen.seconds), sixteen.peak / one.peak - 1
-        if abs(off) > MOST_OFF:
+        if abs(off) > MAX_DEVIATION:
             found.append(f"`{stage}` is off the line by {off:+.0%}, of {four.seconds:.1f} s")
-        if growth > MOST_GROWTH:
+        if growth > MAX_GROWTH:
             found.append(f"`{stage}` grows in memory by {growth:.0%}, to {sixteen.peak:.0f} MiB")
     return found
 

@@ -1,4 +1,4 @@
-"""How much of the bare network's speed is left to `Metrifier.evaluate_many` and to `metrifier score`.
+"""How much of the bare network's speed is left to `Metrifier.score_many` and to `metrifier score`.
 
     python benchmarks/scoring.py --model runs/digits/model --output build/scoring.json
     python benchmarks/scoring.py --model runs/digits/model --runtime onnx
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from metrifier_core import Metrifier
-from metrifier_core.data.views import views
+from metrifier_core.data.views import make_views
 from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import read_image
 
@@ -70,11 +70,11 @@ def main() -> None:
         folder.mkdir()
         paths = _write_photos(folder, arguments.images, np.random.default_rng(0))
         pixels = [read_image(path) for path in paths]
-        shown = [views(image, metrifier.card.crop) for image in pixels]
+        shown = [make_views(image, metrifier.card.crop) for image in pixels]
         works: dict[str, Callable[[], object]] = {
             "decode": lambda: list(parallel_map(read_image, paths)),
             "bare network": lambda: list(parallel_map(metrifier.score_views, shown)),
-            "evaluate_many": lambda: list(metrifier.evaluate_many(paths)),
+            "score_many": lambda: list(metrifier.score_many(paths)),
             "start": lambda: _score(arguments.model, arguments.runtime, paths[0]),
             "command": lambda: _score(arguments.model, arguments.runtime, folder),
         }
@@ -90,7 +90,7 @@ def main() -> None:
     start = rows.pop("its start")
     shares = {
         name: statistics.median((times["decode"] + times["bare network"]) / times[name] for times in taken)
-        for name in ("evaluate_many", "metrifier score")
+        for name in ("score_many", "metrifier score")
     }
     network = f"{metrifier.card.architecture} shown {metrifier.card.crop} pixels, {len(shown[0])} views an image"
     for name, seconds in rows.items():

@@ -4,7 +4,7 @@
     python benchmarks/serving.py --model models:/metrifier/3 --requests 2000 --clients 16
 
 Starts a server on this machine and sends it photographs of 500 x 375 pixels, small images and broken ones, alone and
-four a request, as base64 and as pixels. Each answer is compared with what `Metrifier.load(MODEL).evaluate` says of the
+four a request, as base64 and as pixels. Each answer is compared with what `Metrifier.load(MODEL).score` says of the
 same image. Clients and server share the machine's cores.
 """
 

@@ -23,7 +23,7 @@ from metrifier_core.distortions import apply_distortion, encode_versions, get_di
 from metrifier_core.images import ImageError, RgbImage, decode_image, encode_png, read_image
 from metrifier_core.sources import list_files
 
-_LARGEST_SAMPLE = 1 << 21  # pixels: a few photographs of a phone would be all that is measured
+_MAX_SAMPLE = 1 << 21  # pixels: a few photographs of a phone would be all that is measured
 
 Encode = Callable[[RgbImage], bytes]
 
@@ -63,7 +63,7 @@ def _photos(folder: Path, count: int, rng: np.random.Generator) -> list[RgbImage
             image = read_image(files[index])
         except ImageError:
             continue
-        if image.size <= 3 * _LARGEST_SAMPLE:
+        if image.size <= 3 * _MAX_SAMPLE:
             photos.append(image)
         if len(photos) == count:
             break

@@ -35,7 +35,7 @@ MIN_SIDE = 8
 MAX_BYTES = 512 << 20  # of a file: more than any image of `MAX_PIXELS`, less than a film
 MAX_SIDE = 65_500  # the most that libjpeg writes
 
-_MOST_METADATA = 1 << 20  # bytes that an image is stored with beside its pixels
+_MAX_METADATA = 1 << 20  # bytes that an image is stored with beside its pixels
 
 _FILTERED_ONLY = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
@@ -138,7 +138,7 @@ def normalise_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes
     image, plain = _read(data, max_pixels)
     height, width, _ = image.shape
     # What is larger than its pixels carries something else along.
-    kept = plain and len(data) <= image.nbytes + _MOST_METADATA
+    kept = plain and len(data) <= image.nbytes + _MAX_METADATA
     return data if kept else encode_png(image), height, width
 
 

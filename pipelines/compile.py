@@ -8,11 +8,11 @@ from kfp.compiler import Compiler
 
 from metrifier_core.config.run import ConfigError, RunConfig, load_config
 from metrifier_core.settings.credentials import without_credentials
-from pipelines.cluster.reach import doubts
+from pipelines.cluster.portability import portability_warnings
 from pipelines.graph.build import build_graph
 from pipelines.graph.images import Images, choose_images
 from pipelines.graph.site import Site
-from pipelines.server import check_seen_by_pods, tracking_server
+from pipelines.tracking_server import check_seen_by_pods, tracking_server
 
 
 def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:
@@ -84,7 +84,7 @@ def main(
     except OSError as error:
         typer.echo(f"nothing was written: --output {output}: {error.strerror}", err=True)
         raise typer.Exit(2) from None
-    for doubt in doubts(loaded, images):
+    for doubt in portability_warnings(loaded, images):
         typer.echo(f"warning: {doubt}", err=True)
     typer.echo(f"{output}: submit it with kfp --endpoint URL run create -e {loaded.tracking.experiment} -f {output}")
 

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import typer
 
 from metrifier_core.config.run import ConfigError
+from pipelines.cluster.kfp_server import KfpServer, KfpServerError
 from pipelines.cluster.package import Package, PackageError, read_package
-from pipelines.cluster.service import Service, ServiceError
 
 _TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
 _FAILURE_TAG = "metrifier.failure"  # what a stage that fails leaves at the run in MLflow
-_LONGEST_LOOK_UP = "5"  # seconds that MLflow may take to answer
+_LOOKUP_TIMEOUT = "5"  # seconds that MLflow may take to answer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -50,14 +50,14 @@ def main(
     except (PackageError, ConfigError) as error:
         _refuse(str(error))
     try:
-        service = Service(endpoint, namespace, os.environ.get(_TOKEN_VARIABLE))
+        service = KfpServer(endpoint, namespace, os.environ.get(_TOKEN_VARIABLE))
         run_id = service.submit(
             package,
             arguments,
             run_name or str(loaded.value("name", arguments)),
             experiment or str(loaded.value("experiment", arguments)),
         )
-    except ServiceError as error:
+    except KfpServerError as error:
         typer.echo(f"nothing was submitted: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"Run:      {service.link(run_id)}")
@@ -66,7 +66,7 @@ def main(
         return
     try:
         ended = service.watch(run_id, typer.echo)
-    except ServiceError as error:
+    except KfpServerError as error:
         typer.echo(f"lost sight of the run, which goes on: {error}", err=True)
         raise typer.Exit(3) from None
     succeeded = ended.state == "SUCCEEDED"
@@ -92,7 +92,7 @@ def _show_tracking(package: Package, run_id: str, *, succeeded: bool | None = No
         os.environ.setdefault("MLFLOW_TRACKING_URI", server)
         # A name from inside of the cluster may not be known here: MLflow would look for it for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _LONGEST_LOOK_UP)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _LOOKUP_TIMEOUT)
         from metrifier_core.tracking import find_run
 
         found = find_run(run_id)

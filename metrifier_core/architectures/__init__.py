@@ -6,7 +6,7 @@ from metrifier_core.architectures.pretrained import assign_kernels, check_backbo
 from metrifier_core.architectures.registry import (
     Architecture,
     create_network,
-    find_architecture,
+    get_architecture,
     list_architectures,
     register_architecture,
 )
@@ -16,7 +16,7 @@ __all__ = [
     "assign_kernels",
     "check_backbone",
     "create_network",
-    "find_architecture",
+    "get_architecture",
     "list_architectures",
     "multitap_large",
     "multitap_small",

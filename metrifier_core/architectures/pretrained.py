@@ -12,7 +12,7 @@ from metrifier_core.architectures.mobilenet import TRUNK
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, find_weights, open_worker
 from metrifier_core.workers.keras_applications import build_application
 
-_MOST_DIFFERENCE = 1e-2  # of logits, as a share of their range; rounding of 16 bits stays below
+_MAX_DIFFERENCE = 1e-2  # of logits, as a share of their range; rounding of 16 bits stays below
 
 
 class Kernel(NamedTuple):
@@ -146,7 +146,7 @@ def check_backbone(network: Any, spec: ExportedSpec) -> None:
         answers, found = (values - values.mean() for values in (np.log(np.maximum(answers, 1e-12)), found))
     difference = float(np.abs(found - answers).max()) if found.shape == answers.shape else np.inf
     # Written so that a difference that is no number is too large.
-    if not difference <= _MOST_DIFFERENCE * np.ptp(answers):
+    if not difference <= _MAX_DIFFERENCE * np.ptp(answers):
         raise ValueError(
             f"backbone: {spec.file} has the shapes of the architecture, but is another network: its logits and those "
             f"of its weights in the architecture differ by up to {difference:.2g}"

@@ -53,7 +53,7 @@ def list_architectures() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def find_architecture(name: str) -> Architecture:
+def get_architecture(name: str) -> Architecture:
     """Finds a registered network.
 
     Raises:
@@ -77,5 +77,5 @@ def create_network(name: str, classes: int = DEFAULT_CLASSES) -> Any:
     Raises:
         ValueError: There is none of that name; the message says what is close.
     """
-    architecture = find_architecture(name)
+    architecture = get_architecture(name)
     return architecture.build() if architecture.backbone is None else architecture.build(classes)

@@ -61,7 +61,7 @@ def _scores(name: str, own: "FinishedRun | None", on: "FinishedRun", rows: "Judg
         )
     metrifier = Metrifier.load(name if own is None else own.model)
     versions = tables([on.folder / "versions"], "versions")
-    return score_rows(metrifier.evaluate, rows, versions, on.folder / "quality.parquet")
+    return score_rows(metrifier.score, rows, versions, on.folder / "quality.parquet")
 
 
 def _print(found: dict[str, Any], first: str, second: str) -> None:

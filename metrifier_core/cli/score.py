@@ -130,7 +130,7 @@ def score(
         explanations.make_folder(explain)
     passed_over: list[OSError] = []
     files, total = _find_files(paths, passed_over)
-    found = metrifier.evaluate_many(files)
+    found = metrifier.score_many(files)
     # Rows that are printed, or that come out of a pipe onto the same terminal, would be torn by a bar.
     if output != STANDARD or _writes_a_file():
         found = iter(progress(found, "score", total=total, unit="images", log=False))

@@ -23,7 +23,7 @@ from metrifier_core.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from metrifier_core.evaluation.judged_images import GatedImage
+    from metrifier_core.evaluation.judged_images import JudgedImage
     from metrifier_core.scoring.metrifier import Metrifier
     from metrifier_core.sources import SourceItem
     from metrifier_core.statistics import Share, Threshold
@@ -44,18 +44,18 @@ def _open_worker(name: str, catalogue: Path | None) -> "Worker":
         refuse(f"--worker: {error}")
 
 
-def _gate(metrifier: "Metrifier", worker: "Worker", items: "Sequence[SourceItem]") -> "list[GatedImage]":
-    from metrifier_core.evaluation.judged_images import gate_images
+def _gate(metrifier: "Metrifier", worker: "Worker", items: "Sequence[SourceItem]") -> "list[JudgedImage]":
+    from metrifier_core.evaluation.judged_images import judge_images
     from metrifier_core.execution.progress import progress
 
-    found = gate_images(metrifier, worker, items)
+    found = judge_images(metrifier, worker, items)
     try:
         return list(progress(found, "score and classify", total=len(items), unit="images", log=False))
     except ValueError as error:
         refuse(f"--worker: {error}")
 
 
-def _find(usable: "Sequence[GatedImage]", target_accuracy: float | None, keep: float | None) -> "Threshold":
+def _find(usable: "Sequence[JudgedImage]", target_accuracy: float | None, keep: float | None) -> "Threshold":
     import numpy as np
 
     from metrifier_core.statistics import keep_share, reach_accuracy

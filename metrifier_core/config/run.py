@@ -17,7 +17,7 @@ from metrifier_core.sources import Source
 from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 
-MOST_SHARDS = 64
+MAX_SHARDS = 64
 """Tasks are told on one command line where the tables of all shards are, and Linux limits it to 128 KiB."""
 
 
@@ -63,7 +63,7 @@ class RunConfig(Settings):
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9._-]*$", description="names the folder runs/NAME")
     seed: int = Field(0, ge=0, lt=2**32)
-    shards: int = Field(1, ge=1, le=MOST_SHARDS)
+    shards: int = Field(1, ge=1, le=MAX_SHARDS)
     source: Source
     splits: list[SplitRule] = Field(min_length=1)
     distortions: DistortionSettings = Field(default_factory=lambda: DistortionSettings.model_validate({}))

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from metrifier_core._version import __version__
 
 SCHEMA_VERSION = "1"
-_IMAGES_A_GROUP = 256
-_ROWS_A_GROUP = 4096  # without images; every group adds to what a reader has to know of a file
-_ROWS_A_BATCH = 16  # that are packed and unpacked at a time: a row group at once would take several times its size
-_BYTES_A_GROUP = 64 << 20
+_IMAGES_PER_GROUP = 256
+_ROWS_PER_GROUP = 4096  # without images; every group adds to what a reader has to know of a file
+_ROWS_PER_BATCH = 16  # that are packed and unpacked at a time: a row group at once would take several times its size
+_BYTES_PER_GROUP = 64 << 20
 _BYTES_READ_AHEAD = 1 << 20
 
 _KEY_FIELDS = [
@@ -154,7 +154,7 @@ class TableWriter:
         self._packed: list[pa.RecordBatch] = []
         self._held = 0
         self._bytes = 0
-        self._most = _IMAGES_A_GROUP if "image" in schema.names else _ROWS_A_GROUP
+        self._most = _IMAGES_PER_GROUP if "image" in schema.names else _ROWS_PER_GROUP
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Adds one row, a value a column."""
@@ -162,9 +162,9 @@ class TableWriter:
         self._held += 1
         if "image" in row:
             self._bytes += len(row["image"]["bytes"])
-        if self._held >= self._most or self._bytes >= _BYTES_A_GROUP:
+        if self._held >= self._most or self._bytes >= _BYTES_PER_GROUP:
             self.flush()
-        elif len(self._rows) >= _ROWS_A_BATCH:
+        elif len(self._rows) >= _ROWS_PER_BATCH:
             self._pack()
 
     def _pack(self) -> None:
@@ -250,14 +250,14 @@ def read_rows(
         if splits is not None and not pc.any(_is_in(table.read_row_group(group, ["split"]), splits)).as_py():
             continue
         wanted = None if columns is None else list(dict.fromkeys([*columns, "split"]))
-        for batch in table.iter_batches(_ROWS_A_BATCH, [group], wanted):
+        for batch in table.iter_batches(_ROWS_PER_BATCH, [group], wanted):
             kept = batch if splits is None else batch.filter(_is_in(batch, splits))
             yield from (kept if columns is None else kept.select(list(columns))).to_pylist()
 
 
 def read_batches(path: Path, group: int) -> Iterator[pa.RecordBatch]:
     """Reads one row group of a table, a few rows in memory at a time."""
-    yield from open_table(path).iter_batches(_ROWS_A_BATCH, [group])
+    yield from open_table(path).iter_batches(_ROWS_PER_BATCH, [group])
 
 
 def open_table(path: Path) -> pq.ParquetFile:

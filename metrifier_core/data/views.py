@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.images import RgbImage
 
-_MOST_CROPS_A_SIDE = 3
+_MAX_CROPS_PER_SIDE = 3
 _GLOBAL_VIEW_SHARE = 0.25
 _SEEN_SHARE = 0.875  # of a side: classifiers' own crops leave out as much at the edges, so one crop is enough for it
 
@@ -46,11 +46,11 @@ def _is_larger(side: int, size: int) -> bool:
 
 
 def _places(side: int, size: int) -> NDArray[np.float64]:
-    count = min(_MOST_CROPS_A_SIDE, math.ceil(side / size)) if _is_larger(side, size) else 1
+    count = min(_MAX_CROPS_PER_SIDE, math.ceil(side / size)) if _is_larger(side, size) else 1
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
-def views(image: RgbImage, size: int) -> NDArray[np.uint8]:
+def make_views(image: RgbImage, size: int) -> NDArray[np.uint8]:
     """Makes every view that an image is scored by: a grid of crops and, of a larger image, one global view.
 
     Args:

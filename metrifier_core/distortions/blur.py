@@ -14,7 +14,7 @@ from metrifier_core.images import ImageError, RgbImage
 _KERNELS = 16
 _NORMAL_WEIGHTS = 1 << 20
 _SUBPIXELS = 8
-_SAMPLES_A_PIXEL = 64
+_SAMPLES_PER_PIXEL = 64
 _ZOOM_BITS = 6
 _ZOOM_MAX_SIDE = 32_766  # OpenCV's maps hold 16 bits
 
@@ -70,7 +70,7 @@ def _draw_angle(image: RgbImage, rng: np.random.Generator) -> float:  # noqa: AR
 
 def _line_kernel(length: float, angle: float) -> Kernel:
     """Shares points along a line out among the four pixels around each."""
-    count = 2 * math.ceil(length * _SAMPLES_A_PIXEL / 2) + 1
+    count = 2 * math.ceil(length * _SAMPLES_PER_PIXEL / 2) + 1
     along = np.linspace(-length / 2, length / 2, count)
     column, row = along * math.cos(angle), along * math.sin(angle)
     reach_x, reach_y = math.ceil(abs(column[0])), math.ceil(abs(row[0]))

@@ -11,7 +11,7 @@ from metrifier_core.images import RgbImage
 FIELD_SIZE = 1 << 16
 """A field's values are whole numbers below this, all equally likely."""
 
-_LARGEST_FRACTAL = 512
+_MAX_FRACTAL = 512
 
 
 def draw_field(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.uint16]:
@@ -55,7 +55,7 @@ def draw_fractal(image: RgbImage, rng: np.random.Generator) -> NDArray[np.uint16
     longer = max(height, width)
     field = np.zeros((1, 1), np.uint16)
     amplitude, side = 1, 1
-    while side < min(longer, _LARGEST_FRACTAL):
+    while side < min(longer, _MAX_FRACTAL):
         side, amplitude = 2 * side, amplitude + 1
         sides = (max(1, -(-side * width // longer)), max(1, -(-side * height // longer)))
         field = np.asarray(cv2.resize(field, sides, interpolation=cv2.INTER_LINEAR_EXACT))

@@ -9,7 +9,7 @@ from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
 _SQUARES_A_SIDE = 8
-_SMALLEST_SQUARE = 4  # pixels: of less, a mild severity may miss every one
+_MIN_SQUARE = 4  # pixels: of less, a mild severity may miss every one
 _GREY = np.uint8(128)
 
 
@@ -48,7 +48,7 @@ def checkerboard(image: RgbImage, size: float, offset: NDArray[np.float64]) -> R
         The covered image.
         Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), checkerboard cutout.
     """
-    square = max(max(image.shape[:2]) / _SQUARES_A_SIDE, _SMALLEST_SQUARE)
+    square = max(max(image.shape[:2]) / _SQUARES_A_SIDE, _MIN_SQUARE)
     row, column = (
         (np.arange(side) + 0.5) / square + shift for side, shift in zip(image.shape[:2], offset, strict=True)
     )

@@ -10,14 +10,14 @@ import numpy as np
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import ImageError, RgbImage, decode_image
 from metrifier_core.scoring.metrifier import Metrifier
-from metrifier_core.scoring.score import written_quality
+from metrifier_core.scoring.score import round_quality
 from metrifier_core.sources import SourceItem
 from metrifier_core.workers import Worker
 from metrifier_core.workers.losses import judge
 
 
 @dataclass(frozen=True)
-class GatedImage:
+class JudgedImage:
     """One image as a metrifier and a worker see it.
 
     Attributes:
@@ -40,7 +40,7 @@ def _decode(item: SourceItem) -> RgbImage | ImageError:
         return error
 
 
-def _gate(metrifier: Metrifier, worker: Worker, batch: Sequence[SourceItem]) -> list[GatedImage]:
+def _gate(metrifier: Metrifier, worker: Worker, batch: Sequence[SourceItem]) -> list[JudgedImage]:
     decoded = [(item, _decode(item)) for item in batch]
     usable = [(item, found) for item, found in decoded if not isinstance(found, ImageError)]
     right: Iterator[bool] = iter(())
@@ -48,16 +48,16 @@ def _gate(metrifier: Metrifier, worker: Worker, batch: Sequence[SourceItem]) -> 
         outputs = worker.outputs([image for _, image in usable])
         worker.check(outputs)
         labels = [item.label for item, _ in usable]
-        right = iter(judge(worker.logits_of(outputs), np.asarray(labels, np.int64), 1.0).correct.tolist())
+        right = iter(judge(worker.to_logits(outputs), np.asarray(labels, np.int64), 1.0).correct.tolist())
     return [
-        GatedImage(item.image_id, 0.0, False, str(found))
+        JudgedImage(item.image_id, 0.0, False, str(found))
         if isinstance(found, ImageError)
-        else GatedImage(item.image_id, written_quality(metrifier.evaluate(found)), next(right))
+        else JudgedImage(item.image_id, round_quality(metrifier.score(found)), next(right))
         for item, found in decoded
     ]
 
 
-def gate_images(metrifier: Metrifier, worker: Worker, items: Iterable[SourceItem]) -> Iterator[GatedImage]:
+def judge_images(metrifier: Metrifier, worker: Worker, items: Iterable[SourceItem]) -> Iterator[JudgedImage]:
     """Scores images and classifies them, each decoded once, on all cores.
 
     Args:

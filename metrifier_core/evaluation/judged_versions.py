@@ -30,8 +30,8 @@ from metrifier_core.statistics import (
 )
 from metrifier_core.workers import WorkerCard
 
-_MOST_FITTED = 5000  # training versions that the trees learn from
-_VERSIONS_A_BATCH = 512  # that are put into columns at a time: as objects they would take several times as much
+_MAX_FITTED = 5000  # training versions that the trees learn from
+_VERSIONS_PER_BATCH = 512  # that are put into columns at a time: as objects they would take several times as much
 
 _VERSION = ["image_id", "distortion", "severity"]
 _KEPT = pa.schema([QUALITY.field(name) for name in (*KEYS, "quality")])
@@ -156,7 +156,7 @@ def _with_references(rows: Iterator[Row]) -> Iterator[tuple[Row, RgbImage | None
 def _in_columns(judged: Iterable[_Judgement], trees: BrisqueTrees) -> tuple[pa.Table, NDArray[np.float64]]:
     """Puts judgements into columns: the versions, and (6, N) their scores, the trees' last."""
     versions, scores = [], []
-    for some in batched(judged, _VERSIONS_A_BATCH):
+    for some in batched(judged, _VERSIONS_PER_BATCH):
         versions.append(pa.RecordBatch.from_pylist([judgement.row for judgement in some], schema=_KEPT))
         by_trees = trees.predict(np.array([judgement.features for judgement in some]))
         scores.append(np.column_stack([np.array([judgement.scores for judgement in some]), by_trees]))
@@ -165,7 +165,7 @@ def _in_columns(judged: Iterable[_Judgement], trees: BrisqueTrees) -> tuple[pa.T
 
 def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
     """Fits the trees to a sample of the training versions."""
-    chosen = draw_evenly(dataset.count("train"), _MOST_FITTED, np.random.default_rng(seed))
+    chosen = draw_evenly(dataset.count("train"), _MAX_FITTED, np.random.default_rng(seed))
 
     def features(row: Row) -> tuple[NDArray[np.float64], float]:
         return brisque_features(decode_version(row["image"]["bytes"])), row["quality"]

@@ -28,7 +28,7 @@ def challenge(
         had any more stays: the reason says what to do.
     """
     try:
-        score = Metrifier.load(champion()).evaluate
+        score = Metrifier.load(champion()).score
     except (ValueError, ImportError) as error:
         return Verdict(False, f"the champion cannot be run ({error}): move the alias by hand", {})
     found = compare_scores(

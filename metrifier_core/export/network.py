@@ -15,8 +15,8 @@ from metrifier_core.export.onnx_file import export_onnx
 from metrifier_core.export.tflite_file import export_tflite, export_tflite_int8
 from metrifier_core.runtimes import RUNTIME_FILES, open_runtime
 
-_MOST_DIFFERENCE = 1e-4
-_LEAST_SPEARMAN = 0.95
+_MAX_DIFFERENCE = 1e-4
+_MIN_SPEARMAN = 0.95
 _BATCH = 32
 
 Scores = NDArray[np.float64]
@@ -52,13 +52,13 @@ def check_export(runtime: str, file: Path, views: NDArray[np.uint8], expected: S
     rank = "" if check.spearman is None else f", Spearman {check.spearman:.4f}"
     say(f"export: {file.name} differs from the network by at most {check.largest_difference:.1e}{rank}")
     # Written so that a difference that is no number is too large.
-    allowed = 1.0 if runtime == "tflite_int8" else _MOST_DIFFERENCE
+    allowed = 1.0 if runtime == "tflite_int8" else _MAX_DIFFERENCE
     if not check.largest_difference <= allowed:
         raise ValueError(
             f"{file.name} does not score as the network that it was made of: their scores differ by up to "
             f"{check.largest_difference:.1e}, more than {allowed:.0e}"
         )
-    if runtime == "tflite_int8" and check.spearman is not None and check.spearman < _LEAST_SPEARMAN:
+    if runtime == "tflite_int8" and check.spearman is not None and check.spearman < _MIN_SPEARMAN:
         say(f"export: {file.name} ranks views otherwise than the network does; score with another file")
     return check
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LARGEST = 1e9
-_LARGEST_TABLE = 1 << 20
+_MAX_VALUE = 1e9
+_MAX_TABLE = 1 << 20
 _NARROWEST = 512
 """Below this many grey values, the roundings of tensorflow-io (up to two values) show in 8 bits (one of 255)."""
 
@@ -55,7 +55,7 @@ class GreyScale:
         """
         self._check()
         lowest, highest = int(output.min()), int(output.max())
-        if highest - lowest >= _LARGEST_TABLE:
+        if highest - lowest >= _MAX_TABLE:
             return self._shown(output)
         # A value's grey depends on nothing but it and the smallest and largest: once for each is enough.
         return np.asarray(self._shown(np.arange(lowest, highest + 1))[output - lowest])
@@ -75,7 +75,7 @@ class GreyScale:
 
     def _check(self) -> None:
         numbers = (self.slope, self.intercept, *(self.window or ()))
-        sensible = all(abs(number) <= _LARGEST for number in numbers)  # and so none is infinite or no number
+        sensible = all(abs(number) <= _MAX_VALUE for number in numbers)  # and so none is infinite or no number
         if not 1 <= self.bits <= 16 or self.slope == 0 or not sensible:  # noqa: PLR2004
             raise GreyScaleError("the DICOM's attributes of its grey values make no sense")
         if self.window is not None:

@@ -16,8 +16,8 @@ _PANEL = 3.2  # inches of the longer side of the image
 _NARROWEST = 2.6  # inches: the legends need them
 _LEGENDS = 1.2  # inches below and above the panels
 _SHOWN = 800  # pixels of the longer side of the image, at most
-_LEAST_QUALITY_SPAN, _LEAST_OCCLUSION = 0.2, 0.01  # of the scales: colours would exaggerate less
-_LONGEST_TITLE = 50
+_MIN_QUALITY_SPAN, _MIN_OCCLUSION = 0.2, 0.01  # of the scales: colours would exaggerate less
+_MAX_TITLE = 50
 
 
 def draw_explanation(image: RgbImage, explanation: Explanation, title: str) -> bytes:
@@ -37,7 +37,7 @@ def draw_explanation(image: RgbImage, explanation: Explanation, title: str) -> b
     height, width = (_PANEL * side / max(image.shape[:2]) for side in image.shape[:2])
     size = 3 * max(_NARROWEST, width), height + _LEGENDS
     figure = Figure(figsize=size, dpi=150, layout="constrained", facecolor=LIGHT.paper)
-    heading = f"{shortened(title, _LONGEST_TITLE)}: quality {explanation.quality:.2f}"
+    heading = f"{shortened(title, _MAX_TITLE)}: quality {explanation.quality:.2f}"
     figure.suptitle(heading, color=LIGHT.ink, fontsize=11, parse_math=False)
     (photo, parts, occlusion), (_, parts_legend, occlusion_legend) = figure.subplots(2, 3, height_ratios=[height, 0.12])
     for axes in figure.axes:
@@ -48,7 +48,7 @@ def draw_explanation(image: RgbImage, explanation: Explanation, title: str) -> b
     _write_numbers(parts, shown, image, explanation.parts, 2)
     _explain_colours(parts_legend, shown, "quality of each part alone")
 
-    span = max(_LEAST_OCCLUSION, float(np.abs(explanation.occlusion).max()))
+    span = max(_MIN_OCCLUSION, float(np.abs(explanation.occlusion).max()))
     shown = occlusion.imshow(explanation.occlusion, "PuOr", Normalize(-span, span), extent=_extent(image))
     _write_numbers(occlusion, shown, image, explanation.occlusion, 3)
     _explain_colours(occlusion_legend, shown, "quality lost without the part")
@@ -69,9 +69,9 @@ def _extent(image: RgbImage) -> tuple[float, float, float, float]:
 def _quality_scale(parts: NDArray[np.float32]) -> Normalize:
     """Spans the qualities of the parts, and not less than a little."""
     low, high = float(parts.min()), float(parts.max())
-    missing = max(0.0, _LEAST_QUALITY_SPAN - (high - low)) / 2
-    low = min(max(0.0, low - missing), 1 - _LEAST_QUALITY_SPAN)
-    return Normalize(low, max(high + missing, low + _LEAST_QUALITY_SPAN))
+    missing = max(0.0, _MIN_QUALITY_SPAN - (high - low)) / 2
+    low = min(max(0.0, low - missing), 1 - _MIN_QUALITY_SPAN)
+    return Normalize(low, max(high + missing, low + _MIN_QUALITY_SPAN))
 
 
 def _write_numbers(

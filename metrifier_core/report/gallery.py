@@ -17,15 +17,15 @@ from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import ImageError, RgbImage, read_image
 from metrifier_core.report.formatting import breakable
 from metrifier_core.report.page import render_page
-from metrifier_core.scoring.score import Score, decide, written_quality
+from metrifier_core.scoring.score import Score, decide, round_quality
 from metrifier_core.scoring.score_table import shown_path
 
 _DRAWN = 300
 _EXTREME = 50
-MOST_SHOWN = _DRAWN + 3 * _EXTREME
+MAX_SHOWN = _DRAWN + 3 * _EXTREME
 """Images on a page: some of all, the worst, the best, and those next to the threshold."""
 
-_MOST_ERRORS = 50
+_MAX_ERRORS = 50
 _SIDE = 240  # pixels of a thumbnail's longer side, for screens that show two a CSS pixel
 _JPEG_QUALITY = 80
 _SMALL = 100  # pixels: an image with shorter sides is enlarged pixel by pixel
@@ -110,10 +110,10 @@ class Gallery:
         """Takes note of one file's score."""
         if score.quality is None:
             self._failed += 1
-            if len(self._errors) < _MOST_ERRORS:
+            if len(self._errors) < _MAX_ERRORS:
                 self._errors.append({"path": shown_path(score.path), "reason": str(score.error)})
             return
-        image = _Image(score.path, written_quality(score.quality))
+        image = _Image(score.path, round_quality(score.quality))
         self._scored += 1
         self._accepted += self._decision(image) == "accept"
         for chosen in self._chosen:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.data.views import views
+from metrifier_core.data.views import make_views
 from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import MIN_SIDE, RgbImage
 
@@ -35,7 +35,7 @@ class Explanation:
     occlusion: NDArray[np.float32]
 
 
-def parts_of(height: int, width: int) -> list[list[tuple[slice, slice]]]:
+def grid_cells(height: int, width: int) -> list[list[tuple[slice, slice]]]:
     """Cuts an image into about square parts.
 
     Args:
@@ -80,14 +80,14 @@ def explain_image(image: RgbImage, crop: int, score: Score) -> Explanation:
         crop: Pixels a side of a view.
         score: Scores views, as `Runtime.run` does; called from several threads.
     """
-    rows = parts_of(*image.shape[:2])
+    rows = grid_cells(*image.shape[:2])
     shape = len(rows), len(rows[0])
     parts = [part for row in rows for part in row]
-    shown = views(image, crop)
+    shown = make_views(image, crop)
     scores = score(shown)
 
     def own_score(part: tuple[slice, slice]) -> float:
-        return _mean(score(views(image[part], crop)))
+        return _mean(score(make_views(image[part], crop)))
 
     def loss(others: NDArray[np.uint8]) -> float:
         # A part is seen by few of the crops: the other views keep their scores.
@@ -113,5 +113,5 @@ def _views_without(
     canvas = image.copy()
     for part in parts:
         canvas[part] = blurred[part]
-        yield views(canvas, crop)
+        yield make_views(canvas, crop)
         canvas[part] = image[part]

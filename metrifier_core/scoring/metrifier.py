@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
-from metrifier_core.data.views import views
+from metrifier_core.data.views import make_views
 from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.images import ImageError, RgbImage, check_image, read_image
 from metrifier_core.runtimes import RUNTIME_FILES, choose_runtime, load_runtime, runtime_of_file
 from metrifier_core.scoring.explanation import Explanation, explain_image
-from metrifier_core.scoring.score import Score, written_quality
+from metrifier_core.scoring.score import Score, round_quality
 
 Item = TypeVar("Item")
 
@@ -84,10 +84,10 @@ class Metrifier:
         return cls(path.parent, needed)
 
     def __call__(self, image: RgbImage | str | os.PathLike[str]) -> float:
-        """Scores one image; the same as `evaluate`."""
-        return self.evaluate(image)
+        """Scores one image; the same as `score`."""
+        return self.score(image)
 
-    def evaluate(self, image: RgbImage | str | os.PathLike[str]) -> float:
+    def score(self, image: RgbImage | str | os.PathLike[str]) -> float:
         """Scores one image.
 
         Args:
@@ -99,10 +99,10 @@ class Metrifier:
         Raises:
             ImageError: The image cannot be used; the message says why.
         """
-        return self.score_views(views(_pixels(image), self.card.crop))
+        return self.score_views(make_views(_pixels(image), self.card.crop))
 
     def score_views(self, shown: NDArray[np.uint8]) -> float:
-        """Scores one image by the views that `views` made of it.
+        """Scores one image by the views that `make_views` made of it.
 
         Args:
             shown: (V, crop, crop, 3) uint8 RGB.
@@ -112,7 +112,7 @@ class Metrifier:
         """
         return float(np.clip(np.mean(self._network.run(shown)), 0, 1))
 
-    def evaluate_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Score]:
+    def score_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Score]:
         """Scores image files on all cores; a bad one gets its error, and the others their scores.
 
         Every image is a batch of its own views, so that its score never depends on its neighbours.
@@ -138,7 +138,7 @@ class Metrifier:
             items: Anything that has an image: paths, arrays, pairs of an image and a label, indices of a data set. They
                 are read only a little ahead of the results, four a core.
             threshold: The lowest quality that is kept, in [0, 1].
-            image: Finds the image of an item, as `evaluate` takes it; called from several threads. Where None, the item
+            image: Finds the image of an item, as `score` takes it; called from several threads. Where None, the item
                 is the image.
             on_error: Called with an item whose image cannot be used and with the reason, before the item is left out.
                 Where None, a warning is logged.
@@ -155,7 +155,7 @@ class Metrifier:
 
         def judge(item: Item) -> tuple[Item, float | ImageError]:
             try:
-                return item, self.evaluate(item if image is None else image(item))  # type: ignore[arg-type]
+                return item, self.score(item if image is None else image(item))  # type: ignore[arg-type]
             except ImageError as error:
                 return item, error
 
@@ -163,7 +163,7 @@ class Metrifier:
             for index, (item, found) in enumerate(parallel_map(judge, items)):
                 if not isinstance(found, ImageError):
                     # A threshold that was written down may be a score that was rounded up.
-                    if max(found, written_quality(found)) >= threshold:
+                    if max(found, round_quality(found)) >= threshold:
                         yield item
                 elif on_error is not None:
                     on_error(item, found)
@@ -180,7 +180,7 @@ class Metrifier:
         scored with each blurred away: 73 views of a small image, 115 of one of 500 x 375 pixels, 500 at most.
 
         Args:
-            image: As in `evaluate`.
+            image: As in `score`.
 
         Raises:
             ImageError: The image cannot be used; the message says why.
@@ -189,7 +189,7 @@ class Metrifier:
 
     def _score(self, path: str | os.PathLike[str]) -> Score:
         try:
-            return Score(os.fspath(path), self.evaluate(path), None)
+            return Score(os.fspath(path), self.score(path), None)
         except ImageError as error:
             return Score(os.fspath(path), None, str(error))
 

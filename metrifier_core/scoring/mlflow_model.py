@@ -40,7 +40,7 @@ class RegisteredMetrifier(PythonModel):
 
     def _answer(self, image: Any) -> dict[str, Any]:
         try:
-            return {"quality": self._metrifier.evaluate(_pixels(image)), "error": None}
+            return {"quality": self._metrifier.score(_pixels(image)), "error": None}
         except ImageError as error:
             return {"quality": None, "error": str(error)}
 

@@ -18,11 +18,11 @@ class Score:
     error: str | None
 
 
-def written_quality(quality: float) -> float:
+def round_quality(quality: float) -> float:
     """Rounds a quality to what is written of it, so that who reads a table decides as its writer did."""
     return round(quality, QUALITY_DECIMALS)
 
 
 def decide(quality: float | None, threshold: float) -> Decision:
     """Accepts what scores at least a threshold; never what could not be scored."""
-    return "accept" if quality is not None and written_quality(quality) >= threshold else "reject"
+    return "accept" if quality is not None and round_quality(quality) >= threshold else "reject"

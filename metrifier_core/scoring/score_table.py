@@ -6,7 +6,7 @@ import os
 from enum import StrEnum
 from typing import TextIO
 
-from metrifier_core.scoring.score import QUALITY_DECIMALS, Score, decide, written_quality
+from metrifier_core.scoring.score import QUALITY_DECIMALS, Score, decide, round_quality
 
 
 class TableFormat(StrEnum):
@@ -50,6 +50,6 @@ class ScoreTable:
             written = "" if quality is None else f"{quality:.{QUALITY_DECIMALS}f}"
             self._csv.writerow([path, written, *decision.values(), score.error or ""])
             return
-        rounded = None if quality is None else written_quality(quality)
+        rounded = None if quality is None else round_quality(quality)
         row = {"path": path, "quality": rounded, **decision, "error": score.error}
         self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -18,7 +18,7 @@ from metrifier_core.sources.storage import (
 )
 
 _GONE = (404, 410)  # what an HTTP server answers where there is no such file
-_LARGEST_TEXT = 256 << 20
+_MAX_TEXT = 256 << 20
 
 
 def find_file(setting: str, location: str) -> StoredFile:
@@ -166,7 +166,7 @@ def read_text(setting: str, location: str) -> bytes:
     """
     file = find_file(setting, location)
     with reached(setting, location), file.open() as stream:
-        data = read_at_most(stream, _LARGEST_TEXT + 1)
-    if len(data) > _LARGEST_TEXT:
-        raise SourceError(f"{setting}: {location} is larger than {_LARGEST_TEXT >> 20} MiB")
+        data = read_at_most(stream, _MAX_TEXT + 1)
+    if len(data) > _MAX_TEXT:
+        raise SourceError(f"{setting}: {location} is larger than {_MAX_TEXT >> 20} MiB")
     return data

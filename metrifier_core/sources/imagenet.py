@@ -18,7 +18,7 @@ from metrifier_core.sources.unpacking import BROKEN, BombError, open_forward
 _SETTING = "source.root"
 _DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 _META, _TRUTH = "data/meta.mat", "data/ILSVRC2012_validation_ground_truth.txt"
-_LARGEST_LIST = 64 << 20
+_MAX_LIST = 64 << 20
 
 Part = Literal["val", "train"]
 
@@ -39,7 +39,7 @@ def _read_devkit(root: str) -> tuple[dict[int, str], list[int]]:
         for member in walk_tar(reader):
             name = next((name for name in (_META, _TRUTH) if member.name.endswith(f"/{name}")), None)
             try:
-                if name and not member.fault and member.size <= _LARGEST_LIST:
+                if name and not member.fault and member.size <= _MAX_LIST:
                     found[name] = reader.read(member.size)
             except (BombError, *BROKEN):
                 break

@@ -17,7 +17,7 @@ from metrifier_core.sources.spool import Piece, Spool
 from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
 
 _SETTING = "source.files"
-_ROWS_A_BATCH = 16
+_ROWS_PER_BATCH = 16
 _BUFFER = 1 << 20  # bytes of a column that are read at a time
 _LABELS = 1 << 63  # what comes before it fits into the tables
 _FILE = 1 << 40  # rows that no file has: an image's number is its file's times this, and its row
@@ -94,7 +94,7 @@ def _images(settings: ParquetSource, file: StoredFile, wanted: Sequence[int]) ->
             row, first = first, first + table.metadata.row_group(group).num_rows
             if rows.isdisjoint(range(row, first)):
                 continue
-            for batch in table.iter_batches(_ROWS_A_BATCH, [group], [path]):
+            for batch in table.iter_batches(_ROWS_PER_BATCH, [group], [path]):
                 image = batch.column(0)
                 image = image.field("bytes") if pa.types.is_struct(image.type) else image
                 for value in image:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 from metrifier_core.sources.storage import SourceError, StoredFile
 from metrifier_core.sources.unpacking import BROKEN, BombError
 
-_LARGEST_HEADER = 128 << 10  # bytes, with the long names and attributes that go before it
+_MAX_HEADER = 128 << 10  # bytes, with the long names and attributes that go before it
 
 
 class _BrokenError(Exception):
@@ -82,13 +82,13 @@ class _HeaderReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self.left = _LARGEST_HEADER
+        self.left = _MAX_HEADER
         self.tell, self.seek = reader.tell, reader.seek
 
     def read(self, size: int) -> bytes:
         self.left -= size
         if size < 0 or self.left < 0:
-            raise _BrokenError(f"a header there is larger than {_LARGEST_HEADER >> 10} KiB")
+            raise _BrokenError(f"a header there is larger than {_MAX_HEADER >> 10} KiB")
         return self._reader.read(size)
 
 
@@ -181,7 +181,7 @@ def walk_tar(reader: Reader) -> Iterator[TarMember]:
             if not _is_whole(reader, header.offset_data + size):
                 raise EOFError
             within = ""
-            headers.left = _LARGEST_HEADER
+            headers.left = _MAX_HEADER
     except SourceError:
         raise
     except (_BrokenError, BombError, tarfile.TarError, ValueError, OverflowError, RecursionError, *BROKEN) as error:

@@ -15,7 +15,7 @@ from metrifier_core.sources.storage import StoredFile
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What the decompressors raise where data are damaged or end early."""
 
-MOST_TIMES = 200  # that a stream may expand: photographs hardly do, and blank pictures do not fill the bytes below
+MAX_EXPANSION = 200  # that a stream may expand: photographs hardly do, and blank pictures do not fill the bytes below
 _HARMLESS = 2 * MAX_BYTES
 _PIECE = 1 << 20
 _XZ_MEMORY = 256 << 20  # bytes; `xz -9` asks for a quarter
@@ -128,8 +128,8 @@ class ForwardReader:
             pieces.append(piece)
             left -= len(piece)
             self._position += len(piece)
-            if self._position > max(_HARMLESS, MOST_TIMES * self._packed.consumed):
-                raise BombError(f"it expands to more than {MOST_TIMES} times its size")
+            if self._position > max(_HARMLESS, MAX_EXPANSION * self._packed.consumed):
+                raise BombError(f"it expands to more than {MAX_EXPANSION} times its size")
         return b"".join(pieces)
 
     def pieces(self, size: int) -> Iterator[bytes]:

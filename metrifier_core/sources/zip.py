@@ -10,7 +10,7 @@ from typing import cast
 
 from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.sources.storage import SourceError, StoredFile, reached, too_large
-from metrifier_core.sources.unpacking import MOST_TIMES
+from metrifier_core.sources.unpacking import MAX_EXPANSION
 
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 1
@@ -56,8 +56,8 @@ def _fault(entry: zipfile.ZipInfo) -> str | None:
         return "is encrypted"
     if entry.compress_type not in _READ:
         return "is packed in another way than stored or deflated"
-    expands = entry.file_size > max(_HARMLESS, MOST_TIMES * entry.compress_size)
-    bomb = f"unpacks to more than {MOST_TIMES} times its size" if expands else None
+    expands = entry.file_size > max(_HARMLESS, MAX_EXPANSION * entry.compress_size)
+    bomb = f"unpacks to more than {MAX_EXPANSION} times its size" if expands else None
     return too_large(max(entry.file_size, entry.compress_size)) or bomb
 
 

@@ -182,7 +182,7 @@ def evaluate_spearman(
     cards = read_cards(workers)
 
     metrifier = Metrifier.load(model)
-    judged = judge_versions(metrifier.evaluate, dataset, quality_file, losses, cards, settings.seed)
+    judged = judge_versions(metrifier.score, dataset, quality_file, losses, cards, settings.seed)
     found = _metrics(judged, cards, settings)
 
     inputs = [str(read_fingerprint(quality_file)), metrifier.card.fingerprint]

@@ -171,7 +171,7 @@ def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, 
         worker = open_worker(spec, weights)
         outputs, labels = _classify(worker, images)
         worker.check(outputs)
-    logits = worker.logits_of(outputs)
+    logits = worker.to_logits(outputs)
     classes = logits.shape[1]
     needed = _count_classes(images)
     if needed > classes:

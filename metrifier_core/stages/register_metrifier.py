@@ -18,12 +18,12 @@ from metrifier_core.report import reasons, verdict
 from metrifier_core.report.model_card import render_model_card
 from metrifier_core.scoring.latency import measure_latency
 from metrifier_core.stages.running import Summary, stage
-from metrifier_core.tracking import PipelineRun, postponed_if_unreachable, register_model
+from metrifier_core.tracking import PipelineRun, queued_if_unreachable, register_model
 
 _PREDICTIONS = "predictions.parquet"
 
 
-@postponed_if_unreachable(needed=True)
+@queued_if_unreachable(needed=True)
 def register_now(
     run: PipelineRun,
     tracking: Mapping[str, Any],

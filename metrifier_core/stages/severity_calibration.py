@@ -46,11 +46,11 @@ _COARSE_ROUNDS = 2
 _FINE_ROUNDS = 2
 _CLOSE_ENOUGH = 0.008
 _REACHED = 0.03
-_LEAST = 0.005
+_MIN_SHARE = 0.005
 
 
 def _log_odds(share: float) -> float:
-    inside = min(max(share, _LEAST), 1 - _LEAST)
+    inside = min(max(share, _MIN_SHARE), 1 - _MIN_SHARE)
     return math.log(inside / (1 - inside))
 
 

@@ -11,7 +11,7 @@ from metrifier_core.statistics.evaluation import BASELINES, CEILING, IMAGE_ALONE
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
 from metrifier_core.statistics.families import FIGURES, average_folds, summarize_fold
 from metrifier_core.statistics.full_reference import peak_signal_to_noise, structural_similarity
-from metrifier_core.statistics.leads import correlation_leads
+from metrifier_core.statistics.margins import correlation_margins
 from metrifier_core.statistics.paired import PAIRED, PairedDifference, paired_differences
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 from metrifier_core.statistics.threshold import Share, Threshold, UnreachableAccuracyError, keep_share, reach_accuracy
@@ -43,7 +43,7 @@ __all__ = [
     "brisque_features",
     "calibration",
     "condition_correlations",
-    "correlation_leads",
+    "correlation_margins",
     "evaluate_predictors",
     "failure_detection",
     "jpeg_size",

@@ -11,7 +11,7 @@ from metrifier_core.statistics.bootstrap import Estimate
 from metrifier_core.statistics.calibration import calibration
 from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
 from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
-from metrifier_core.statistics.leads import correlation_leads
+from metrifier_core.statistics.margins import correlation_margins
 from metrifier_core.statistics.spearman import LEVELS, rank_correlations
 
 METRIFIER, CEILING = "metrifier", "ceiling"
@@ -98,7 +98,7 @@ def evaluate_predictors(
 
     baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
     rivals = {name: complete[name] for name in baselines if name in complete}
-    leads = correlation_leads(own, rivals, targets[MEAN], image_id, **draws())
+    leads = correlation_margins(own, rivals, targets[MEAN], image_id, **draws())
 
     def ranks(name: str, target: str) -> Mapping[str, Estimate]:
         return ranked[target].get(name, dict.fromkeys(LEVELS, _UNDEFINED))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-HIGHEST_PSNR = 100.0
+MAX_PSNR = 100.0
 """What stands for infinity, in dB: one grey level at one value of a 224-pixel colour image is 99.9 dB."""
 
 _PEAK = 255.0
@@ -18,7 +18,7 @@ _CONTRAST_CONSTANT = (0.03 * _PEAK) ** 2
 def peak_signal_to_noise(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
     """Computes the peak signal-to-noise ratio (PSNR) over all values of all channels.
 
-    `10 log10(255**2 / mean squared difference)`, at most `HIGHEST_PSNR`, which identical images have.
+    `10 log10(255**2 / mean squared difference)`, at most `MAX_PSNR`, which identical images have.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -32,7 +32,7 @@ def peak_signal_to_noise(image: NDArray[np.uint8], reference: NDArray[np.uint8])
     """
     _check_shapes(image, reference)
     squared = float(np.square(cv2.absdiff(image, reference).astype(np.uint16)).mean(dtype=np.float64))
-    return HIGHEST_PSNR if squared == 0 else float(min(HIGHEST_PSNR, 10 * np.log10(_PEAK**2 / squared)))
+    return MAX_PSNR if squared == 0 else float(min(MAX_PSNR, 10 * np.log10(_PEAK**2 / squared)))
 
 
 def structural_similarity(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:

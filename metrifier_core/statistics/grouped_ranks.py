@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-_FEWEST_VERSIONS = 3
+_MIN_VERSIONS = 3
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class GroupedRanks:
         # One target at a time, so that all products of one fit into a processor's cache.
         covariance = np.stack([np.add.reduceat(weighted[targets:] * one, starts, axis=1) for one in rank[:targets]])
         versions = np.add.reduceat(weights > 0, starts, dtype=np.intp)
-        counts = (versions >= _FEWEST_VERSIONS) & (variance[:targets] > 0)
+        counts = (versions >= _MIN_VERSIONS) & (variance[:targets] > 0)
         scale = np.sqrt(variance[:targets, None] * variance[targets:])
         rho = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
         return rho, counts

@@ -10,7 +10,7 @@ from scipy.stats import betabinom
 from metrifier_core.statistics.bootstrap import draw_copies
 from metrifier_core.statistics.error_curve import ErrorCurve, SortedErrors
 
-LEAST_KEPT = 20
+MIN_KEPT = 20
 """A threshold that keeps fewer images than this does not show that an accuracy is reached."""
 
 _REPLICATES = 1000
@@ -68,7 +68,7 @@ def _above(curve: ErrorCurve) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def _accuracy(kept: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divides where enough is kept; elsewhere it is -1."""
-    return np.asarray(np.divide(right, kept, out=np.full(len(kept), -1.0), where=kept >= LEAST_KEPT))
+    return np.asarray(np.divide(right, kept, out=np.full(len(kept), -1.0), where=kept >= MIN_KEPT))
 
 
 def _predict(share: float, rows: int) -> tuple[float, float]:
@@ -101,8 +101,8 @@ def _optimism(sorted_errors: SortedErrors, choose: _Choice, rng: np.random.Gener
 
 
 def _sort(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> SortedErrors:
-    if len(scores) < LEAST_KEPT:
-        raise ValueError(f"a threshold needs at least {LEAST_KEPT} images, there are {len(scores)}")
+    if len(scores) < MIN_KEPT:
+        raise ValueError(f"a threshold needs at least {MIN_KEPT} images, there are {len(scores)}")
     return SortedErrors.of(scores, right[None])
 
 
@@ -130,7 +130,7 @@ def reach_accuracy(
     bootstrap of the whole choice finds. The interval is that of as many other images around the lowered accuracy.
 
     Args:
-        scores: (N,) of independent images, higher is better, at least `LEAST_KEPT` of them.
+        scores: (N,) of independent images, higher is better, at least `MIN_KEPT` of them.
         right: (N,) whether the worker is right.
         accuracy: What is to be reached on the kept images, in [0, 1].
         rng: Source of the bootstrap's draws.
@@ -139,7 +139,7 @@ def reach_accuracy(
         The threshold; a higher accuracy never keeps more. Images that score alike are kept or not together.
 
     Raises:
-        UnreachableAccuracyError: No threshold that keeps `LEAST_KEPT` images reaches it.
+        UnreachableAccuracyError: No threshold that keeps `MIN_KEPT` images reaches it.
         ValueError: There are too few images, or the accuracy is not in [0, 1].
     """
     if not 0 <= accuracy <= 1:
@@ -157,7 +157,7 @@ def reach_accuracy(
         best = int(np.argmax(found))
         score = scores[sorted_errors.order[sorted_errors.bounds[best]]]
         raise UnreachableAccuracyError(
-            f"no threshold that keeps {LEAST_KEPT} images or more reaches an accuracy of {accuracy:g}: the best is "
+            f"no threshold that keeps {MIN_KEPT} images or more reaches an accuracy of {accuracy:g}: the best is "
             f"{found[best]:.3f}, on the {kept[best]:.0f} of {len(scores)} images that score at least {score:.6f}"
         )
     return _threshold(scores, sorted_errors, place, _optimism(sorted_errors, choose, rng))
@@ -169,7 +169,7 @@ def keep_share(scores: NDArray[np.float64], right: NDArray[np.bool_], share: flo
     The choice does not look at the worker: the accuracy here is what is expected of other images.
 
     Args:
-        scores: (N,) of independent images, higher is better, at least `LEAST_KEPT` of them.
+        scores: (N,) of independent images, higher is better, at least `MIN_KEPT` of them.
         right: (N,) whether the worker is right.
         share: Of the images that is to be kept, in [0, 1].
 

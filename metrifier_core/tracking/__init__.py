@@ -9,10 +9,10 @@ except ImportError as error:
 
 from metrifier_core.tracking.champion import Patience, Verdict
 from metrifier_core.tracking.failures import close_unfinished, fail_run, note_failure
+from metrifier_core.tracking.offline_queue import log_offline_queue, offline_queue, queued_if_unreachable
 from metrifier_core.tracking.pages import runs_page
 from metrifier_core.tracking.parents import find_run
 from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.postponed import log_postponed, postponed, postponed_if_unreachable
 from metrifier_core.tracking.registry import download_model, download_run_file, register_model
 from metrifier_core.tracking.runs import ask_server, complete_run, log_fan_out, log_stage, open_run
 from metrifier_core.tracking.system_metrics import sampled_system_metrics
@@ -30,12 +30,12 @@ __all__ = [
     "fail_run",
     "find_run",
     "log_fan_out",
-    "log_postponed",
+    "log_offline_queue",
     "log_stage",
     "note_failure",
+    "offline_queue",
     "open_run",
-    "postponed",
-    "postponed_if_unreachable",
+    "queued_if_unreachable",
     "register_model",
     "runs_page",
     "sampled_system_metrics",

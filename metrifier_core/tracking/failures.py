@@ -9,11 +9,11 @@ from mlflow.entities import Run
 from metrifier_core.execution.progress import say
 from metrifier_core.settings.credentials import without_credentials
 from metrifier_core.settings.environment import UNLOGGED_VARIABLE
+from metrifier_core.tracking.offline_queue import queued_if_unreachable
 from metrifier_core.tracking.parents import ENGINE_RUN_VARIABLE, existing_parent, parent_run
 from metrifier_core.tracking.patience import asked_briefly
 from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.postponed import postponed_if_unreachable
-from metrifier_core.tracking.story import LONGEST_DESCRIPTION
+from metrifier_core.tracking.story import MAX_DESCRIPTION_LENGTH
 
 _FAILURE_TAG = "metrifier.failure"
 
@@ -41,7 +41,7 @@ def note_failure(stage: str, reason: str) -> None:
 
 
 def _note(client: MlflowClient, parent: Run, reason: str) -> None:
-    client.set_tag(parent.info.run_id, _FAILURE_TAG, without_credentials(reason)[:LONGEST_DESCRIPTION])
+    client.set_tag(parent.info.run_id, _FAILURE_TAG, without_credentials(reason)[:MAX_DESCRIPTION_LENGTH])
 
 
 def forget_failure(client: MlflowClient, parent: Run, *stages: str) -> bool:
@@ -63,7 +63,7 @@ def _close(client: MlflowClient, parent: Run, reason: str) -> None:
         client.set_terminated(parent.info.run_id, "FAILED")
 
 
-@postponed_if_unreachable()
+@queued_if_unreachable()
 def fail_run(run: PipelineRun, reason: str) -> None:
     """Closes the run of a pipeline that failed, which would else go on for ever.
 
@@ -75,7 +75,7 @@ def fail_run(run: PipelineRun, reason: str) -> None:
     _close(client, parent_run(client, run), reason)
 
 
-@postponed_if_unreachable()
+@queued_if_unreachable()
 def close_unfinished(run: PipelineRun, ended: str) -> None:
     """Closes the run of a pipeline that is over as failed, unless it was completed.
 

@@ -30,7 +30,7 @@ from metrifier_core.tracking.failures import forget_failure
 from metrifier_core.tracking.parents import parent_run
 from metrifier_core.tracking.pipeline_run import PipelineRun
 from metrifier_core.tracking.runs import active_run, ask_server, log_to
-from metrifier_core.tracking.story import LONGEST_DESCRIPTION, describe_run, headline, story
+from metrifier_core.tracking.story import MAX_DESCRIPTION_LENGTH, describe_run, headline, story
 
 _PATIENCE = Patience()
 _MODEL_TAG = "metrifier.model"
@@ -103,7 +103,7 @@ def register_model(
             _log_files(config, metrics, dataset, report, predictions)
             logged = _log_model(config, model, model_card)
             version = str(mlflow.register_model(logged.model_uri, model_name, tags={_MODEL_TAG: own}).version)
-        about = model_card.read_text(encoding="utf-8")[:LONGEST_DESCRIPTION]
+        about = model_card.read_text(encoding="utf-8")[:MAX_DESCRIPTION_LENGTH]
         client.update_model_version(model_name, version, about)
         for key, value in found.items():
             client.set_model_version_tag(model_name, version, key, f"{value:.6f}")
@@ -114,7 +114,7 @@ def register_model(
         log_to(client, parent, {}, judged, ())
         standing = f"{CHAMPION if verdict.passed else CHALLENGER}, {verdict.reason}"
         note = describe_run(parent, description, model_name, version, standing, kubeflow)
-        client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:LONGEST_DESCRIPTION])
+        client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:MAX_DESCRIPTION_LENGTH])
         forget_failure(client, parent)
     say(f"{model_name} version {version}: {standing}")
     return {

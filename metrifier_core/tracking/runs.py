@@ -16,16 +16,16 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 
 from metrifier_core.tracking.data import log_data
 from metrifier_core.tracking.failures import forget_failure
+from metrifier_core.tracking.offline_queue import queued_if_unreachable
 from metrifier_core.tracking.parents import ENGINE_RUN_VARIABLE, parent_run
 from metrifier_core.tracking.patience import asked_briefly
 from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.postponed import postponed_if_unreachable
-from metrifier_core.tracking.story import LONGEST_DESCRIPTION, engine_page, story_of_families
+from metrifier_core.tracking.story import MAX_DESCRIPTION_LENGTH, engine_page, story_of_families
 from metrifier_core.tracking.system_metrics import SystemSample, system_metrics
 
 _STAGE_TAG = "metrifier.stage"
 _FAMILY_TAG = "metrifier.held_out_family"
-_LONGEST_VALUE = 6000  # of a parameter, in characters
+_MAX_VALUE_LENGTH = 6000  # of a parameter, in characters
 _TIMES = ("started_at", "finished_at")
 _BEFORE = {"worker_evaluate": ("join_losses",)}  # what logs nothing itself, and is through when the other is logged
 
@@ -37,7 +37,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = str(value)[:_LONGEST_VALUE]
+            flat[f"{prefix}{key}"] = str(value)[:_MAX_VALUE_LENGTH]
     return flat
 
 
@@ -91,7 +91,7 @@ def log_to(
     client.log_batch(run.info.run_id, metrics, params, tags)
 
 
-@postponed_if_unreachable()
+@queued_if_unreachable()
 def log_stage(
     run: PipelineRun,
     stage: str,
@@ -142,7 +142,7 @@ def _log_stage(
         client.set_terminated(own.info.run_id, end_time=int(summary["finished_at"] * 1000))
 
 
-@postponed_if_unreachable()
+@queued_if_unreachable()
 def log_fan_out(
     run: PipelineRun, stage: str, parameters: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -194,7 +194,7 @@ def ask_server() -> None:
         MlflowClient().search_experiments(max_results=1)
 
 
-@postponed_if_unreachable()
+@queued_if_unreachable()
 def open_run(run: PipelineRun) -> None:
     """Makes the run of a pipeline, which its stages then find by its identity; one that failed goes on."""
     client = MlflowClient()
@@ -203,7 +203,7 @@ def open_run(run: PipelineRun) -> None:
         client.update_run(parent.info.run_id, status="RUNNING")
 
 
-@postponed_if_unreachable()
+@queued_if_unreachable()
 def complete_run(
     run: PipelineRun,
     config: Mapping[str, Any],
@@ -236,7 +236,7 @@ def complete_run(
     page = engine_page(parent)
     note = description.read_text(encoding="utf-8")
     ending = f"\n\n{page}" if page else ""
-    client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[: LONGEST_DESCRIPTION - len(ending)] + ending)
+    client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[: MAX_DESCRIPTION_LENGTH - len(ending)] + ending)
     forget_failure(client, parent)
 
 

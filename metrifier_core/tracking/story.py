@@ -12,7 +12,7 @@ from metrifier_core.settings.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIAB
 DIGITS = 36
 """Of a data set's SHA-256, as many as MLflow keeps."""
 
-LONGEST_DESCRIPTION = 5000
+MAX_DESCRIPTION_LENGTH = 5000
 """Of a run's or a model version's text, in characters."""
 
 _ENGINE_PAGE_TAG = "kfp.pipeline_run_url"  # set by Kubeflow's MLflow plugin, without the host of Kubeflow's UI

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from metrifier_core.architectures.head import CALIBRATION
 from metrifier_core.training.scoring import ScoredSplit
 
-_LEAST = 1e-6
+_MIN_SCORE = 1e-6
 _STEEPEST = 20.0  # and as flat as its inverse: beyond, scores in float32 would be alike
 
 
@@ -37,7 +37,7 @@ def fit_calibration(scored: ScoredSplit) -> Calibration:
         Filho, Flach 2017, "Beta calibration", for why low scores may be wrong in another way than high ones: theirs
         bends smoothly, with the same slopes far from the middle.
     """
-    logits = logit(np.clip(scored.views, _LEAST, 1 - _LEAST))
+    logits = logit(np.clip(scored.views, _MIN_SCORE, 1 - _MIN_SCORE))
 
     def read(parameters: NDArray[np.float64]) -> Calibration:
         log_below, log_above, intercept = parameters

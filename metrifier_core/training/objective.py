@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-_LEAST_DIFFERENCE = 0.05  # of quality: nearer versions have no order that the label could be trusted in
+_MIN_DIFFERENCE = 0.05  # of quality: nearer versions have no order that the label could be trusted in
 
 
 def _mean_where(values: Any, chosen: Any) -> Any:
@@ -51,7 +51,7 @@ class MetrifierLoss(keras.losses.Loss):
         if self.worker_weight:
             loss += self.worker_weight * cross_entropy(truth[:, 2:], logits[:, 1:], from_logits=True)
         if self.ranking_weight:
-            better = quality[:, None] - quality[None, :] >= _LEAST_DIFFERENCE
+            better = quality[:, None] - quality[None, :] >= _MIN_DIFFERENCE
             wrong = ops.softplus(logits[None, :, 0] - logits[:, None, 0])
             same = source[:, None] == source[None, :]
             within = _mean_where(wrong, ops.logical_and(better, same))

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from metrifier_core.data.dataset import QualityDataset
-from metrifier_core.data.views import central_view, views
+from metrifier_core.data.views import central_view, make_views
 from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.execution.progress import progress
 from metrifier_core.images import decode_version
 
-_LEAST = 1e-7
+_MIN_SCORE = 1e-7
 
 
 class ScoredSplit(NamedTuple):
@@ -39,7 +39,7 @@ class ScoredSplit(NamedTuple):
     @property
     def cross_entropy(self) -> float:
         """The mean soft-label cross-entropy, in nats."""
-        scores = np.clip(self.scores, _LEAST, 1 - _LEAST)
+        scores = np.clip(self.scores, _MIN_SCORE, 1 - _MIN_SCORE)
         return float(-np.mean(self.quality * np.log(scores) + (1 - self.quality) * np.log(1 - scores)))
 
     @property
@@ -72,7 +72,7 @@ def score_split(
 
     def show(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
         image = decode_version(row["image"]["bytes"])
-        return views(image, crop) if every_view else central_view(image, crop)[None], row["quality"]
+        return make_views(image, crop) if every_view else central_view(image, crop)[None], row["quality"]
 
     import tensorflow as tf
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from metrifier_core.architectures import find_architecture
+from metrifier_core.architectures import get_architecture
 from metrifier_core.settings.base import Settings, closest, config_path
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, read_entries
 
@@ -41,7 +41,7 @@ class MetrifierSettings(Settings):
     @field_validator("architecture")
     @classmethod
     def _known(cls, name: str) -> str:
-        find_architecture(name)
+        get_architecture(name)
         return name
 
     @field_validator("backbone", mode="before")
@@ -59,7 +59,7 @@ class MetrifierSettings(Settings):
 
     @model_validator(mode="after")
     def _choose_backbone(self) -> Self:
-        default = find_architecture(self.architecture).backbone
+        default = get_architecture(self.architecture).backbone
         if default is None and self.backbone is not None:
             raise ValueError(f"backbone: {self.architecture} is trained from scratch and has none")
         if isinstance(self.backbone, ExportedSpec):

@@ -155,7 +155,7 @@ def _try_readings(worker: Worker, items: Sequence[SourceItem], name: str) -> dic
             continue  # beyond the range of the integers that it takes
         outputs, labels = _run(worker.with_interface(varied), items, f"{name}: {channels}, {scaling}", {})
         if interface.class_order is not None:
-            outputs = worker.logits_of(outputs)  # what stands before class 0 is gone
+            outputs = worker.to_logits(outputs)  # what stands before class 0 is gone
         finite = np.nan_to_num(outputs, nan=0, posinf=0, neginf=0)
         for step in offsets:
             offset = interface.class_offset + step
@@ -206,7 +206,7 @@ def _verify(found: Verification, worker: Worker, items: Sequence[SourceItem]) ->
     except ValueError as error:
         found.faults.append(str(error))
         outputs = np.nan_to_num(outputs, nan=0, posinf=0, neginf=0)
-    logits = worker.logits_of(outputs)
+    logits = worker.to_logits(outputs)
     classes = logits.shape[1]
     known = labels < classes
     if not known.all():

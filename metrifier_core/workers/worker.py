@@ -11,7 +11,7 @@ from metrifier_core.workers.network import Network
 from metrifier_core.workers.preprocessing import prepare
 
 _SUM_TOLERANCE = 0.01
-_LARGEST_LOSS = 0.5
+_MAX_LOSS = 0.5
 
 
 class Worker:
@@ -114,7 +114,7 @@ class Worker:
             raise ValueError("the network gives values that are not finite: is scale, mean or std wrong?")
         sums = outputs.sum(axis=1)
         # Rounding takes half a step of each: quantised probabilities may add up to .8.
-        tolerance = _SUM_TOLERANCE + min(_LARGEST_LOSS, self.network.step * outputs.shape[1] / 2)
+        tolerance = _SUM_TOLERANCE + min(_MAX_LOSS, self.network.step * outputs.shape[1] / 2)
         simplex = outputs.min() >= -_SUM_TOLERANCE and bool(np.all(abs(sums - 1) < tolerance))
         if interface.outputs == "probabilities" and not simplex:
             raise ValueError(
@@ -124,7 +124,7 @@ class Worker:
         if interface.outputs == "logits" and simplex:
             raise ValueError("outputs: are called logits, but none is negative and they add up to 1: probabilities")
 
-    def logits_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_logits(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turns what the network answers into (N, C) logits in the data set's class order."""
         interface = self.interface
         classes = outputs[:, interface.class_offset :]
@@ -146,4 +146,4 @@ class Worker:
         Returns:
             (N, C) logits in the data set's class order (log-probabilities where the network gives probabilities).
         """
-        return self.logits_of(self.outputs(images))
+        return self.to_logits(self.outputs(images))

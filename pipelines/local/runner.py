@@ -24,10 +24,10 @@ from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABL
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.graph.images import Images
-from pipelines.local.postponed import log_what_waits, postponing
+from pipelines.local.offline_queue import log_what_waits, postponing
 from pipelines.local.results import publish, publish_families
 from pipelines.local_paths import folders_to_mount
-from pipelines.server import tracking_server
+from pipelines.tracking_server import tracking_server
 from pipelines.ui import SERVER_FILE
 
 _CACHE = ".kfp_cache"

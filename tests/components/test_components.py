@@ -9,7 +9,7 @@ import pytest
 from kfp.dsl import Artifact, Markdown, Metrics
 
 import components
-from metrifier_core.config.run import MOST_SHARDS, load_config
+from metrifier_core.config.run import MAX_SHARDS, load_config
 from metrifier_core.data.records import IMAGES, LOSSES, QUALITY
 from tests.components.conftest import CONFIG
 
@@ -36,7 +36,7 @@ def test_what_every_shard_has_comes_without_metadata(made):
     # As Kubeflow's store has it, whose own description of a bucket comes to each.
     artifact = {"name": "1" * 20, "type": {"schemaTitle": "system.Dataset"}, "uri": "s3://" + "u" * 160}
     artifact["metadata"] = {"store_session_info": "s" * 400}
-    assert 2 * MOST_SHARDS * len(json.dumps(artifact)) < 0.8 * (128 << 10)
+    assert 2 * MAX_SHARDS * len(json.dumps(artifact)) < 0.8 * (128 << 10)
 
 
 def test_compare_families_names_the_files_of_every_fold(made, tmp_path, monkeypatch):

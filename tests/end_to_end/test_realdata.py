@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from metrifier_core import Metrifier
 from metrifier_core.cli import app
 from metrifier_core.distortions import apply_distortion
-from metrifier_core.evaluation.judged_images import gate_images
+from metrifier_core.evaluation.judged_images import judge_images
 from metrifier_core.images import encode_png, read_image
 from metrifier_core.sources import ManifestSource, list_items
 from metrifier_core.workers import create_worker, read_catalogue
@@ -107,7 +107,7 @@ def check_gate(model, catalogue, worker, halves, ways):
     # All of them, with their scores and whether the worker is right: a threshold keeps some.
     scorer, judge = Metrifier.load(model), create_worker(worker, read_catalogue(catalogue))
     source = ManifestSource(kind="manifest", manifest=str(others), root=str(others.parent / "images"))
-    judged = list(gate_images(scorer, judge, list_items(source)))
+    judged = list(judge_images(scorer, judge, list_items(source)))
     for way in ways:
         found = json.loads(invoke("threshold", "--images", chosen, *arguments, *way))
         kept = [image for image in judged if image.quality >= found["threshold"]]

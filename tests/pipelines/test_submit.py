@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from pipelines import compile as compiling
-from pipelines.cluster import service as services
+from pipelines.cluster import kfp_server as services
 from pipelines.submit import app
-from tests.helpers.run_service import EXPERIMENT, RUN, failed_tasks, serve
+from tests.helpers.kfp_run_server import EXPERIMENT, RUN, failed_tasks, serve
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 _VARIABLES = (
@@ -167,7 +167,7 @@ def test_how_the_run_ended_stands_before_mlflow_which_is_not_waited_for(tmp_path
 
 
 def test_a_server_that_is_lost_does_not_end_the_run(package, service, monkeypatch):
-    monkeypatch.setattr(services, "_LONGEST_ABSENCE", 0.05)
+    monkeypatch.setattr(services, "_MAX_ABSENCE", 0.05)
     service.refusals = {"/apis/v2beta1/runs/": (502, "bad gateway")}
     result = submit(package, service, "--watch")
     assert result.exit_code == 3
@@ -221,7 +221,7 @@ def test_nobody_there_is_one_sentence(package):
 
 
 def test_a_server_that_says_nothing_is_given_up(package, monkeypatch):
-    monkeypatch.setattr(services, "_LONGEST_SILENCE", 1)
+    monkeypatch.setattr(services, "_REQUEST_TIMEOUT", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -233,7 +233,7 @@ def test_a_server_that_says_nothing_is_given_up(package, monkeypatch):
 
 @pytest.mark.parametrize("silent", ["GET experiments", "POST runs"])
 def test_a_server_that_is_well_and_then_says_nothing_is_given_up(package, service, monkeypatch, silent):
-    monkeypatch.setattr(services, "_LONGEST_SILENCE", 1)
+    monkeypatch.setattr(services, "_REQUEST_TIMEOUT", 1)
     service.silences = {silent}
     began = time.monotonic()
     result = submit(package, service)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metrifier_core.execution.parallel import batched, count_threads, parallel_map
 
 THREADS = 2
-MOST_AHEAD = THREADS * 16
+MAX_AHEAD = THREADS * 16
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +71,8 @@ def test_items_are_read_only_a_little_ahead() -> None:
     assert items.taken == 0, "nothing is read before it is asked for"
     for given_out in range(1, 200):
         assert next(results) == given_out - 1
-        assert items.taken <= given_out + MOST_AHEAD
-    assert items.taken > MOST_AHEAD, "but there is always work for the threads"
+        assert items.taken <= given_out + MAX_AHEAD
+    assert items.taken > MAX_AHEAD, "but there is always work for the threads"
 
 
 def test_a_failure_comes_in_its_turn() -> None:
@@ -86,7 +86,7 @@ def test_a_failure_comes_in_its_turn() -> None:
     assert list(itertools.islice(results, 5)) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="five"):
         next(results)
-    assert items.taken <= 5 + MOST_AHEAD
+    assert items.taken <= 5 + MAX_AHEAD
     assert list(results) == [], "the rest is given up"
 
 

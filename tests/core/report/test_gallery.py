@@ -14,7 +14,7 @@ from PIL import Image
 
 from metrifier_core import Score
 from metrifier_core.images import encode_png
-from metrifier_core.report.gallery import MOST_SHOWN, Gallery
+from metrifier_core.report.gallery import MAX_SHOWN, Gallery
 from tests.helpers.bad_images import picture
 from tests.helpers.html_page import Page
 
@@ -123,7 +123,7 @@ def test_a_page_holds_the_extremes_and_some_of_all_however_many_there_are(
         name = f"{index:04d}.png"
         os.link(one, name)
         gallery.add(Score(name, index / 2000, None))
-    assert sum(len(chosen.held) for chosen in gallery._chosen) == MOST_SHOWN
+    assert sum(len(chosen.held) for chosen in gallery._chosen) == MAX_SHOWN
     html = gallery.render(Path())
     shown = [int(link[:4]) for link in links(html)]
     assert shown == sorted(shown)

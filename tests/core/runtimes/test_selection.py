@@ -80,7 +80,7 @@ def test_many_files_at_once_score_as_one_after_the_other(
     for path, view in zip(paths, make_views(6), strict=True):
         path.write_bytes(encode_png(view))
     expected = [metrifier(path) for path in paths]
-    assert [score.quality for score in metrifier.evaluate_many(paths * 10)] == expected * 10
+    assert [score.quality for score in metrifier.score_many(paths * 10)] == expected * 10
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(metrifier, paths * 20)) == expected * 20
 

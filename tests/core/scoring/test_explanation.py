@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from metrifier_core import ImageError, Metrifier
-from metrifier_core.data.views import views
+from metrifier_core.data.views import make_views
 from metrifier_core.images import MIN_SIDE, encode_png
-from metrifier_core.scoring.explanation import PARTS, explain_image, parts_of, without_detail
+from metrifier_core.scoring.explanation import PARTS, explain_image, grid_cells, without_detail
 from tests.helpers.example_images import natural_image, noise_image
 from tests.helpers.tiny_models import write_brightness_metrifier
 
@@ -33,7 +33,7 @@ def metrifier(tmp_path_factory: pytest.TempPathFactory) -> Metrifier:
 
 @given(height=st.integers(MIN_SIDE, 2000), width=st.integers(MIN_SIDE, 2000))
 def test_parts_cover_an_image_once_and_are_images_themselves(height: int, width: int) -> None:
-    rows = parts_of(height, width)
+    rows = grid_cells(height, width)
     covered = np.zeros((height, width), np.uint8)
     for row in rows:
         for part in row:
@@ -48,7 +48,7 @@ def test_parts_cover_an_image_once_and_are_images_themselves(height: int, width:
 def test_a_part_has_the_score_of_an_image_of_its_own(metrifier: Metrifier, shape: tuple[int, int]) -> None:
     image = natural_image(1, *shape)
     found = metrifier.explain(image)
-    expected = [[metrifier(np.ascontiguousarray(image[part])) for part in row] for row in parts_of(*shape)]
+    expected = [[metrifier(np.ascontiguousarray(image[part])) for part in row] for row in grid_cells(*shape)]
     np.testing.assert_array_equal(found.parts, np.array(expected, np.float32))
     assert found.parts.dtype == found.occlusion.dtype == np.float32
     assert found.quality == metrifier(image)
@@ -58,14 +58,14 @@ def test_a_part_has_the_score_of_an_image_of_its_own(metrifier: Metrifier, shape
 def test_occlusion_is_what_the_whole_image_loses(shape: tuple[int, int]) -> None:
     """Also where views that do not show the part are not scored again."""
     image = noise_image(2, *shape)
-    rows = parts_of(*shape)
+    rows = grid_cells(*shape)
     blurred = without_detail(image, len(rows), len(rows[0]))
     expected = np.zeros((len(rows), len(rows[0])))
     for place in np.ndindex(expected.shape):
         part = rows[place[0]][place[1]]
         without = image.copy()
         without[part] = blurred[part]
-        expected[place] = detail(views(image, CROP)).mean() - detail(views(without, CROP)).mean()
+        expected[place] = detail(make_views(image, CROP)).mean() - detail(make_views(without, CROP)).mean()
     np.testing.assert_allclose(explain_image(image, CROP, detail).occlusion, expected, atol=1e-6)
 
 

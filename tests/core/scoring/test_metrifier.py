@@ -54,21 +54,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_an_image_has_one_score_however_it_is_asked_for(metrifier: Metrifier, files: list[Path]) -> None:
-    scores = list(metrifier.evaluate_many(files))
+    scores = list(metrifier.score_many(files))
     for shape, path, score in zip(SHAPES, files, scores, strict=True):
         image = make_image(*shape)
         quality = metrifier(image)
         assert 0 <= quality <= 1
-        assert metrifier.evaluate(image) == quality
-        assert metrifier(path) == metrifier.evaluate(str(path)) == quality
+        assert metrifier.score(image) == quality
+        assert metrifier(path) == metrifier.score(str(path)) == quality
         assert score == Score(str(path), quality, None)
     assert len({score.quality for score in scores}) == len(SHAPES), "images without a difference prove nothing"
 
 
 def test_a_score_does_not_depend_on_its_neighbours(metrifier: Metrifier, files: list[Path]) -> None:
-    alone = {score.path: score for path in files for score in metrifier.evaluate_many([path])}
+    alone = {score.path: score for path in files for score in metrifier.score_many([path])}
     crowd = [*reversed(files), *files * 9]
-    assert list(metrifier.evaluate_many(crowd)) == [alone[str(path)] for path in crowd]
+    assert list(metrifier.score_many(crowd)) == [alone[str(path)] for path in crowd]
 
 
 def test_the_image_is_left_as_it_was(metrifier: Metrifier) -> None:
@@ -84,16 +84,16 @@ def test_an_array_may_be_a_view_of_another(metrifier: Metrifier) -> None:
 
 
 def test_two_loads_agree(metrifier: Metrifier, model_folder: Path, files: list[Path]) -> None:
-    assert list(Metrifier(model_folder).evaluate_many(files)) == list(metrifier.evaluate_many(files))
+    assert list(Metrifier(model_folder).score_many(files)) == list(metrifier.score_many(files))
 
 
 def test_files_are_read_only_a_little_ahead(metrifier: Metrifier, files: list[Path]) -> None:
-    scores = metrifier.evaluate_many(itertools.repeat(files[0]))
+    scores = metrifier.score_many(itertools.repeat(files[0]))
     assert {next(scores), next(scores)} == {Score(str(files[0]), metrifier(files[0]), None)}
 
 
 def test_no_files_have_no_scores(metrifier: Metrifier) -> None:
-    assert list(metrifier.evaluate_many([])) == []
+    assert list(metrifier.score_many([])) == []
 
 
 def test_a_bad_file_gets_its_error_and_the_others_their_scores(
@@ -101,7 +101,7 @@ def test_a_bad_file_gets_its_error_and_the_others_their_scores(
 ) -> None:
     text, missing = tmp_path / "text.png", tmp_path / "missing.png"
     text.write_text("no image")
-    good, bad, lost, also_good = metrifier.evaluate_many([files[0], text, missing, files[1]])
+    good, bad, lost, also_good = metrifier.score_many([files[0], text, missing, files[1]])
     assert (good.quality, also_good.quality) == (metrifier(files[0]), metrifier(files[1]))
     assert bad.quality is None
     assert "not an image" in str(bad.error)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from metrifier_core.statistics import Threshold, UnreachableAccuracyError, keep_share, reach_accuracy
-from metrifier_core.statistics.threshold import LEAST_KEPT
+from metrifier_core.statistics.threshold import MIN_KEPT
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 # Few distinct scores, so that many tie.
-samples = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=LEAST_KEPT, max_size=60).map(
+samples = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=MIN_KEPT, max_size=60).map(
     lambda rows: (np.array([score / 10 for score, _ in rows]), np.array([right for _, right in rows]))
 )
 shares = st.sampled_from([0.0, 0.25, 0.5, 0.55, 0.8, 0.9, 1.0])
@@ -101,7 +101,7 @@ def test_the_threshold_is_the_lowest_that_reaches_the_accuracy(sample: Sample, a
     enough = [
         (score, kept, right / kept)
         for score, kept, right in by_trying(sample)
-        if kept >= LEAST_KEPT and right / kept >= accuracy
+        if kept >= MIN_KEPT and right / kept >= accuracy
     ]
     found = reach(sample, accuracy)
     if found is None:
@@ -143,7 +143,7 @@ def test_the_same_draws_give_the_same_interval() -> None:
     assert reach(sample, 0.8) == reach(sample, 0.8)
 
 
-@pytest.mark.parametrize("images", [0, LEAST_KEPT - 1])
+@pytest.mark.parametrize("images", [0, MIN_KEPT - 1])
 def test_too_few_images_are_refused(images: int) -> None:
     sample = np.linspace(0, 1, images), np.ones(images, np.bool_)
     for find in (lambda: reach(sample, 0.5), lambda: keep_share(*sample, 0.5)):

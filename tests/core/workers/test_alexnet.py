@@ -31,7 +31,7 @@ from tests.helpers.example_images import natural_image
 State = dict[str, NDArray[np.float32]]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-LARGEST_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 
 
 LAST_SCALE = 0.2
@@ -122,7 +122,7 @@ def largest_difference(model: Any, reference: Run) -> float:
 def test_converted_weights_answer_as_in_onnx(state: State, model: Any) -> None:
     difference = largest_difference(model, run_onnx(state))
     print(f"largest difference to onnxruntime: {difference:.1e}")  # noqa: T201
-    assert difference <= LARGEST_DIFFERENCE
+    assert difference <= MAX_DIFFERENCE
 
 
 def test_converted_weights_answer_as_in_torch(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_converted_weights_answer_as_in_torch(tmp_path: Path) -> None:
     difference = largest_difference(convert_state(state), run)
     path.unlink()  # a quarter of a gigabyte, and pytest keeps the folders of three runs
     print(f"largest difference to torch: {difference:.1e}")  # noqa: T201
-    assert difference <= LARGEST_DIFFERENCE
+    assert difference <= MAX_DIFFERENCE
 
 
 def test_alexnet_is_a_worker_once_its_weights_are_converted(model: Any, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_real_workers_are_as_right_as_when_they_were_measured(name: str) -> None
     worker = create_worker(name, read_catalogue(CATALOGUE))
     outputs = worker.outputs([read_image(REAL_DATA / "images" / item.image_id) for item in sample])
     worker.check(outputs)
-    logits = worker.logits_of(outputs)
+    logits = worker.to_logits(outputs)
     right = np.mean(logits.argmax(axis=1) == [item.label for item in sample])
     deviation = math.sqrt(expected * (1 - expected) / len(sample) * (1 - len(sample) / len(items)))
     assert logits.shape == (100, 1000)

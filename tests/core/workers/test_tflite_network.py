@@ -110,7 +110,7 @@ def test_the_step_of_quantised_probabilities_decides_what_is_too_small(folder: P
     worker = Worker(TfliteNetwork(path), INTEGERS["uint8"].model_copy(update={"outputs": "probabilities"}))
     outputs = worker.outputs(IMAGES)
     worker.check(outputs)
-    logits = worker.logits_of(outputs)
+    logits = worker.to_logits(outputs)
     assert (outputs == 0).sum() > len(IMAGES)
     np.testing.assert_allclose(logits[outputs == 0], np.log(1 / 256 / 2 / CLASSES))
     np.testing.assert_allclose(logits[outputs > 0], np.log(outputs[outputs > 0]))

@@ -12,7 +12,7 @@ import pytest
 
 from metrifier_core.config.run import load_config
 from pipelines.local import runner
-from pipelines.local.postponed import log_what_waits, postponing
+from pipelines.local.offline_queue import log_what_waits, postponing
 from tests.helpers.tracking_servers import door_of, tracking_server
 
 CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"

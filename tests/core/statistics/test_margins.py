@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from metrifier_core.statistics import correlation_leads, rank_correlations
+from metrifier_core.statistics import correlation_margins, rank_correlations
 
 IMAGES, VERSIONS = 300, 5
 
@@ -22,7 +22,7 @@ def make_columns(own_noise: float, other_noise: float, shared: float) -> dict[st
 
 def lead(columns: dict[str, Any]) -> Any:
     others, rng = {"other": columns["other"]}, np.random.default_rng(1)
-    found = correlation_leads(columns["own"], others, columns["target"], columns["image_id"], replicates=200, rng=rng)
+    found = correlation_margins(columns["own"], others, columns["target"], columns["image_id"], replicates=200, rng=rng)
     return found["other"]
 
 
@@ -54,7 +54,7 @@ def test_it_is_undefined_without_a_target_to_rank_and_has_no_interval_without_dr
     alone = lead(columns | {"image_id": np.zeros(IMAGES * VERSIONS)})
     assert alone.value is not None
     assert alone.low is None
-    nothing = correlation_leads(
+    nothing = correlation_margins(
         columns["own"], {}, columns["target"], columns["image_id"], replicates=5, rng=np.random.default_rng(0)
     )
     assert nothing == {}

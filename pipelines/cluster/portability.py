@@ -6,10 +6,10 @@ from dataclasses import asdict
 from metrifier_core.config.run import RunConfig
 from pipelines.graph.images import Images
 from pipelines.local_paths import named_paths
-from pipelines.server import tracking_server
+from pipelines.tracking_server import tracking_server
 
 
-def doubts(config: RunConfig, images: Images) -> Iterator[str]:
+def portability_warnings(config: RunConfig, images: Images) -> Iterator[str]:
     """Finds what is missing or stands on this machine alone.
 
     Args:

@@ -12,7 +12,7 @@ _RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's 
 
 
 def postponing(folder: Path) -> None:
-    """Has tasks put what they cannot log into a folder; see `tracking.postponed_if_unreachable`."""
+    """Has tasks put what they cannot log into a folder; see `tracking.queued_if_unreachable`."""
     os.environ[UNLOGGED_VARIABLE] = str(folder)
     os.environ.setdefault(_RETRIES_VARIABLE, _RETRIES)
 
@@ -33,15 +33,15 @@ def log_what_waits(folder: Path, server: str, *, told: bool = False) -> None:
         complete_run,
         fail_run,
         log_fan_out,
-        log_postponed,
+        log_offline_queue,
         log_stage,
+        offline_queue,
         open_run,
-        postponed,
     )
 
-    waiting = len(postponed(folder))
+    waiting = len(offline_queue(folder))
     try:
-        refused = log_postponed(
+        refused = log_offline_queue(
             folder, [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now], ask_server
         )
     except Exception as error:

@@ -78,15 +78,15 @@ def look(run: Any) -> dict[str, Any]:
 
 
 def log_what_waits(folder: Path) -> dict[Path, str]:
-    from metrifier_core.tracking import ask_server, complete_run, fail_run, log_fan_out, log_postponed, log_stage
+    from metrifier_core.tracking import ask_server, complete_run, fail_run, log_fan_out, log_offline_queue, log_stage
 
-    return log_postponed(folder, [log_stage, log_fan_out, fail_run, complete_run], ask_server)
+    return log_offline_queue(folder, [log_stage, log_fan_out, fail_run, complete_run], ask_server)
 
 
 def test_what_waited_is_logged_as_it_would_have_been(
     door: Door, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from metrifier_core.tracking import PipelineRun, postponed
+    from metrifier_core.tracking import PipelineRun, offline_queue
 
     at_once = PipelineRun("digits", f"{run.experiment}, at once")
     log_all(at_once, tmp_path)
@@ -97,7 +97,7 @@ def test_what_waited_is_logged_as_it_would_have_been(
     log_all(run, tmp_path)
     said = capsys.readouterr().err
     assert said.count("could not be logged to MLflow") == 1, "once, not once a stage"
-    assert len(postponed(tmp_path / "unlogged")) == 4
+    assert len(offline_queue(tmp_path / "unlogged")) == 4
 
     door.state = "open"
     assert look(run) == {}
@@ -189,19 +189,19 @@ def test_a_stage_that_is_done_again_is_another_run(door: Door, run: Any) -> None
 def test_what_still_cannot_be_logged_goes_on_waiting(door: Door, run: Any, tmp_path: Path) -> None:
     from mlflow.exceptions import MlflowException
 
-    from metrifier_core.tracking import log_stage, postponed
+    from metrifier_core.tracking import log_stage, offline_queue
 
     door.state = "broken"
     for stage in ("download", "prepare_workers"):
         log_stage(run, stage, {}, SUMMARY)
-    waiting = postponed(tmp_path / "unlogged")
+    waiting = offline_queue(tmp_path / "unlogged")
     with pytest.raises(MlflowException, match="500"):
         log_what_waits(tmp_path / "unlogged")
-    assert postponed(tmp_path / "unlogged") == waiting
+    assert offline_queue(tmp_path / "unlogged") == waiting
 
 
 def test_what_mlflow_does_not_take_holds_up_nothing_behind_it(door: Door, run: Any, tmp_path: Path) -> None:
-    from metrifier_core.tracking import log_stage, postponed
+    from metrifier_core.tracking import log_stage, offline_queue
 
     folder = tmp_path / "unlogged"
     door.state = "shut"
@@ -212,7 +212,7 @@ def test_what_mlflow_does_not_take_holds_up_nothing_behind_it(door: Door, run: A
     (folder / "0.partial").write_text("what a killed stage left")
     door.state = "open"
     refused = log_what_waits(folder)
-    assert postponed(folder) == list(refused)
+    assert offline_queue(folder) == list(refused)
     first, second = refused.values()
     assert "of_another_release" in first
     assert "a metric, of a name that MLflow refuses" in second
@@ -260,9 +260,9 @@ def test_once_a_stage_waits_the_next_ones_do_not_ask_again(
 def test_without_a_folder_what_is_needed_fails(door: Door, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.exceptions import MlflowException
 
-    from metrifier_core.tracking import ask_server, postponed_if_unreachable
+    from metrifier_core.tracking import ask_server, queued_if_unreachable
 
-    @postponed_if_unreachable(needed=True)
+    @queued_if_unreachable(needed=True)
     def register(run: Any) -> None:  # noqa: ARG001
         ask_server()
 

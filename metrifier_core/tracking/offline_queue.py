@@ -22,14 +22,12 @@ from metrifier_core.tracking.pipeline_run import PipelineRun
 Arguments = ParamSpec("Arguments")
 
 
-def postponed(folder: Path) -> list[Path]:
+def offline_queue(folder: Path) -> list[Path]:
     """Lists what waits in a folder, in the order in which it happened."""
     return sorted(folder.glob("*.json"))
 
 
-def postponed_if_unreachable(
-    *, needed: bool = False
-) -> Callable[[Callable[Arguments, None]], Callable[Arguments, None]]:
+def queued_if_unreachable(*, needed: bool = False) -> Callable[[Callable[Arguments, None]], Callable[Arguments, None]]:
     """Lets a stage's work stand when the tracking server does not.
 
     What the function would have logged waits in the folder that `UNLOGGED_VARIABLE` names, and so does everything after
@@ -81,12 +79,12 @@ def _keep(folder: Path, function: str, arguments: Mapping[str, Any]) -> None:
     temporary.replace(file)
 
 
-def log_postponed(folder: Path, functions: list[Callable[..., None]], ask: Callable[[], None]) -> dict[Path, str]:
+def log_offline_queue(folder: Path, functions: list[Callable[..., None]], ask: Callable[[], None]) -> dict[Path, str]:
     """Tells MLflow what waits, in the order in which it happened.
 
     Args:
         folder: Where it waits; it is gone when nothing does any more.
-        functions: Those that were postponed.
+        functions: Those whose records may wait.
         ask: Raises where MLflow does not answer.
 
     Returns:
@@ -99,7 +97,7 @@ def log_postponed(folder: Path, functions: list[Callable[..., None]], ask: Calla
     ask()
     known = {function.__name__: validate_call(inspect.unwrap(function)) for function in functions}
     refused = {}
-    for file in postponed(folder):
+    for file in offline_queue(folder):
         try:
             record = json.loads(file.read_bytes())
             known[record["function"]](**record["arguments"])

@@ -9,7 +9,7 @@ from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
 from metrifier_core.statistics.grouped_ranks import GroupedRanks
 
 
-def correlation_leads(
+def correlation_margins(
     score: NDArray[np.float64],
     others: Mapping[str, NDArray[np.float64]],
     target: NDArray[np.float64],

@@ -14,8 +14,8 @@ from typing import Any
 from metrifier_core.config.cluster import STAGES
 
 _SECONDS_BETWEEN_LOOKS = 5.0
-_LONGEST_ABSENCE = 300.0  # seconds without an answer after which watching gives up
-_LONGEST_SILENCE = 60  # whole seconds that the server may take to answer; the SDK would wait for ever
+_MAX_ABSENCE = 300.0  # seconds without an answer after which watching gives up
+_REQUEST_TIMEOUT = 60  # whole seconds that the server may take to answer; the SDK would wait for ever
 _TERMINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 _REFUSALS = (401, 403)
 _REMEDIES = {
@@ -25,11 +25,11 @@ _REMEDIES = {
 }
 
 
-class ServiceError(RuntimeError):
+class KfpServerError(RuntimeError):
     """What the server said or did not say, in one sentence."""
 
 
-class _RefusalError(ServiceError):
+class _RefusalError(KfpServerError):
     """The server will not let us: asking again is of no use."""
 
 
@@ -46,7 +46,7 @@ class Ended:
     reason: str
 
 
-class Service:
+class KfpServer:
     """A Kubeflow Pipelines server."""
 
     def __init__(self, endpoint: str, namespace: str | None, token: str | None) -> None:
@@ -58,7 +58,7 @@ class Service:
             token: Says who asks.
 
         Raises:
-            ServiceError: Nothing like that is there, or it does not let us in.
+            KfpServerError: Nothing like that is there, or it does not let us in.
         """
         from kfp import Client
 
@@ -79,7 +79,7 @@ class Service:
             configuration.api_key["authorization"] = token
             configuration.api_key_prefix["authorization"] = "Bearer"
         with self._plainly():
-            HealthzServiceApi(ApiClient(configuration)).healthz_service_get_healthz(_request_timeout=_LONGEST_SILENCE)
+            HealthzServiceApi(ApiClient(configuration)).healthz_service_get_healthz(_request_timeout=_REQUEST_TIMEOUT)
 
     def submit(self, package: Path, arguments: Mapping[str, Any], run_name: str, experiment: str) -> str:
         """Starts a run.
@@ -94,7 +94,7 @@ class Service:
             The run's identity.
 
         Raises:
-            ServiceError: The server refused it.
+            KfpServerError: The server refused it.
         """
         # The SDK prints links of its own.
         with self._plainly(), contextlib.redirect_stdout(io.StringIO()):
@@ -106,7 +106,9 @@ class Service:
                 namespace=self._namespace,
             )
         if not started.run_id:
-            raise ServiceError(f"{self._endpoint} does not answer as Kubeflow Pipelines does: the run has no identity")
+            raise KfpServerError(
+                f"{self._endpoint} does not answer as Kubeflow Pipelines does: the run has no identity"
+            )
         return str(started.run_id)
 
     def link(self, run_id: str) -> str:
@@ -124,7 +126,7 @@ class Service:
             How it ended. The SDK's own wait does not know that a run can be cancelled.
 
         Raises:
-            ServiceError: The server has not answered for some minutes, or does not let us in any more.
+            KfpServerError: The server has not answered for some minutes, or does not let us in any more.
         """
         state = ""
         answered = time.monotonic()
@@ -132,14 +134,14 @@ class Service:
         while True:
             try:
                 with self._plainly():
-                    run = self._client.runs.run_service_get_run(run_id, _request_timeout=_LONGEST_SILENCE)
+                    run = self._client.runs.run_service_get_run(run_id, _request_timeout=_REQUEST_TIMEOUT)
             except _RefusalError:
                 raise
-            except ServiceError as error:
-                if time.monotonic() - answered > _LONGEST_ABSENCE:
+            except KfpServerError as error:
+                if time.monotonic() - answered > _MAX_ABSENCE:
                     raise
                 if not absent:
-                    say(f"{error}; asking again for up to {_LONGEST_ABSENCE / 60:.0f} minutes")
+                    say(f"{error}; asking again for up to {_MAX_ABSENCE / 60:.0f} minutes")
                 absent = True
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 continue
@@ -162,13 +164,13 @@ class Service:
             yield
         except ApiException as error:
             remedy = _REMEDIES.get(error.status, f"it says: {_first_line(error.body)}")
-            refused = _RefusalError if error.status in _REFUSALS else ServiceError
+            refused = _RefusalError if error.status in _REFUSALS else KfpServerError
             raise refused(f"{self._endpoint} answers {error.status} {error.reason}: {remedy}") from error
         except (HTTPError, TimeoutError, OSError) as error:
             cause = getattr(error, "reason", None) or error
-            raise ServiceError(f"{self._endpoint} does not answer: {_first_line(str(cause))}") from error
+            raise KfpServerError(f"{self._endpoint} does not answer: {_first_line(str(cause))}") from error
         except ValueError as error:
-            raise ServiceError(f"{self._endpoint} does not answer as Kubeflow Pipelines does: {error}") from error
+            raise KfpServerError(f"{self._endpoint} does not answer as Kubeflow Pipelines does: {error}") from error
 
 
 def _limit_silence(requests: Any) -> None:
@@ -176,7 +178,7 @@ def _limit_silence(requests: Any) -> None:
     request = requests.request
 
     def within_limit(*arguments: Any, _request_timeout: Any = None, **keywords: Any) -> Any:
-        return request(*arguments, _request_timeout=_request_timeout or _LONGEST_SILENCE, **keywords)
+        return request(*arguments, _request_timeout=_request_timeout or _REQUEST_TIMEOUT, **keywords)
 
     requests.request = within_limit
 

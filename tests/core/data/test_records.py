@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metrifier_core import __version__, records
+from metrifier_core import __version__
+from metrifier_core.data import records
 from metrifier_core.data.records import (
     IMAGES,
     KEYS,

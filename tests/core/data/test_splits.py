@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from metrifier_core import splits
+from metrifier_core.data import splits
 from metrifier_core.data.splits import SPLITS, SplitRule, assign_split, stable_fraction
 
 FIFTHS = SplitRule(worker_train=0.2, calibration=0.2, train=0.2, validation=0.2, test=0.2)

@@ -56,9 +56,10 @@ pictures: install ## Draw the README's pictures anew, one of them from RUN (make
 
 test: lint types ingest-env browser unit ## Lint, check types and run every test but those of containers and of torch
 
-lint: install ## Check style and formatting
+lint: install ## Check style, formatting and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: install ## Check types (mypy --strict)
 	$(BIN)/mypy
@@ -146,4 +147,4 @@ lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
 	done
 
 clean: ## Remove runs, builds and caches, not .venv
-	rm -rf runs build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf runs build .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

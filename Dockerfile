@@ -3,8 +3,8 @@
 #   train   workers, training, evaluation, registration
 #   ingest  download: what `data` has, and beside it tensorflow-io's decoders in an environment of their own
 #   serve   `mlflow models serve` on the registered model that MODEL_URI names, or that is mounted at /model
-# `make images` builds them. Every package is pinned by its hash in containers/*.lock; the base image by BASE_IMAGE, which takes
-# a digest too.
+# `make images` builds them. Every package is pinned by its hash in requirements.lock; the base image by BASE_IMAGE, which takes a
+# digest too.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -14,8 +14,20 @@ ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_LINK_MODE=copy UV_SYSTEM_CERTS=1
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --disable-pip-version-check uv==${UV_VERSION}
 WORKDIR /build
 
+# What each image needs of requirements.lock. A layer of packages is made anew only where its own list has changed.
+FROM build AS locks
+ARG TRAIN=train
+COPY requirements.lock setup.cfg pyproject.toml README.md LICENSE ./
+COPY containers/export_lock.sh containers/
+COPY metrifier_core/_version.py metrifier_core/
+RUN export_lock() { containers/export_lock.sh /opt/uv/bin/uv "$@"; } \
+ && stages="pipelines tracking http s3 gs" \
+ && export_lock data.lock $stages tracking-server \
+ && export_lock train.lock $stages tfds "$TRAIN" \
+ && export_lock serve.lock tracking tflite
+
 FROM build AS data-environment
-COPY containers/data.lock .
+COPY --from=locks /build/data.lock .
 RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
  && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes data.lock
 
@@ -26,16 +38,16 @@ RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/ingest \
  && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/ingest/bin/python --require-hashes ingest.lock
 
 FROM build AS serve-environment
-COPY containers/serve.lock .
+COPY --from=locks /build/serve.lock .
 RUN /opt/uv/bin/uv venv --quiet --python python3 /opt/metrifier \
  && /opt/uv/bin/uv pip sync --quiet --compile-bytecode --python /opt/metrifier/bin/python --require-hashes serve.lock
 
 # The package apart from what it needs: it changes often, and is a small layer of its own.
 FROM data-environment AS package
-COPY containers/build.lock setup.cfg pyproject.toml README.md LICENSE ./
+COPY requirements.lock setup.cfg pyproject.toml README.md LICENSE ./
 COPY metrifier_core metrifier_core
 RUN /opt/uv/bin/uv pip install --quiet --compile-bytecode --python /opt/metrifier/bin/python --target /opt/package --no-deps \
-    --build-constraints build.lock .
+    --build-constraints requirements.lock .
 
 FROM ${BASE_IMAGE} AS base
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin metrifier
@@ -57,9 +69,8 @@ ARG REVISION
 LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 
 FROM common AS train
-# train-gpu.lock: with CUDA. It is copied, since podman takes a layer from its cache whatever has changed in what is mounted.
-ARG TRAIN_LOCK=train.lock
-COPY containers/${TRAIN_LOCK} /opt/train.lock
+# Copied: podman reuses a layer from its cache even if a mounted file has changed.
+COPY --from=locks /build/train.lock /opt/train.lock
 USER 0
 RUN --mount=type=bind,from=build,source=/opt/uv,target=/opt/uv \
     UV_NO_CACHE=1 UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 /opt/uv/bin/uv pip install --quiet --compile-bytecode \

@@ -4,6 +4,7 @@ CONFIG ?= configs/digits.yaml
 RUN ?= runs/digits
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL_LOCK := $(VENV)/install.lock
 UV_VERSION := 0.13.9
 BENCHMARK_VENV := build/benchmark-venv
 LATENCY_VENV := build/latency-venv
@@ -16,11 +17,13 @@ REGISTRY ?=
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' metrifier_core/_version.py)
 TAG ?= $(VERSION)
 BASE_IMAGE ?= python:3.11-slim-bookworm
-TRAIN_LOCK ?= train.lock
-# The image with CUDA stands beside the one without, whose name it would else take.
-TRAIN_TAG := $(TAG)$(if $(filter train-gpu.lock,$(TRAIN_LOCK)),-gpu)
+# train-gpu: with CUDA. Its image has a tag of its own, beside the image without.
+TRAIN ?= train
+TRAIN_TAG := $(TAG)$(if $(filter train-gpu,$(TRAIN)),-gpu)
 BUILD_FLAGS ?=
 IMAGE_PREFIX := $(if $(REGISTRY),$(REGISTRY)/)metrifier-
+# All extras but torch, which has a build a machine.
+LOCKED := train train-gpu tflite pipelines http s3 gs tfds tracking tracking-server dev
 export PYTHONUTF8 := 1
 # Once here, not in every process that is started where Python may not write what it compiles.
 export UV_COMPILE_BYTECODE := 1
@@ -38,8 +41,11 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-$(VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+$(INSTALL_LOCK): requirements.lock setup.cfg | $(BIN)/uv
+	containers/export_lock.sh $(BIN)/uv $@ train tflite pipelines tracking s3 gs tfds dev
+
+$(VENV)/.installed: $(INSTALL_LOCK)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(INSTALL_LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -79,10 +85,10 @@ $(INGEST_VENV)/.installed: components/ingest/requirements.lock | $(BIN)/uv
 ingest-env: $(INGEST_VENV)/.installed ## Install what decodes 16-bit colour TIFF and DICOM, into build/ingest-venv
 
 # torch is for these tests alone, and large: it has an environment of its own.
-$(TORCH_VENV)/.installed: requirements.lock setup.cfg | $(BIN)/uv
+$(TORCH_VENV)/.installed: $(INSTALL_LOCK)
 	$(PYTHON) -m venv --clear $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
-	$(BIN)/uv pip install --quiet --python $(TORCH_VENV)/bin/python --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(TORCH_VENV)/bin/python --require-hashes --requirements $(INSTALL_LOCK)
 	$(BIN)/uv pip install --quiet --python $(TORCH_VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -98,7 +104,7 @@ images: ## Build the images of the stages and of the server with ENGINE (docker,
 	  case $$target in train) tag=$(TRAIN_TAG) ;; *) tag=$(TAG) ;; esac; \
 	  echo "$(IMAGE_PREFIX)$$target:$$tag"; \
 	  $(ENGINE) build --quiet --target $$target --tag $(IMAGE_PREFIX)$$target:$$tag $(BUILD_FLAGS) \
-	    --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg UV_VERSION=$(UV_VERSION) --build-arg TRAIN_LOCK=$(TRAIN_LOCK) \
+	    --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg UV_VERSION=$(UV_VERSION) --build-arg TRAIN=$(TRAIN) \
 	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --exclude '*' --dirty --abbrev=40) . || exit 1; \
 	done
 	@$(ENGINE) images | grep -E "REPOSITORY|IMAGE|metrifier-(data|train|ingest|serve)[: ]"
@@ -133,18 +139,8 @@ bench-latency: $(LATENCY_VENV)/.installed ## Time the networks in every runtime 
 	$(LATENCY_VENV)/bin/python benchmarks/latency.py $(LATENCY)
 
 lock: $(BIN)/uv ## Pin the newest versions that setup.cfg allows
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-	  --extra train --extra tflite --extra pipelines --extra tracking --extra s3 --extra gs --extra tfds \
-	  --extra dev setup.cfg --output-file requirements.lock
-	echo setuptools | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate \
-	  --constraint requirements.lock - --output-file containers/build.lock
-	@for target in data train train-gpu serve; do \
-	  stages="pipelines tracking http s3 gs"; \
-	  case $$target in data) extras="$$stages tracking-server" ;; serve) extras="tracking tflite" ;; *) extras="$$stages $$target tfds" ;; esac; \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --constraint requirements.lock $$(printf ' --extra %s' $$extras) setup.cfg --output-file containers/$$target.lock \
-	    || exit 1; \
-	done
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  $(LOCKED:%=--extra %) setup.cfg --output-file requirements.lock
 
 clean: ## Remove runs, builds and caches, not .venv
 	rm -rf runs build .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,8 @@
 """The manifests, the project and the plugin's example in mlflow/: nothing in them points at what is not there."""
 
 import json
+import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,11 @@ def test_every_manifest_is_applied(kustomization):
 
 
 def test_the_servers_image_holds_what_speaks_to_its_database_and_its_bucket():
-    lock = (FOLDER.parent / "containers" / "data.lock").read_text()
-    locked = {line.partition("==")[0] for line in lock.splitlines() if "==" in line}
-    assert {"boto3", "mlflow", "psycopg2-binary"} <= locked
+    setup = ConfigParser()
+    setup.read(FOLDER.parent / "setup.cfg")
+    packages = {re.split("[=>]", line)[0] for line in setup["options.extras_require"]["tracking-server"].split("\n")}
+    assert {"boto3", "mlflow", "psycopg2-binary"} <= packages
+    assert "export_lock data.lock $stages tracking-server " in (FOLDER.parent / "Dockerfile").read_text()
 
 
 def test_every_secret_and_setting_that_is_read_is_generated(kustomization, documents):

@@ -6,9 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL_LOCK := $(VENV)/install.lock
 UV_VERSION := 0.13.9
+CYCLONEDX_VERSION := 7.5.0
 BENCHMARK_VENV := build/benchmark-venv
 LATENCY_VENV := build/latency-venv
 LATENCY ?=
+PYTEST_FLAGS ?=
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 TORCH_VENV := build/torch-venv
 TORCH_VERSION := 2.13.0
 INGEST_VENV := build/ingest-venv
@@ -29,7 +32,7 @@ export PYTHONUTF8 := 1
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run pictures realdata test lint types unit browser ingest-env test-alexnet test-torch images test-containers compile ui bench-distortions bench-latency lock clean
+.PHONY: help install run pictures realdata test lint types unit test-durations coverage browser ask-browser ingest-env test-alexnet test-torch images podman test-containers dist sbom check-tag compile ui bench-distortions bench-latency lock clean
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,21 +63,32 @@ pictures: install ## Draw the README's pictures anew, one of them from RUN (make
 	cp $(RUN)/examples.png docs/pictures/digits.png
 	$(BIN)/metrifier distort $(VENV)/lib/python3.11/site-packages/sklearn/datasets/images/china.jpg --sheet docs/pictures/distortions.jpg
 
-test: lint types ingest-env browser unit ## Lint, check types and run every test but those of containers and of torch
+test: lint types ingest-env ask-browser unit ## Lint, check types and run every test but those of containers and of torch
 
 lint: install ## Check style, formatting and which room imports which
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@git ls-files -z '*.py' '*.ipynb' | xargs -0 $(BIN)/ruff check --quiet
+	@git ls-files -z '*.py' '*.ipynb' | xargs -0 $(BIN)/ruff format --quiet --check
 	$(BIN)/lint-imports --no-logo
 
 types: install ## Check types (mypy --strict)
 	$(BIN)/mypy
 
 unit: install ## Run pytest (unit, property, component, pipeline and end-to-end tests)
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) $(PYTEST_FLAGS)
 
-browser: ## Install chromium for the tests in a browser (as root on Debian; without it they are skipped)
+test-durations: PYTEST_FLAGS += --durations=50 --durations-min=1
+test-durations: unit ## Run pytest and print the 50 slowest tests
+
+coverage: install ## Measure which lines and branches the tests reach (build/coverage/html)
+	rm -rf build/coverage
+	$(PYTEST) --cov --cov-report=html:build/coverage/html --cov-report=term
+
+browser: ## Install chromium for the tests in a browser, with apt-get (as root on Debian; without it they are skipped)
 	@tests/browser/chromium.sh
+
+# Of all that `make test` needs, chromium alone is not in the checkout.
+ask-browser:
+	@tests/browser/chromium.sh --ask
 
 # tensorflow-io runs with an older TensorFlow than the project's.
 $(INGEST_VENV)/.installed: components/ingest/requirements.lock | $(BIN)/uv
@@ -109,8 +123,23 @@ images: ## Build the images of the stages and of the server with ENGINE (docker,
 	done
 	@$(ENGINE) images | grep -E "REPOSITORY|IMAGE|metrifier-(data|train|ingest|serve)[: ]"
 
-test-containers: install ## Build the images and run the pipeline in them (with Docker; on Debian, as root, it installs podman)
+podman: ## Install podman and what it needs, with apt-get (as root on Debian)
+	@tests/containers/podman.sh
+
+test-containers: install ## Build the images and run the pipeline in them (with Docker, or podman: make podman)
 	tests/containers/run
+
+dist: $(BIN)/uv ## Build the wheel and the source archive, into dist/
+	$(BIN)/uv build --quiet --build-constraints requirements.lock --out-dir dist
+
+sbom: $(BIN)/uv ## Write what the wheel's extras install, as CycloneDX, into dist/
+	containers/export_lock.sh $(BIN)/uv build/sbom.lock $(filter-out train-gpu dev,$(LOCKED))
+	@mkdir -p dist
+	$(BIN)/uv tool run --quiet --from cyclonedx-bom==$(CYCLONEDX_VERSION) cyclonedx-py requirements build/sbom.lock \
+	  --output-reproducible --output-file dist/metrifier-$(VERSION).cdx.json
+
+check-tag: ## Refuse a TAG that is not v and the package's version
+	@test "$(TAG)" = "v$(VERSION)" || { echo "the tag is $(TAG), the version in metrifier_core/_version.py $(VERSION)" >&2; exit 1; }
 
 compile: install ## Write build/metrifier.yaml, what kfp submits to a cluster (IMAGE=, DIGEST=)
 	$(BIN)/python -m pipelines.compile --config $(CONFIG) $(foreach image,$(IMAGE),--image $(image)) $(foreach digest,$(DIGEST),--digest $(digest)) --output build/metrifier.yaml

@@ -1,5 +1,5 @@
-# Sourced by `make test-containers`: finds what runs containers and, on a Debian machine where there is nothing and this is
-# root, installs podman and makes a base image out of Debian's packages. Nothing is fetched from a registry of images.
+# Sourced by `make test-containers`: find Docker or podman; for podman make a base image of Debian's packages, so that nothing is
+# fetched from a registry of images.
 #
 # Sets ENGINE, DOCKER_HOST where podman serves it, BASE_IMAGE and BUILD_FLAGS.
 CONTAINERS=$PWD/build/containers
@@ -9,16 +9,12 @@ if docker info >/dev/null 2>&1; then
   ENGINE=docker
 else
   ENGINE=podman
-  # `command -v` of several names is content with one of them.
-  if ! { command -v podman && command -v runc && command -v debootstrap; } >/dev/null; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-      echo "make test-containers needs Docker, or root on a Debian machine, to install podman" >&2
+  for program in podman runc debootstrap; do
+    if ! command -v "$program" >/dev/null; then
+      echo "make test-containers needs Docker, or podman, runc and debootstrap: make podman installs these on Debian, as root" >&2
       exit 1
     fi
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      podman runc netavark aardvark-dns conmon uidmap debootstrap >"$CONTAINERS/apt.log"
-  fi
+  done
 
   # runc, cgroupfs and low limits are what works inside another container, too.
   cat >"$CONTAINERS/containers.conf" <<'CONF'

@@ -1,4 +1,4 @@
-"""Blur: what a lens out of focus, or a moving or zooming camera, does."""
+"""Blur, as from a lens out of focus, or from a moving or zooming camera."""
 
 import math
 from functools import lru_cache
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.distortions.convolution import Kernel, convolve, convolve_separable, odd_sum
+from metrifier_core.distortions.convolution import Kernel, convolve, odd_sum
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import ImageError, RgbImage
 
@@ -28,7 +28,7 @@ def _normal_kernel(sigma: float) -> Kernel:
 
 @register_distortion("blur", (0.3, 20.0))
 def gaussian_blur(image: RgbImage, sigma: float) -> RgbImage:
-    """Convolves the image with a normal density, cut off at 4 sigma.
+    """Convolve the image with a normal density, cut off at 4 sigma.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -37,12 +37,12 @@ def gaussian_blur(image: RgbImage, sigma: float) -> RgbImage:
     Returns:
         The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 3.5.
     """
-    return convolve_separable(image, _normal_kernel(sigma))
+    return convolve(image, _normal_kernel(sigma))
 
 
 @lru_cache(maxsize=_KERNELS)
 def _disk_kernel(radius: float) -> Kernel:
-    """Counts, of the 8 x 8 points in every pixel, those within the radius."""
+    """Count, of 8 x 8 points in every pixel, those within the radius."""
     reach = math.ceil(radius - 0.5)
     side = 2 * reach + 1
     offsets = (np.arange(side * _SUBPIXELS) + 0.5) / _SUBPIXELS - side / 2
@@ -52,11 +52,11 @@ def _disk_kernel(radius: float) -> Kernel:
 
 @register_distortion("blur", (0.6, 40.0))
 def defocus_blur(image: RgbImage, radius: float) -> RgbImage:
-    """Spreads every point over a disk, as a lens that is out of focus does.
+    """Spread every point over a disk, as a lens out of focus does.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        radius: Of the disk, in pixels; pixels on its rim count by how many of 8 x 8 points in them lie inside.
+        radius: Radius of the disk in pixels; a pixel on its rim weighs as many of its 8 x 8 points as lie inside.
 
     Returns:
         The blurred image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with a smooth rim.
@@ -69,7 +69,7 @@ def _draw_angle(image: RgbImage, rng: np.random.Generator) -> float:  # noqa: AR
 
 
 def _line_kernel(length: float, angle: float) -> Kernel:
-    """Shares points along a line out among the four pixels around each."""
+    """Distribute each point of a line bilinearly over the four pixels around it."""
     count = 2 * math.ceil(length * _SAMPLES_PER_PIXEL / 2) + 1
     along = np.linspace(-length / 2, length / 2, count)
     column, row = along * math.cos(angle), along * math.sin(angle)
@@ -79,9 +79,9 @@ def _line_kernel(length: float, angle: float) -> Kernel:
     for x, weight_x in ((left, left + 1 - column), (left + 1, column - left)):
         for y, weight_y in ((top, top + 1 - row), (top + 1, row - top)):
             np.add.at(kernel, (y + reach_y + 1, x + reach_x + 1), weight_x * weight_y)
-    # The two halves are equal but for the last bits of the sums; made whole, they are one another's mirror.
-    whole = np.rint(kernel + kernel[::-1, ::-1])
-    return odd_sum(whole[_extent(whole.any(axis=1)), :][:, _extent(whole.any(axis=0))])
+    # The two halves differ only in the last bits of the sums; rounded, they mirror each other.
+    rounded = np.rint(kernel + kernel[::-1, ::-1])
+    return odd_sum(rounded[_extent(rounded.any(axis=1)), :][:, _extent(rounded.any(axis=0))])
 
 
 def _extent(used: NDArray[np.bool_]) -> slice:
@@ -91,12 +91,12 @@ def _extent(used: NDArray[np.bool_]) -> slice:
 
 @register_distortion("blur", (1.0, 120.0), prepare=_draw_angle)
 def motion_blur(image: RgbImage, length: float, angle: float) -> RgbImage:
-    """Moves the image evenly along a straight line while it is taken.
+    """Move the image at constant speed along a straight line during the exposure.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        length: Of the line, in pixels.
-        angle: Of the line, in radians; any direction is as likely.
+        length: Length of the line in pixels.
+        angle: Direction of the line in radians, uniform in [0, pi).
 
     Returns:
         The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 5.6 (uniform linear motion).
@@ -105,7 +105,7 @@ def motion_blur(image: RgbImage, length: float, angle: float) -> RgbImage:
 
 
 def _zoom(image: NDArray[np.uint16], factor: float) -> NDArray[np.uint16]:
-    """Enlarges an image around its centre, bilinearly, at positions of 1/32 pixel."""
+    """Enlarge an image around its centre, bilinearly, at positions of 1/32 pixel."""
     positions = []
     for side in image.shape[:2]:
         centre = (side - 1) / 2
@@ -119,15 +119,14 @@ def _zoom(image: NDArray[np.uint16], factor: float) -> NDArray[np.uint16]:
 
 @register_distortion("blur", (0.003, 3.0))
 def zoom_blur(image: RgbImage, amount: float) -> RgbImage:
-    """Zooms towards the centre of the image while it is taken.
+    """Zoom towards the centre of the image during the exposure.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        amount: The last enlargement is 1 + amount, the first is 1; between them it grows at a steady rate.
+        amount: The enlargement grows from 1 to 1 + amount in equal ratios.
 
     Returns:
-        The mean of 2**k enlargements, next ones apart by at most a pixel at the border. Each is made from smaller ones
-        by bilinear steps, which soften it a little.
+        The mean of 2**k enlargements, at most a pixel apart at the border, made from each other by bilinear steps.
         Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with enlargements in geometric steps.
 
     Raises:
@@ -140,10 +139,10 @@ def zoom_blur(image: RgbImage, amount: float) -> RgbImage:
     moved = (1 - 1 / factor) * max(height, width) / 2
     doublings = max(1, math.ceil(math.log2(moved + 1)))
     step = factor ** (1 / (2**doublings - 1))
-    # 6 bits below a grey level: with them OpenCV's sums of 1/1024 are exact in single precision.
+    # With 6 bits below a grey level, OpenCV's sums of 1/1024 are exact in single precision.
     mean = np.asarray(image.astype(np.uint16) << _ZOOM_BITS, np.uint16)
     for doubling in range(doublings):
-        # The mean of twice as many enlargements is that of these and of these enlarged.
+        # Averaging the mean with itself enlarged doubles the number of enlargements.
         mean += _zoom(mean, step ** (2**doubling))
         mean += doubling % 2
         mean >>= 1

@@ -214,11 +214,13 @@ def test_what_is_no_image_is_refused(distortion: str, image: Any, reason: str) -
 @every_distortion
 @pytest.mark.parametrize("severity", [0, 6, -1, 2.5, 1.0, True, "3", None])
 def test_a_severity_out_of_range_is_refused(distortion: str, severity: Any) -> None:
-    with pytest.raises(ValueError, match=f"^severity {severity!r} of {distortion}: allowed are 1 to 5$"):
+    with pytest.raises(
+        ValueError, match=f"^severity of {distortion}: expected an integer from 1 to 5, got {severity!r}$"
+    ):
         distort(IMAGE, distortion, severity)
-    with pytest.raises(ValueError, match="allowed are 1 to 5"):
+    with pytest.raises(ValueError, match="expected an integer from 1 to 5"):
         apply_severities(IMAGE, distortion, [1, severity], np.random.default_rng(0))
-    with pytest.raises(ValueError, match="allowed are 1 to 5"):
+    with pytest.raises(ValueError, match="expected an integer from 1 to 5"):
         encode_versions(IMAGE, distortion, [1, severity], seed=0)
 
 

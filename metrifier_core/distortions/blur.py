@@ -2,15 +2,19 @@
 
 import math
 from functools import lru_cache
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.distortions.convolution import Kernel, convolve, odd_sum
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import ImageError, RgbImage
 
+Kernel: TypeAlias = NDArray[np.float64]
+"""Non-negative integers whose sum is odd, so that no pixel lies halfway between two grey levels."""
+
+_STRIP_PIXELS = 25_000  # 600 kB in double precision, which fits into cache
 _KERNELS = 16
 _NORMAL_WEIGHTS = 1 << 20
 _SUBPIXELS = 8
@@ -19,11 +23,41 @@ _ZOOM_BITS = 6
 _ZOOM_MAX_SIDE = 32_766  # OpenCV's maps hold 16 bits
 
 
+def _odd_sum(kernel: Kernel) -> Kernel:
+    """Add 1 to the middle of an integer kernel whose sum is even."""
+    if kernel.sum() % 2 == 0:
+        kernel[tuple(side // 2 for side in kernel.shape)] += 1
+    return kernel
+
+
+def _convolve(image: RgbImage, kernel: Kernel) -> RgbImage:
+    """Convolve an image with an integer kernel, mirroring the image at its borders, and round.
+
+    Sums of integers in double precision are exact, so that the pixels are the same on every machine. The kernel is
+    (2 m + 1, 2 n + 1), unchanged by a turn of 180 degrees; or (2 n + 1,), applied to columns and to rows.
+    """
+    height, width = image.shape[:2]
+    reach, separable = len(kernel) // 2, kernel.ndim == 1
+    total = float(kernel.sum()) ** (2 if separable else 1)
+    rows = max(_STRIP_PIXELS // width, 4 * reach, 1)
+    result = np.empty_like(image)
+    for top in range(0, height, rows):  # in strips: double precision takes eight times an image's memory
+        first = max(top - reach, 0)
+        pixels = image[first : top + rows + reach].astype(np.float64)
+        if separable:
+            cv2.sepFilter2D(pixels, cv2.CV_64F, kernel, kernel, dst=pixels, borderType=cv2.BORDER_REFLECT_101)
+        else:  # large kernels by Fourier transform, whose error is far too small to change a rounding
+            cv2.filter2D(pixels, cv2.CV_64F, kernel, dst=pixels, borderType=cv2.BORDER_REFLECT_101)
+        weighed = pixels[top - first : top - first + rows]
+        cv2.multiply(weighed, (1 / total,) * 4, dst=result[top : top + rows], dtype=cv2.CV_8U)
+    return result
+
+
 @lru_cache(maxsize=_KERNELS)
 def _normal_kernel(sigma: float) -> Kernel:
     reach = math.ceil(4 * sigma)
     density = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
-    return odd_sum(np.rint(_NORMAL_WEIGHTS * density / density.sum()))
+    return _odd_sum(np.rint(_NORMAL_WEIGHTS * density / density.sum()))
 
 
 @register_distortion("blur", (0.3, 20.0))
@@ -37,7 +71,7 @@ def gaussian_blur(image: RgbImage, sigma: float) -> RgbImage:
     Returns:
         The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 3.5.
     """
-    return convolve(image, _normal_kernel(sigma))
+    return _convolve(image, _normal_kernel(sigma))
 
 
 @lru_cache(maxsize=_KERNELS)
@@ -47,7 +81,7 @@ def _disk_kernel(radius: float) -> Kernel:
     side = 2 * reach + 1
     offsets = (np.arange(side * _SUBPIXELS) + 0.5) / _SUBPIXELS - side / 2
     inside = offsets[:, None] ** 2 + offsets**2 <= radius**2
-    return odd_sum(inside.reshape(side, _SUBPIXELS, side, _SUBPIXELS).sum(axis=(1, 3)).astype(np.float64))
+    return _odd_sum(inside.reshape(side, _SUBPIXELS, side, _SUBPIXELS).sum(axis=(1, 3)).astype(np.float64))
 
 
 @register_distortion("blur", (0.6, 40.0))
@@ -61,7 +95,7 @@ def defocus_blur(image: RgbImage, radius: float) -> RgbImage:
     Returns:
         The blurred image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with a smooth rim.
     """
-    return convolve(image, _disk_kernel(radius))
+    return _convolve(image, _disk_kernel(radius))
 
 
 def _draw_angle(image: RgbImage, rng: np.random.Generator) -> float:  # noqa: ARG001
@@ -81,7 +115,7 @@ def _line_kernel(length: float, angle: float) -> Kernel:
             np.add.at(kernel, (y + reach_y + 1, x + reach_x + 1), weight_x * weight_y)
     # The two halves differ only in the last bits of the sums; rounded, they mirror each other.
     rounded = np.rint(kernel + kernel[::-1, ::-1])
-    return odd_sum(rounded[_extent(rounded.any(axis=1)), :][:, _extent(rounded.any(axis=0))])
+    return _odd_sum(rounded[_extent(rounded.any(axis=1)), :][:, _extent(rounded.any(axis=0))])
 
 
 def _extent(used: NDArray[np.bool_]) -> slice:
@@ -101,7 +135,7 @@ def motion_blur(image: RgbImage, length: float, angle: float) -> RgbImage:
     Returns:
         The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 5.6 (uniform linear motion).
     """
-    return convolve(image, _line_kernel(length, angle))
+    return _convolve(image, _line_kernel(length, angle))
 
 
 def _zoom(image: NDArray[np.uint16], factor: float) -> NDArray[np.uint16]:

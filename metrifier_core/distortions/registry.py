@@ -1,14 +1,11 @@
 """The registry of distortions: what each one is, and how to add one."""
 
-import hashlib
 import importlib
 import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -160,12 +157,6 @@ def _decode(codec: Codec, image: RgbImage, level: float) -> RgbImage:
 def list_distortions(family: str | None = None) -> list[str]:
     """List the registered distortions, sorted by name; only those of one family if given."""
     return sorted(name for name, distortion in _REGISTRY.items() if family in (None, distortion.family))
-
-
-def module_digest(name: str) -> str:
-    """Compute the SHA-256 of the file of an imported module."""
-    file = sys.modules[name].__file__
-    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
 
 
 def get_distortion(name: str) -> Distortion:

@@ -1,12 +1,15 @@
 """The distortions of a run, and the versions of a source image that it makes."""
 
+import hashlib
+import sys
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from metrifier_core.distortions.application import PRISTINE, version_seed
-from metrifier_core.distortions.registry import get_distortion, list_distortions, module_digest
+from metrifier_core.distortions.registry import get_distortion, list_distortions
 from metrifier_core.distortions.severities import SEVERITIES, Levels, read_severities
 from metrifier_core.settings.base import Settings, check_different, config_path
 
@@ -89,8 +92,10 @@ class DistortionSettings(Settings):
     @field_validator("modules")
     @classmethod
     def _identify_modules(cls, modules: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        own = sorted({name.partition(":")[0] for name in _names(info) if ":" in name})
-        current = {module: module_digest(module) for module in own}
+        current = {}
+        for module in sorted({name.partition(":")[0] for name in _names(info) if ":" in name}):
+            file = sys.modules[module].__file__
+            current[module] = hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
         for module, digest in modules.items():
             if current.get(module) != digest:
                 raise ValueError(f"the code of module '{module}' differs from the code that this run was made with")

@@ -147,7 +147,7 @@ def test_strips_do_not_show(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     for distorted, expected in zip(in_strips[:3], references, strict=True):
         assert np.abs(distorted - expected).max() <= 1
-    monkeypatch.setattr("metrifier_core.distortions.convolution._STRIP_PIXELS", image.size)
+    monkeypatch.setattr("metrifier_core.distortions.blur._STRIP_PIXELS", image.size)
     for (name, level), distorted in zip(blurs, in_strips, strict=True):
         np.testing.assert_array_equal(distort_to(image, name, level), distorted, name)
 

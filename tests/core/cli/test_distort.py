@@ -144,7 +144,7 @@ def test_a_bad_image_is_refused_with_its_reason(tmp_path: Path, content: bytes) 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes of photographs of one size, and a file that is no image."""
+    """Write two classes of photographs of one size, and a file that is no image."""
     for index, name in enumerate(("cat/a.png", "cat/b.png", "dog/a.png", "dog/b.png")):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def test_the_sheet_shows_every_type_at_every_severity(photo: Path, tmp_path: Pat
     assert run("sheet", photo, "--output", output).exit_code == 0
     sheet = read_image(output)
     np.testing.assert_array_equal(sheet, contact_sheet(read_image(photo), seed=0))
-    # Cells are what is not paper between the lines of text: columns of 112 pixels, two strips of six.
+    # Cells are not white between the lines of text: columns of 112 pixels, two strips of six.
     coloured = (sheet != 255).any(axis=2).mean(axis=0) > 0.5
     starts = np.flatnonzero(np.diff(coloured.astype(int)) == 1)
     assert len(starts) == 2 * (1 + len(SEVERITIES))
@@ -261,7 +261,7 @@ def test_the_sheet_shows_every_type_at_every_severity(photo: Path, tmp_path: Pat
 
 
 def test_help_is_there_at_once() -> None:
-    """What makes a command slow is what it imports before it knows what to do."""
+    """Help needs no heavy library."""
     code = "import sys; import metrifier_core.cli; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"numpy", "cv2", "pydantic", "scipy", "onnxruntime", "tensorflow", "pyarrow"} & set(loaded)

@@ -1,4 +1,4 @@
-"""A distortion of one's own: a decorated function in a module that a config names."""
+"""A user's own distortion: a decorated function in a module that a config names."""
 
 import importlib
 import re
@@ -40,7 +40,7 @@ def draw_drops(image, rng):
 
 @register_distortion("weather", (0.0, 1.0), prepare=draw_drops, levels=(0.1, 0.2, 0.3, 0.4, 0.5))
 def rain(image, amount, drops):
-    """Sets pixels to white."""
+    """Set pixels to white."""
     rained = image.copy()
     rained[drops < amount] = 255
     return rained
@@ -51,7 +51,7 @@ Write = Callable[[str], str]
 
 @pytest.fixture
 def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Writes a user's module; what it registers is forgotten after the test."""
+    """Write a user's module; its registrations are removed after the test."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
@@ -70,7 +70,7 @@ def rain(write_module: Write) -> str:
 
 
 def register(body: str, arguments: str = "levels=(1, 2, 3, 4, 5)") -> str:
-    """A module with one distortion, without randomness."""
+    """Return the code of a module with one distortion without randomness."""
     return f"""
     import numpy as np
     from metrifier_core.distortions import register_distortion
@@ -81,7 +81,7 @@ def register(body: str, arguments: str = "levels=(1, 2, 3, 4, 5)") -> str:
     """
 
 
-# What it can do
+# Use
 
 
 def test_it_is_found_by_module_and_function(rain: str) -> None:

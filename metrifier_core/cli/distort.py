@@ -99,7 +99,7 @@ def _write(path: Path, data: bytes, *, make_folders: bool) -> None:
 
 @app.command(cls=Command)
 def apply(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, and folders of them.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files, and folders of them.")],
     *,
     distortion: Annotated[
         str, typer.Option("--type", help="A name of `metrifier distort list`, or your own module:function.")

@@ -1,4 +1,4 @@
-r"""What each part of the training is worth: one change at a time, judged on validation versions alone.
+r"""What each part of the training contributes: one change at a time, judged on validation versions.
 
     python -m pipelines.local tests/realdata/complete.yaml name=ablations source.max_sources=1200 metrifier.epochs=1
     python benchmarks/ablations.py tests/realdata/complete.yaml metrifier.epochs=4 --run runs/ablations \
@@ -8,9 +8,9 @@ r"""What each part of the training is worth: one change at a time, judged on val
       --run runs/ablations
 
 Every row trains the config's metrifier on the run's training versions with one setting changed, and correlates its
-scores with the label on validation versions. Intervals are a bootstrap over source images; how much chance there is in
-a training itself, the row with another seed tells. The test split is not looked at. Killed and started again, it goes
-on; a row that is measured again replaces the one of the same architecture and change.
+scores with the label on validation versions. Intervals are a bootstrap over source images; the row with another seed
+shows how much training varies by chance. The test split is not used. A killed benchmark resumes when it is started
+again; a row that is measured again replaces the one of the same architecture and change.
 """
 
 import argparse
@@ -60,7 +60,7 @@ REPLICATES = 1000
 
 
 class _WithConfidence(QualityDataset):
-    """A data set whose heads learn what label workers say of their own certainty, beside how right they are."""
+    """A data set whose heads learn the label workers' confidence beside their true-class probability."""
 
     def __init__(self, versions: Sequence[Path], quality: Path, losses: Sequence[Path], workers: Sequence[str]) -> None:
         super().__init__(versions, quality)
@@ -77,13 +77,13 @@ class _WithConfidence(QualityDataset):
         return tuple(row[name] for name in KEYS)
 
     def rows(self, group: int, split: str) -> Iterator[dict[str, Any]]:
-        """Reads rows as the data set does, each with more heads."""
+        """Read rows as the data set does, each with additional heads."""
         for row in super().rows(group, split):
             yield row | {"worker_tcp": [*row["worker_tcp"], *self._confidence[self._key(row)]]}
 
 
 def _changed(settings: MetrifierSettings, change: Mapping[str, Any]) -> MetrifierSettings:
-    """Applies a change; rates and sizes are multiplied, and the number of all epochs stays."""
+    """Apply a change; rates and sizes are multiplied, and the total number of epochs is kept."""
     values = settings.model_dump()
     for key, value in change.items():
         if key in _FACTORS:
@@ -98,11 +98,11 @@ def _changed(settings: MetrifierSettings, change: Mapping[str, Any]) -> Metrifie
 
 
 def _write(
-    path: Path, architecture: str, found: Mapping[str, NDArray[np.float64]], columns: Mapping[str, NDArray[Any]]
+    path: Path, architecture: str, scores: Mapping[str, NDArray[np.float64]], columns: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Writes rows of an architecture; all others stay, and so do its own of other changes."""
+    """Write rows of an architecture, keeping all rows of other architectures and changes."""
     estimates = rank_correlations(
-        found,
+        scores,
         {"quality": columns["quality"]},
         columns["image_id"],
         columns["condition"],
@@ -118,8 +118,8 @@ def _write(
     for name, by_level in estimates.items():
         row: dict[str, Any] = {"architecture": architecture, "change": name, "versions": len(columns["quality"])}
         for level in LEVELS:
-            one = by_level[level]
-            row |= {level: one.value, f"{level}_low": one.low, f"{level}_high": one.high}
+            estimate = by_level[level]
+            row |= {level: estimate.value, f"{level}_low": estimate.low, f"{level}_high": estimate.high}
         row["command"] = command
         rows.append({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()})
     with path.open("w", newline="") as table:
@@ -129,7 +129,7 @@ def _write(
 
 
 def _scores(dataset: QualityDataset, settings: MetrifierSettings, seed: int, folder: Path) -> NDArray[np.float64]:
-    """Trains, or goes on where it was killed, and scores the validation versions."""
+    """Train, or resume a killed training, and score the validation versions."""
     kept = folder / "scores.npy"
     if not kept.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,41 +142,43 @@ def _scores(dataset: QualityDataset, settings: MetrifierSettings, seed: int, fol
 
 
 def main() -> None:
-    """Measures every change and writes the table."""
+    """Measure every change and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that stand above the file")
-    parser.add_argument("--run", type=Path, required=True, help="the folder of a run whose versions are learned from")
-    parser.add_argument("--changes", nargs="*", metavar="CHANGE", help="measure these rows alone, and the first")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that override the file's")
+    parser.add_argument("--run", type=Path, required=True, help="the folder of the run whose versions to train on")
+    parser.add_argument("--changes", nargs="*", metavar="CHANGE", help="measure only these rows and the first")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/ablations.csv"))
-    parser.add_argument("--work", type=Path, default=Path("build/ablations"), help="checkpoints, and scores of rows")
-    given = parser.parse_intermixed_args()
-    config = load_config(given.config, given.overrides)
-    quality = given.run / "quality.parquet"
-    versions = tables([given.run / "versions"], "versions")
+    parser.add_argument("--work", type=Path, default=Path("build/ablations"), help="folder for checkpoints and scores")
+    arguments = parser.parse_intermixed_args()
+    config = load_config(arguments.config, arguments.overrides)
+    quality = arguments.run / "quality.parquet"
+    versions = tables([arguments.run / "versions"], "versions")
     dataset = QualityDataset(versions, quality)
     rows = list(read_rows(quality, ["image_id", "distortion", "severity", "quality"], splits=["validation"]))
     columns = {key: np.array([row[key] for row in rows]) for key in ("image_id", "quality")}
     columns["condition"] = np.array([f"{row['distortion']} {row['severity']}" for row in rows])
 
     changes = CHANGES | (OF_BACKBONES if config.metrifier.backbone else {})
-    unknown = set(given.changes or []) - set(changes)
+    unknown = set(arguments.changes or []) - set(changes)
     if unknown:
-        parser.error(f"no change is called {', '.join(sorted(unknown))}; there are {', '.join(changes)}")
-    wanted = {name: changes[name] for name in changes if given.changes is None or name in {AS_IT_IS, *given.changes}}
-    found: dict[str, NDArray[np.float64]] = {}
+        parser.error(f"--changes: unknown {', '.join(sorted(unknown))}, allowed: {', '.join(changes)}")
+    wanted = {
+        name: changes[name] for name in changes if arguments.changes is None or name in {AS_IT_IS, *arguments.changes}
+    }
+    scores: dict[str, NDArray[np.float64]] = {}
     for name, change in wanted.items():
         settings, seed = _changed(config.metrifier, change), config.seed + change.get("seed", 0)
         parameters = {**settings.model_dump(mode="json"), "seed": seed, "confidence": "confidence" in change}
         learned_from = dataset
         if "confidence" in change:
-            losses = tables([given.run / "losses"], "losses")
+            losses = tables([arguments.run / "losses"], "losses")
             learned_from = _WithConfidence(versions, quality, losses, config.workers.label)
         identity = fingerprint("ablation", parameters, [str(read_fingerprint(quality))])
         say(f"ablation: {name}")
-        found[name] = _scores(learned_from, settings, seed, given.work / identity[:16])
-        _write(given.output, config.metrifier.architecture, found, columns)
-    say(f"ablation: {len(found)} rows in {given.output}")
+        scores[name] = _scores(learned_from, settings, seed, arguments.work / identity[:16])
+        _write(arguments.output, config.metrifier.architecture, scores, columns)
+    say(f"ablation: {len(scores)} rows in {arguments.output}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How fast the stage `distort` is beside the sum of its parts, and whether its memory grows with the data set.
+"""How fast the stage `distort` is compared with the sum of its parts, and whether its memory grows with the data set.
 
     python benchmarks/distort_stage.py --images photos/
     python benchmarks/distort_stage.py --images photos/ --memory 500 5000
 
-The parts are decoding, distorting, encoding and writing the same versions, each measured apart on as many threads as
-the stage uses, in turns with the stage itself, in one process.
+The parts are decoding, distorting, encoding and writing the same versions, each timed separately on as many threads as
+the stage uses, alternating with the stage itself in one process.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from metrifier_core.stages.distort import distort
 
 TYPES = [name for name in list_distortions() if not get_distortion(name).test_only]
 ROUNDS = 3
-_BATCH = 8  # sources: the pixels of all their versions are in memory at once
+_BATCH = 8  # source images, all of whose versions are in memory at once
 
 
 def _run_stage(folder: Path, versions: int | None) -> float:
@@ -49,7 +49,7 @@ def _run_stage(folder: Path, versions: int | None) -> float:
 
 
 def _distort(source: tuple[str, RgbImage]) -> tuple[list[bytes], list[RgbImage]]:
-    """Makes all versions of a source image: the bytes of codecs, the pixels of the others."""
+    """Make all versions of a source image: the bytes of codecs, the pixels of the others."""
     image_id, image = source
     with_codec, pixels = [], []
     for name in TYPES:
@@ -62,7 +62,7 @@ def _distort(source: tuple[str, RgbImage]) -> tuple[list[bytes], list[RgbImage]]
 
 
 def _run_parts(folder: Path) -> dict[str, float]:
-    """Does the stage's work one part after the other."""
+    """Do the stage's work one part after the other, and return the seconds of each."""
     seconds = {"decode": 0.0, "distort": 0.0, "encode": 0.0, "write": 0.0}
 
     def clock(part: str, start: float) -> float:
@@ -101,13 +101,13 @@ def _compare(folder: Path) -> dict[str, Any]:
     for part, seconds in parts.items():
         print(f"{part:8} {seconds:7.2f} s")
     print(f"{'stage':8} {statistics.median(stage for stage, _ in rounds):7.2f} s")
-    print(f"the stage reaches {share:.2f} of the sum of its parts")
-    print(f"encoding takes {parts['encode'] / parts['distort']:.2f} of what distorting takes")
+    print(f"speed of the stage over that of the sum of its parts: {share:.2f}")
+    print(f"time of encoding over that of distorting: {parts['encode'] / parts['distort']:.2f}")
     return {"seconds": parts, "share": share}
 
 
 def _peak(folder: Path) -> None:
-    """Runs the stage once, alone in this process, and prints the most memory it had, in MB."""
+    """Run the stage once, alone in this process, and print its peak memory in MB."""
     _run_stage(folder, 4)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(kilobytes / 1024)
@@ -127,11 +127,13 @@ def _compare_memory(files: list[Path], counts: list[int]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints what was measured and writes it as JSON."""
+    """Print the measurements and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="a folder of photographs")
     parser.add_argument("--count", type=int, default=40, help="how many of them to use")
-    parser.add_argument("--memory", type=int, nargs="+", help="compare peak memory at these numbers of sources instead")
+    parser.add_argument(
+        "--memory", type=int, nargs="+", help="compare peak memory at these numbers of sources instead of speed"
+    )
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, default=Path("build/distort_stage.json"))
     arguments = parser.parse_args()

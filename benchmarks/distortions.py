@@ -1,10 +1,10 @@
-"""How fast the distortions are beside those of imagecorruptions and albumentations, on one thread.
+"""How fast the distortions are compared with those of imagecorruptions and albumentations, on one thread.
 
     make bench-distortions
 
-All rows are measured in one process on the same photo, in turns, in processor time, and ratios are medians over the
-rounds, so that they hold on a busy machine. Everybody makes five images of a type: imagecorruptions at its own
-severities, albumentations at parameters as near to ours as it has them. A dash: it has no such type, or refuses.
+All rows are measured in one process on the same photo, alternating, in processor time, and ratios are medians over the
+rounds, so that they hold on a busy machine. Each library makes five images of a type: imagecorruptions at its own
+severities, albumentations at the parameters closest to ours. A dash means that it has no such type, or fails.
 """
 
 import argparse
@@ -38,7 +38,7 @@ Work: TypeAlias = Callable[[], object]
 """Makes the five images of a distortion."""
 
 Taken: TypeAlias = list[dict[tuple[str, str], float]]
-"""Seconds of every (distortion, column), a round each."""
+"""Seconds by (distortion, column), for each round."""
 
 
 def _imagecorruptions(image: RgbImage, name: str) -> Work | None:
@@ -60,7 +60,7 @@ def _albumentations(image: RgbImage, name: str) -> Work | None:
         "gaussian_noise": lambda level: alb.GaussNoise(std_range=fixed(min(level, 1)), p=1),
         # In linear light.
         "shot_noise": lambda level: alb.ShotNoise(scale_range=fixed(1 / level), p=1),
-        # A uniform factor of the same deviation.
+        # A uniform factor of the same standard deviation.
         "speckle_noise": lambda level: alb.MultiplicativeNoise(
             (max(0, 1 - math.sqrt(3) * level), 1 + math.sqrt(3) * level), per_channel=True, elementwise=True, p=1
         ),
@@ -77,7 +77,7 @@ def _albumentations(image: RgbImage, name: str) -> Work | None:
         "pixelate": lambda level: alb.Downscale(
             fixed(level), {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_NEAREST}, p=1
         ),
-        # What is bicubic in OpenCV leaves pixels out while it shrinks.
+        # OpenCV's bicubic interpolation skips pixels while it shrinks.
         "bicubic_downscale": lambda level: alb.Downscale(
             fixed(level), {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_CUBIC}, p=1
         ),
@@ -85,7 +85,7 @@ def _albumentations(image: RgbImage, name: str) -> Work | None:
         "contrast": lambda level: alb.ColorJitter(fixed(1), fixed(level), fixed(1), fixed(0), p=1),
         "posterize": lambda level: alb.Posterize(num_bits=round(math.log2(level)), p=1),
         "brightness": lambda level: alb.HueSaturationValue(fixed(0), fixed(0), fixed(255 * level), p=1),
-        # Upwards alone.
+        # Only upwards.
         "plasma": lambda level: alb.PlasmaBrightnessContrast(fixed(min(level, 1)), fixed(0), p=1),
     }
     if name not in makers:
@@ -98,7 +98,7 @@ OTHERS = {"imagecorruptions": _imagecorruptions, "albumentations": _albumentatio
 
 
 def _refusal(work: Work) -> str | None:
-    """Tries a work once, which also warms it up; a library may not run with this NumPy, or not at this size."""
+    """Try a work once, which also warms it up; a library may fail with this NumPy or at this size."""
     try:
         work()
     except Exception as error:
@@ -117,7 +117,7 @@ def _one_by_one(image: RgbImage, name: str, rng: np.random.Generator) -> None:
 
 
 def _works(image: RgbImage, rng: np.random.Generator) -> dict[tuple[str, str], Work]:
-    """Says what is timed, by (distortion, column)."""
+    """Return what is timed, by (distortion, column)."""
     target = np.empty_like(image)
     works: dict[tuple[str, str], Work] = {}
     for name in list_distortions():
@@ -132,7 +132,7 @@ def _works(image: RgbImage, rng: np.random.Generator) -> dict[tuple[str, str], W
 
 
 def _seconds(work: Work) -> float:
-    # Of the processor, all threads together: what other processes take does not count, a second thread would.
+    # Processor time of all threads: other processes do not count, a second thread would.
     start = time.process_time()
     work()
     return time.process_time() - start
@@ -163,7 +163,7 @@ def _row(taken: Taken, name: str) -> dict[str, Any]:
 
 
 def _summary(rows: dict[str, dict[str, Any]], library: str) -> dict[str, Any]:
-    """The smallest and the mean ratio of a library's times to ours, over the types that it has."""
+    """Return the smallest and the mean ratio of a library's times to ours, over the types that it has."""
     compared = {name: row[library] for name, row in rows.items() if row[library]}
     summary: dict[str, Any] = {"distortions": len(compared)}
     for column in ("single", "together"):
@@ -181,7 +181,7 @@ def _measure(photo: RgbImage, height: int, width: int, rounds: int) -> dict[str,
     image = np.asarray(cv2.resize(photo, (width, height), interpolation=interpolation))
     works = _works(image, np.random.default_rng(0))
     refused: dict[str, dict[str, str]] = {library: {} for library in OTHERS}
-    # Now that the libraries whose threads these are have been imported. imagecorruptions prints where it cuts to size.
+    # Limit threads after the libraries are imported. imagecorruptions prints when it crops.
     cv2.setNumThreads(1)
     with threadpool_limits(1), contextlib.redirect_stdout(io.StringIO()):
         for (name, column), work in list(works.items()):
@@ -190,10 +190,10 @@ def _measure(photo: RgbImage, height: int, width: int, rounds: int) -> dict[str,
             elif refusal := _refusal(work):
                 refused[column][name] = refusal
                 del works[name, column]
-        # In turns, so that a slow moment of the machine strikes every row.
+        # Alternating, so that a slow moment of the machine affects every row.
         taken = [{key: _seconds(work) for key, work in works.items()} for _ in range(rounds)]
     rows = {name: _row(taken, name) for name in list_distortions()}
-    # The least that a call can do is to read its image once and to write one.
+    # Roofline: a call has to read one image and write one.
     least = statistics.median(times[name, "copy"] for times in taken for name in rows) / COUNT
     return {
         "height": height,
@@ -242,11 +242,11 @@ def _print(result: dict[str, Any]) -> None:
             ratios = summary[column]
             print(
                 f"{library}, {summary['distortions']} types, {what}: x {ratios['geometric_mean']:.2f} in geometric "
-                f"mean, x {ratios['smallest']:.2f} at the least ({ratios['smallest_of']})"
+                f"mean, x {ratios['smallest']:.2f} at least ({ratios['smallest_of']})"
             )
     for library, reasons in result["refused"].items():
         for name, reason in reasons.items():
-            print(f"{library} refuses {name}: {reason}")
+            print(f"{library} fails at {name}: {reason}")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -255,10 +255,10 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Prints the tables and writes them as JSON."""
+    """Print the tables and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--sizes", type=_size, nargs="+", metavar="HxW", default=[(224, 224), (1080, 1920)], help="of the image"
+        "--sizes", type=_size, nargs="+", metavar="HxW", default=[(224, 224), (1080, 1920)], help="image sizes"
     )
     parser.add_argument("--rounds", type=int, nargs="+", default=[25, 3], help="one number, or one for each size")
     parser.add_argument("--output", type=Path, default=Path("build/distortions.json"))
@@ -267,11 +267,11 @@ def main() -> None:
     if len(rounds) != len(arguments.sizes):
         parser.error(f"{len(rounds)} numbers of rounds for {len(arguments.sizes)} sizes")
 
-    warnings.simplefilter("ignore")  # what the other libraries warn themselves of
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for a newer version
+    warnings.simplefilter("ignore")  # the other libraries warn of themselves
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # do not look for a newer version online
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
     print(", ".join(f"{package} {number}" for package, number in versions.items()))
-    print("x: their time over ours, a call; x of five: over our five from one field; x roofline: a call over a copy")
+    print("x: their time over ours; x of five: over our five from one field; x roofline: ours over that of a copy")
     photo = load_sample_image("china.jpg")
     results = []
     for (height, width), count in zip(arguments.sizes, rounds, strict=True):

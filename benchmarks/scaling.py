@@ -1,12 +1,12 @@
-"""What each stage costs as the sources grow: wall time and peak memory at 1, 4 and 16 times as many, and two shards.
+"""What each stage costs as the sources grow: wall time and peak memory at 1, 4 and 16 times as many, and in two shards.
 
     python benchmarks/scaling.py tests/realdata/complete.yaml --sources 256
 
-Every stage runs in a process of its own, as a task does; time is measured in it, once it has begun. All sources are in
-one shard, so that what grows with a shard shows. Training is one epoch, after the frozen ones of the config. The table
-says how far the time at 4 times is from the line through 1 and 16 times, and how the peak of memory grows. Then the
-stages that fan out have 4 times the sources in two shards that run at the same time, over one. What is off the line by
-more than 15 %, or grows in memory by more than 10 %, is named at the end, and the exit status is 1.
+Every stage runs in its own process, as a task does, which measures the time after its start. All sources are in one
+shard, to show what grows with a shard. Training is one epoch, after the frozen ones of the config. The table shows how
+far the time at 4 times is from the line through 1 and 16 times, and how peak memory grows. Then the stages that fan out
+process 4 times the sources in two concurrent shards, compared with one. Stages that are off the line by more than 15 %
+or grow in memory by more than 10 % are listed at the end, and the exit status is 1.
 """
 
 import argparse
@@ -37,13 +37,13 @@ MAX_DEVIATION, MAX_GROWTH = 0.15, 0.10
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage took.
+    """The cost of a stage.
 
     Attributes:
         seconds: Wall time of its longest task.
-        cpu: Seconds of processors, of all its tasks.
+        cpu: Processor seconds of all its tasks.
         peak: The largest resident memory of a task, in MiB.
-        written: Bytes of what it made.
+        written: Bytes of its output.
     """
 
     seconds: float
@@ -62,7 +62,7 @@ def _task(stage: str, arguments: Mapping[str, Any], sender: Any) -> None:
 
 
 def _run(stage: str, arguments: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Runs a task in a process of its own; gives its seconds, those of its processors and its peak memory in MiB."""
+    """Run a task in its own process; return its seconds, its processor seconds and its peak memory in MiB."""
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_task, args=(stage, arguments, sender))
@@ -78,7 +78,7 @@ def _run(stage: str, arguments: Mapping[str, Any]) -> tuple[float, float, float]
 
 
 def _describe_images(folder: Path) -> str:
-    """Says how large the source images are, from their headers."""
+    """Describe the sizes of the source images, from their headers."""
     sizes = []
     for path in sorted(folder.glob("images-*.parquet")):
         for row in read_rows(path, ["image"]):
@@ -94,14 +94,14 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _cost(stage: str, tasks: list[dict[str, Any]], written: Callable[[], int]) -> Cost:
-    """Runs a stage's tasks at the same time."""
+    """Run a stage's tasks concurrently."""
     with ThreadPoolExecutor(len(tasks)) as pool:
         seconds, cpu, peak = zip(*pool.map(partial(_run, stage), tasks), strict=True)
     return Cost(max(seconds), sum(cpu), max(peak), written())
 
 
 def measure(config: RunConfig, folder: Path, shards: int, *, fan_out_alone: bool = False) -> dict[str, Cost]:
-    """Runs every stage in a folder, on shards that run at the same time; or those up to the last that fans out."""
+    """Run every stage in a folder, on concurrent shards; or only the stages up to the last that fans out."""
     costs: dict[str, Cost] = {}
     values = config.model_dump(mode="json")
     names = [shard_name(index, shards) for index in range(shards)]
@@ -150,23 +150,23 @@ def measure(config: RunConfig, folder: Path, shards: int, *, fan_out_alone: bool
 
 
 def _off_the_line(one: float, four: float, sixteen: float) -> float:
-    """Says how far the middle is from the line through the ends, as a share."""
+    """Return how far the middle is from the line through the ends, as a share."""
     smallest, middle, largest = SCALES
     line = one + (sixteen - one) / (largest - smallest) * (middle - smallest)
     return four / line - 1
 
 
 def _outside(costs: Mapping[int, Mapping[str, Cost]]) -> list[str]:
-    """Names what does not grow as it should."""
-    found = []
+    """Describe the stages whose time is off the line or whose memory grows."""
+    problems = []
     for stage in costs[SCALES[0]]:
         one, four, sixteen = (costs[scale][stage] for scale in SCALES)
         off, growth = _off_the_line(one.seconds, four.seconds, sixteen.seconds), sixteen.peak / one.peak - 1
         if abs(off) > MAX_DEVIATION:
-            found.append(f"`{stage}` is off the line by {off:+.0%}, of {four.seconds:.1f} s")
+            problems.append(f"`{stage}` is off the line by {off:+.0%}, of {four.seconds:.1f} s")
         if growth > MAX_GROWTH:
-            found.append(f"`{stage}` grows in memory by {growth:.0%}, to {sixteen.peak:.0f} MiB")
-    return found
+            problems.append(f"`{stage}` grows in memory by {growth:.0%}, to {sixteen.peak:.0f} MiB")
+    return problems
 
 
 def _report(costs: Mapping[int, Mapping[str, Cost]], sources: int) -> list[str]:
@@ -196,34 +196,36 @@ def _report(costs: Mapping[int, Mapping[str, Cost]], sources: int) -> list[str]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure, print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that stand above the file")
-    parser.add_argument("--sources", type=int, default=256, help="how many source images are 1 x")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that override the file's")
+    parser.add_argument("--sources", type=int, default=256, help="number of source images at 1 x")
     parser.add_argument("--work", type=Path, default=Path("build/scaling"))
-    given = parser.parse_intermixed_args()
+    arguments = parser.parse_intermixed_args()
     costs: dict[int, dict[str, Cost]] = {}
 
     def run(scale: int, name: str, shards: int) -> dict[str, Cost]:
-        folder = given.work / name
+        folder = arguments.work / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        config = load_config(given.config, [*given.overrides, f"source.max_sources={scale * given.sources}"])
-        found = measure(config, folder, shards, fan_out_alone=shards > 1)
+        config = load_config(
+            arguments.config, [*arguments.overrides, f"source.max_sources={scale * arguments.sources}"]
+        )
+        measured = measure(config, folder, shards, fan_out_alone=shards > 1)
         shutil.rmtree(folder)
-        return found
+        return measured
 
     for scale in SCALES:
         costs[scale] = run(scale, f"{scale}x", 1)
     together = run(SCALES[1], "two shards", 2)
-    lines = _report(costs, given.sources)
+    lines = _report(costs, arguments.sources)
     for stage in ("distort", "worker_evaluate"):
         ratio = together[stage].seconds / costs[SCALES[1]][stage].seconds
         lines.append(f"`{stage}`, {SCALES[1]} x, two shards at the same time over one: {ratio:.2f} of the time")
     sys.stdout.write("\n".join(lines) + "\n")
-    found = {scale: {stage: vars(cost) for stage, cost in by_stage.items()} for scale, by_stage in costs.items()}
-    (given.work / "scaling.json").write_text(json.dumps(found, indent=2) + "\n")
+    results = {scale: {stage: vars(cost) for stage, cost in by_stage.items()} for scale, by_stage in costs.items()}
+    (arguments.work / "scaling.json").write_text(json.dumps(results, indent=2) + "\n")
     outside = _outside(costs)
     if outside:
         raise SystemExit("\n".join(outside))

@@ -1,9 +1,9 @@
-"""What each severity leaves to the label workers on held-back images, beside what its calibration promised.
+"""The share of quality that each severity leaves on held-out images, beside the share that calibration measured.
 
     python benchmarks/severities.py tests/realdata/calibration.yaml --output build/severities.json
 
-The images are those of the config's split `test`, which no calibration saw. Prints a table of every type: the share of
-the pristine images' mean true-class probability that is left, at severity 1 to 5.
+The images are those of the config's split `test`, which calibration never uses. The table has, for every type, the
+share that is left of the label workers' mean true-class probability on pristine images, at severity 1 to 5.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from metrifier_core.stages.severity_calibration import open_meter
 
 
 def main() -> None:
-    """Prints the table and writes it as JSON, type by type."""
+    """Print the table and write it as JSON, type by type."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
-    parser.add_argument("--levels", type=Path, help="a file of `metrifier distort calibrate`; else the package's")
+    parser.add_argument("--levels", type=Path, help="a file of `metrifier distort calibrate`; the package's by default")
     parser.add_argument("--split", default="test")
     parser.add_argument("--images", type=int, default=1000, help="use at most this many")
     parser.add_argument("--types", nargs="+", default=list_distortions())
@@ -32,18 +32,18 @@ def main() -> None:
     largest = 0.0
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with open_meter(settings, arguments.split, arguments.images) as meter:
-        print(f"{meter.images} images of the split '{arguments.split}'; in brackets what the calibration measured,")
-        print("with * where it says that the target cannot be reached\n")
+        print(f"{meter.images} images of the split '{arguments.split}'; in brackets what calibration measured,")
+        print("with * where it found the target out of reach\n")
         print("| distortion | " + " | ".join(f"{target:.0%}" for target in table.targets) + " |")
         print("| --- |" + " --- |" * len(table.targets))
         for name in arguments.types:
             entry = table.distortions[name]
             rows[name] = meter.shares(get_distortion(name), entry.levels)
             cells = []
-            for severity, (found, promised) in enumerate(zip(rows[name], entry.tcp, strict=True), start=1):
+            for severity, (share, promised) in enumerate(zip(rows[name], entry.tcp, strict=True), start=1):
                 missed = severity in entry.unreachable
-                largest = max(largest, abs(found - promised))
-                cells.append(f"{found:.2f} ({promised:.2f}{'*' if missed else ''})")
+                largest = max(largest, abs(share - promised))
+                cells.append(f"{share:.2f} ({promised:.2f}{'*' if missed else ''})")
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
             arguments.output.write_text(json.dumps({"images": meter.images, "shares": rows}, indent=2) + "\n")
     print(f"\nthe largest difference to the calibration is {largest:.3f}")

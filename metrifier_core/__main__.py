@@ -1,4 +1,4 @@
-"""`python -m metrifier_core` is `metrifier`."""
+"""The command line as `python -m metrifier_core`."""
 
 from metrifier_core.cli import main
 

@@ -1,6 +1,6 @@
-"""Distortions: pure, seeded functions from an image and a severity to a worse image."""
+"""Distortions: pure, seeded functions from an image and a severity to a degraded image."""
 
-from metrifier_core.distortions import blur, compression, noise, resolution, tone, unseen, weather
+from metrifier_core.distortions import blur, compression, noise, resolution, tone, unseen, weather  # noqa: F401
 from metrifier_core.distortions.application import (
     PRISTINE,
     apply_distortion,
@@ -40,21 +40,14 @@ __all__ = [
     "apply_distortion",
     "apply_levels",
     "apply_severities",
-    "blur",
     "choose_versions",
-    "compression",
     "default_severities",
     "encode_versions",
     "get_distortion",
     "list_distortions",
-    "noise",
     "read_severities",
     "register_codec",
     "register_distortion",
-    "resolution",
-    "tone",
-    "unseen",
     "version_seed",
-    "weather",
     "write_severities",
 ]

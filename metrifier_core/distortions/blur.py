@@ -1,16 +1,20 @@
-"""Blur: what a lens out of focus, or a moving or zooming camera, does."""
+"""Blur, as from a lens out of focus, or from a moving or zooming camera."""
 
 import math
 from functools import lru_cache
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.distortions.convolution import Kernel, convolve, convolve_separable, odd_sum
 from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import ImageError, RgbImage
 
+Kernel: TypeAlias = NDArray[np.float64]
+"""Non-negative integers whose sum is odd, so that no pixel lies halfway between two grey levels."""
+
+_STRIP_PIXELS = 25_000  # 600 kB in double precision, which fits into cache
 _KERNELS = 16
 _NORMAL_WEIGHTS = 1 << 20
 _SUBPIXELS = 8
@@ -19,16 +23,46 @@ _ZOOM_BITS = 6
 _ZOOM_MAX_SIDE = 32_766  # OpenCV's maps hold 16 bits
 
 
+def _odd_sum(kernel: Kernel) -> Kernel:
+    """Add 1 to the middle of an integer kernel whose sum is even."""
+    if kernel.sum() % 2 == 0:
+        kernel[tuple(side // 2 for side in kernel.shape)] += 1
+    return kernel
+
+
+def _convolve(image: RgbImage, kernel: Kernel) -> RgbImage:
+    """Convolve an image with an integer kernel, mirroring the image at its borders, and round.
+
+    Sums of integers in double precision are exact, so that the pixels are the same on every machine. The kernel is
+    (2 m + 1, 2 n + 1), unchanged by a turn of 180 degrees; or (2 n + 1,), applied to columns and to rows.
+    """
+    height, width = image.shape[:2]
+    reach, separable = len(kernel) // 2, kernel.ndim == 1
+    total = float(kernel.sum()) ** (2 if separable else 1)
+    rows = max(_STRIP_PIXELS // width, 4 * reach, 1)
+    result = np.empty_like(image)
+    for top in range(0, height, rows):  # in strips: double precision takes eight times an image's memory
+        first = max(top - reach, 0)
+        pixels = image[first : top + rows + reach].astype(np.float64)
+        if separable:
+            cv2.sepFilter2D(pixels, cv2.CV_64F, kernel, kernel, dst=pixels, borderType=cv2.BORDER_REFLECT_101)
+        else:  # large kernels by Fourier transform, whose error is far too small to change a rounding
+            cv2.filter2D(pixels, cv2.CV_64F, kernel, dst=pixels, borderType=cv2.BORDER_REFLECT_101)
+        weighed = pixels[top - first : top - first + rows]
+        cv2.multiply(weighed, (1 / total,) * 4, dst=result[top : top + rows], dtype=cv2.CV_8U)
+    return result
+
+
 @lru_cache(maxsize=_KERNELS)
 def _normal_kernel(sigma: float) -> Kernel:
     reach = math.ceil(4 * sigma)
     density = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
-    return odd_sum(np.rint(_NORMAL_WEIGHTS * density / density.sum()))
+    return _odd_sum(np.rint(_NORMAL_WEIGHTS * density / density.sum()))
 
 
 @register_distortion("blur", (0.3, 20.0))
 def gaussian_blur(image: RgbImage, sigma: float) -> RgbImage:
-    """Convolves the image with a normal density, cut off at 4 sigma.
+    """Convolve the image with a normal density, cut off at 4 sigma.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -37,31 +71,31 @@ def gaussian_blur(image: RgbImage, sigma: float) -> RgbImage:
     Returns:
         The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 3.5.
     """
-    return convolve_separable(image, _normal_kernel(sigma))
+    return _convolve(image, _normal_kernel(sigma))
 
 
 @lru_cache(maxsize=_KERNELS)
 def _disk_kernel(radius: float) -> Kernel:
-    """Counts, of the 8 x 8 points in every pixel, those within the radius."""
+    """Count, of 8 x 8 points in every pixel, those within the radius."""
     reach = math.ceil(radius - 0.5)
     side = 2 * reach + 1
     offsets = (np.arange(side * _SUBPIXELS) + 0.5) / _SUBPIXELS - side / 2
     inside = offsets[:, None] ** 2 + offsets**2 <= radius**2
-    return odd_sum(inside.reshape(side, _SUBPIXELS, side, _SUBPIXELS).sum(axis=(1, 3)).astype(np.float64))
+    return _odd_sum(inside.reshape(side, _SUBPIXELS, side, _SUBPIXELS).sum(axis=(1, 3)).astype(np.float64))
 
 
 @register_distortion("blur", (0.6, 40.0))
 def defocus_blur(image: RgbImage, radius: float) -> RgbImage:
-    """Spreads every point over a disk, as a lens that is out of focus does.
+    """Spread every point over a disk, as a lens out of focus does.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        radius: Of the disk, in pixels; pixels on its rim count by how many of 8 x 8 points in them lie inside.
+        radius: Radius of the disk in pixels; a pixel on its rim weighs as many of its 8 x 8 points as lie inside.
 
     Returns:
         The blurred image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with a smooth rim.
     """
-    return convolve(image, _disk_kernel(radius))
+    return _convolve(image, _disk_kernel(radius))
 
 
 def _draw_angle(image: RgbImage, rng: np.random.Generator) -> float:  # noqa: ARG001
@@ -69,7 +103,7 @@ def _draw_angle(image: RgbImage, rng: np.random.Generator) -> float:  # noqa: AR
 
 
 def _line_kernel(length: float, angle: float) -> Kernel:
-    """Shares points along a line out among the four pixels around each."""
+    """Distribute each point of a line bilinearly over the four pixels around it."""
     count = 2 * math.ceil(length * _SAMPLES_PER_PIXEL / 2) + 1
     along = np.linspace(-length / 2, length / 2, count)
     column, row = along * math.cos(angle), along * math.sin(angle)
@@ -79,9 +113,9 @@ def _line_kernel(length: float, angle: float) -> Kernel:
     for x, weight_x in ((left, left + 1 - column), (left + 1, column - left)):
         for y, weight_y in ((top, top + 1 - row), (top + 1, row - top)):
             np.add.at(kernel, (y + reach_y + 1, x + reach_x + 1), weight_x * weight_y)
-    # The two halves are equal but for the last bits of the sums; made whole, they are one another's mirror.
-    whole = np.rint(kernel + kernel[::-1, ::-1])
-    return odd_sum(whole[_extent(whole.any(axis=1)), :][:, _extent(whole.any(axis=0))])
+    # The two halves differ only in the last bits of the sums; rounded, they mirror each other.
+    rounded = np.rint(kernel + kernel[::-1, ::-1])
+    return _odd_sum(rounded[_extent(rounded.any(axis=1)), :][:, _extent(rounded.any(axis=0))])
 
 
 def _extent(used: NDArray[np.bool_]) -> slice:
@@ -91,21 +125,21 @@ def _extent(used: NDArray[np.bool_]) -> slice:
 
 @register_distortion("blur", (1.0, 120.0), prepare=_draw_angle)
 def motion_blur(image: RgbImage, length: float, angle: float) -> RgbImage:
-    """Moves the image evenly along a straight line while it is taken.
+    """Move the image at constant speed along a straight line during the exposure.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        length: Of the line, in pixels.
-        angle: Of the line, in radians; any direction is as likely.
+        length: Length of the line in pixels.
+        angle: Direction of the line in radians, uniform in [0, pi).
 
     Returns:
         The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 5.6 (uniform linear motion).
     """
-    return convolve(image, _line_kernel(length, angle))
+    return _convolve(image, _line_kernel(length, angle))
 
 
 def _zoom(image: NDArray[np.uint16], factor: float) -> NDArray[np.uint16]:
-    """Enlarges an image around its centre, bilinearly, at positions of 1/32 pixel."""
+    """Enlarge an image around its centre, bilinearly, at positions of 1/32 pixel."""
     positions = []
     for side in image.shape[:2]:
         centre = (side - 1) / 2
@@ -119,15 +153,14 @@ def _zoom(image: NDArray[np.uint16], factor: float) -> NDArray[np.uint16]:
 
 @register_distortion("blur", (0.003, 3.0))
 def zoom_blur(image: RgbImage, amount: float) -> RgbImage:
-    """Zooms towards the centre of the image while it is taken.
+    """Zoom towards the centre of the image during the exposure.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        amount: The last enlargement is 1 + amount, the first is 1; between them it grows at a steady rate.
+        amount: The enlargement grows from 1 to 1 + amount in equal ratios.
 
     Returns:
-        The mean of 2**k enlargements, next ones apart by at most a pixel at the border. Each is made from smaller ones
-        by bilinear steps, which soften it a little.
+        The mean of 2**k enlargements, at most a pixel apart at the border, made from each other by bilinear steps.
         Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with enlargements in geometric steps.
 
     Raises:
@@ -140,10 +173,10 @@ def zoom_blur(image: RgbImage, amount: float) -> RgbImage:
     moved = (1 - 1 / factor) * max(height, width) / 2
     doublings = max(1, math.ceil(math.log2(moved + 1)))
     step = factor ** (1 / (2**doublings - 1))
-    # 6 bits below a grey level: with them OpenCV's sums of 1/1024 are exact in single precision.
+    # With 6 bits below a grey level, OpenCV's sums of 1/1024 are exact in single precision.
     mean = np.asarray(image.astype(np.uint16) << _ZOOM_BITS, np.uint16)
     for doubling in range(doublings):
-        # The mean of twice as many enlargements is that of these and of these enlarged.
+        # Averaging the mean with itself enlarged doubles the number of enlargements.
         mean += _zoom(mean, step ** (2**doubling))
         mean += doubling % 2
         mean >>= 1

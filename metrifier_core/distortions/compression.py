@@ -1,4 +1,4 @@
-"""Lossy codecs: a version keeps the very bytes that the codec made."""
+"""Lossy codecs: a version is stored as the codec's own bytes."""
 
 import cv2
 
@@ -10,11 +10,11 @@ _WEBP_MAX_SIDE = 16_383
 
 @register_codec((95, 2))
 def jpeg(image: RgbImage, quality: float) -> bytes:
-    """Compresses the image as baseline JPEG, chroma halved both ways.
+    """Compress the image as baseline JPEG, with chroma halved in both directions.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        quality: libjpeg's scale from 1 (worst, and the same as 2) to 100.
+        quality: libjpeg's scale from 1 (worst, the same as 2) to 100.
 
     Returns:
         The JPEG file. Format: ITU-T T.81; the distortion: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
@@ -24,7 +24,7 @@ def jpeg(image: RgbImage, quality: float) -> bytes:
 
 @register_codec((95, 1))
 def webp(image: RgbImage, quality: float) -> bytes:
-    """Compresses the image as lossy WebP.
+    """Compress the image as lossy WebP.
 
     Args:
         image: (H, W, 3) uint8 RGB, at most 16383 pixels a side.

@@ -1,4 +1,4 @@
-"""Noise: signed, unbiased, and at every severity a function of one random field."""
+"""Noise: signed, unbiased, and at every severity a function of the same random field."""
 
 from functools import lru_cache
 
@@ -18,14 +18,19 @@ _CHUNK = 1 << 17
 
 
 @lru_cache(maxsize=_TABLES)
-def _added(sigma: float) -> NDArray[np.int16]:
-    # Rounded here, once a value of the field: an image's grey levels are whole already.
+def _grey_noise(sigma: float) -> NDArray[np.int16]:
+    # Rounded here, once per value of the field: an image's grey levels are integers.
     return np.rint(255 * sigma * normal_quantiles()).clip(-255, 255).astype(np.int16)[None]
+
+
+@lru_cache(maxsize=_TABLES)
+def _normal_deviates(mean: float, sigma: float) -> NDArray[np.float32]:
+    return (mean + sigma * normal_quantiles()).astype(np.float32)[None]
 
 
 @register_distortion("noise", (0.01, 4.0), prepare=uniform_field)
 def gaussian_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
-    """Adds independent normal noise to every channel of every pixel.
+    """Add independent normal noise to every channel of every pixel.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -33,15 +38,14 @@ def gaussian_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
         field: See `uniform_field`.
 
     Returns:
-        x + sigma z, where z is standard normal.
-        Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+        x + sigma z, z standard normal. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
-    return np.asarray(cv2.add(image, cv2.LUT(field, _added(sigma)), dtype=cv2.CV_8U))
+    return np.asarray(cv2.add(image, cv2.LUT(field, _grey_noise(sigma)), dtype=cv2.CV_8U))
 
 
 @lru_cache(maxsize=_TABLES)
-def _counted(photons: float) -> NDArray[np.uint8]:
-    """Tabulates the grey level of every (grey level before, quantile), 2**12 quantiles each."""
+def _photon_table(photons: float) -> NDArray[np.uint8]:
+    """Tabulate the output for every input grey level and 2**12 quantiles of its Poisson distribution."""
     from scipy.special import pdtr
 
     quantiles = (np.arange(1 << _POISSON_BITS) + 0.5) / (1 << _POISSON_BITS)
@@ -50,8 +54,7 @@ def _counted(photons: float) -> NDArray[np.uint8]:
     for level in range(1, 256):
         counted = np.searchsorted(pdtr(counts, photons * level / 255), quantiles)
         alike = np.bincount(counted)
-        # Of the quantiles that count the same, as many are rounded up as keeps their mean: rounded alike, all would be
-        # off the same way.
+        # Of the quantiles with the same count, round up as many as keep their mean: rounding is unbiased.
         among = (np.arange(len(quantiles)) + 0.5 - (np.cumsum(alike) - alike)[counted]) / alike[counted]
         table[level] = np.floor(counted * (255 / photons) + among).clip(0, 255)
     return table.reshape(-1)
@@ -59,22 +62,21 @@ def _counted(photons: float) -> NDArray[np.uint8]:
 
 @register_distortion("noise", (500.0, 0.1), prepare=uniform_field)
 def shot_noise(image: RgbImage, photons: float, field: Field) -> RgbImage:
-    """Counts photons: a bright pixel gets more of them, and more noise, than a dark one.
+    """Count photons: bright pixels get more of them, and more noise, than dark ones.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        photons: How many make a channel white, on average; fewer are noisier.
+        photons: Mean count of a white channel; fewer are noisier.
         field: See `uniform_field`; a pixel's count is the same quantile of its distribution at every severity.
 
     Returns:
         Poisson(x photons) / photons, biased only where it is clipped at white.
         Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
-    table = _counted(photons)
+    table = _photon_table(photons)
     result = np.empty_like(image)
     levels, quantiles, counted = image.reshape(-1), field.reshape(-1), result.reshape(-1)
-    # In chunks: indices take eight bytes each.
-    for start in range(0, image.size, _CHUNK):
+    for start in range(0, image.size, _CHUNK):  # in chunks: an index takes eight bytes
         chunk = slice(start, start + _CHUNK)
         index = levels[chunk].astype(np.intp)
         index <<= _POISSON_BITS
@@ -83,14 +85,9 @@ def shot_noise(image: RgbImage, photons: float, field: Field) -> RgbImage:
     return result
 
 
-@lru_cache(maxsize=_TABLES)
-def _factor(sigma: float) -> NDArray[np.float32]:
-    return (1 + sigma * normal_quantiles()).astype(np.float32)[None]
-
-
 @register_distortion("noise", (0.02, 8.0), prepare=uniform_field)
 def speckle_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
-    """Multiplies every channel of every pixel by an independent normal factor of mean 1.
+    """Multiply every channel of every pixel by an independent normal factor of mean 1.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -98,15 +95,14 @@ def speckle_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
         field: See `uniform_field`.
 
     Returns:
-        x + x sigma z, where z is standard normal.
-        Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+        x + x sigma z, z standard normal. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
-    return np.asarray(cv2.multiply(image, cv2.LUT(field, _factor(sigma)), dtype=cv2.CV_8U))
+    return np.asarray(cv2.multiply(image, cv2.LUT(field, _normal_deviates(1, sigma)), dtype=cv2.CV_8U))
 
 
 @register_distortion("noise", (0.001, 1.0), prepare=uniform_field)
 def impulse_noise(image: RgbImage, amount: float, field: Field) -> RgbImage:
-    """Sets some channels of some pixels to black or to white, both as often.
+    """Set channels of random pixels to black or to white, both equally often.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -127,14 +123,9 @@ def _chroma_fields(image: RgbImage, rng: np.random.Generator) -> Field:
     return draw_field((2, *image.shape[:2]), rng)
 
 
-@lru_cache(maxsize=_TABLES)
-def _chroma(sigma: float) -> NDArray[np.float32]:
-    return (255 * sigma * normal_quantiles()).astype(np.float32)[None]
-
-
 @register_distortion("noise", (0.01, 8.0), prepare=_chroma_fields)
 def chroma_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
-    """Adds independent normal noise to the two colour differences, and none to the brightness.
+    """Add independent normal noise to the two colour differences, and none to the brightness.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -144,7 +135,7 @@ def chroma_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
     Returns:
         The image with coloured grain. Formula: RGB = Y + M (Cb, Cr) of ITU-T T.871 (JFIF), section 7.
     """
-    blue, red = (np.asarray(cv2.LUT(plane, _chroma(sigma))) for plane in field)
+    blue, red = (np.asarray(cv2.LUT(plane, _normal_deviates(0, 255 * sigma))) for plane in field)
     green = np.float32(-0.344136) * blue
     green -= np.float32(0.714136) * red
     added = cv2.merge([np.float32(1.402) * red, green, np.float32(1.772) * blue])

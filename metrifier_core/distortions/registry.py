@@ -1,19 +1,16 @@
-"""The distortions by name: what each one is, and how one is added."""
+"""The registry of distortions: what each one is, and how to add one."""
 
-import hashlib
 import importlib
 import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from metrifier_core.distortions.severities import SEVERITIES, Levels, default_levels
+from metrifier_core.distortions.severities import SEVERITIES, Levels, default_severities
 from metrifier_core.images import RgbImage
 from metrifier_core.settings.base import closest
 
@@ -25,18 +22,21 @@ PixelsOrCodec = TypeVar("PixelsOrCodec", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Distortion:
-    """One type of distortion.
+    """A type of distortion.
 
     Attributes:
-        name: How configs and tables call it.
-        family: noise, blur, compression, resolution, tone, weather or whatever its author says.
-        bounds: Its parameter at its mildest and at its most severe; levels lie between the two.
-        pixels: Maps (image, level), or (image, level, what `prepare` made), to the distorted image.
-        prepare: Makes, from (image, rng), what all severities share: above all the one random field.
-        codec: For a distortion that is a lossy codec, maps (image, level) to the very bytes it makes.
-        whole: Whether levels are whole numbers.
+        name: Its name in configs and tables.
+        family: noise, blur, compression, resolution, tone, weather, or whatever its author chose.
+        bounds: The parameter at its mildest and at its most severe; all levels lie between the two.
+        pixels: Maps (image, level), or (image, level, result of `prepare`), to the distorted image.
+        prepare: Makes, from (image, rng), what all severities share, above all the random field.
+        codec: For a lossy codec, maps (image, level) to the bytes that it writes.
+        whole: Whether levels are integers.
         test_only: Whether no metrifier may be trained on it.
-        own_levels: Its levels where they do not stand in the package's severities.yaml.
+        own_levels: Its levels, if they are not in the package's severities.yaml.
+
+    Raises:
+        ValueError: The bounds are equal or not finite, or the levels are wrong.
     """
 
     name: str
@@ -49,23 +49,30 @@ class Distortion:
     test_only: bool = False
     own_levels: Levels | None = None
 
+    def __post_init__(self) -> None:
+        mildest, severest = self.bounds
+        if mildest == severest or not math.isfinite(severest - mildest):
+            raise ValueError(f"bounds of {self.name}: expected two different numbers, got {self.bounds}")
+        if self.own_levels is not None:
+            self.check_levels(self.own_levels)
+
     @property
     def severity_levels(self) -> Levels:
-        """Its parameter at severity 1 to 5; the function's docstring says what it is.
+        """Return the parameter at severity 1 to 5; the function's docstring explains the parameter.
 
         Raises:
             ValueError: It was registered without levels and has not been calibrated.
         """
-        levels = self.own_levels or default_levels().get(self.name)
+        levels = self.own_levels or default_severities().levels.get(self.name)
         if levels is None:
             raise ValueError(f"'{self.name}' has no severity levels: register it with some, or calibrate it")
         return levels
 
     def check_levels(self, levels: Levels) -> None:
-        """Checks levels that a user gives.
+        """Check levels that a user gives.
 
         Raises:
-            ValueError: They leave the bounds, do not go one way from mild to severe, or should be whole.
+            ValueError: They are out of bounds, not ordered from mild to severe, or not integers where they must be.
         """
         mildest, severest = self.bounds
         sign = 1 if severest > mildest else -1
@@ -82,20 +89,13 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _REGISTRY: dict[str, Distortion] = {}
 
 
-def _register(distortion: Distortion) -> None:
-    mildest, severest = distortion.bounds
-    if mildest == severest or not math.isfinite(severest - mildest):
-        raise ValueError(f"bounds {distortion.bounds} of {distortion.name}: expected two different numbers")
-    if distortion.own_levels is not None:
-        distortion.check_levels(distortion.own_levels)
-    _REGISTRY[distortion.name] = distortion
-
-
-def _registered_name(function: Callable[..., Any]) -> str:
-    """Names a distortion of this package by itself, and one of a user as a config does: module:function."""
-    package = __name__.rpartition(".")[0]
-    inside = function.__module__.startswith(f"{package}.")
-    return function.__name__ if inside else f"{function.__module__}:{function.__name__}"
+def _register(function: PixelsOrCodec, **attributes: Any) -> PixelsOrCodec:
+    """Register under the bare name if it is this package's, else as module:function, as configs name it."""
+    package, name = __name__.rpartition(".")[0], function.__name__
+    if not function.__module__.startswith(f"{package}."):
+        name = f"{function.__module__}:{name}"
+    _REGISTRY[name] = Distortion(name=name, **attributes)
+    return function
 
 
 def register_distortion(
@@ -107,7 +107,7 @@ def register_distortion(
     test_only: bool = False,
     levels: Levels | None = None,
 ) -> Callable[[PixelsOrCodec], PixelsOrCodec]:
-    """Registers a function (image, level) -> image, or (image, level, prepared) -> image, as a distortion.
+    """Register a function (image, level) -> image, or (image, level, prepared) -> image, as a distortion.
 
     A random distortion draws in `prepare` and nowhere else, so that all its severities share one field:
 
@@ -118,19 +118,30 @@ def register_distortion(
     A config names it `module:function`.
 
     Args:
-        family: What it belongs to, see `list_distortions`.
-        bounds: The parameter at its mildest and at its most severe; a calibration searches between them, in equal
-            ratios where both have one sign, otherwise in equal steps.
-        prepare: Makes what all severities share from (image, rng), given to the function as third argument.
-        whole: Whether levels are whole numbers.
+        family: Its family, see `list_distortions`.
+        bounds: The parameter at its mildest and at its most severe; calibration searches between them, in equal ratios
+            if both have the same sign, otherwise in equal steps.
+        prepare: Makes what all severities share from (image, rng); the function gets it as third argument.
+        whole: Whether levels are integers.
         test_only: Whether no metrifier may be trained on it.
-        levels: The parameter at severity 1 to 5; where left out, a severities file must have them.
+        levels: The parameter at severity 1 to 5; without it, a severities file must have them.
     """
 
     def register(function: PixelsOrCodec) -> PixelsOrCodec:
-        name = _registered_name(function)
-        _register(Distortion(name, family, bounds, function, prepare, None, whole, test_only, levels))
-        return function
+        shared = {"prepare": prepare, "whole": whole, "test_only": test_only, "own_levels": levels}
+        return _register(function, family=family, bounds=bounds, pixels=function, **shared)
+
+    return register
+
+
+def register_codec(
+    bounds: tuple[float, float], *, whole: bool = True, levels: Levels | None = None
+) -> Callable[[PixelsOrCodec], PixelsOrCodec]:
+    """Register a function (image, level) -> bytes of an image file as a distortion of the family compression."""
+
+    def register(codec: PixelsOrCodec) -> PixelsOrCodec:
+        shared = {"codec": codec, "whole": whole, "own_levels": levels}
+        return _register(codec, family="compression", bounds=bounds, pixels=partial(_decode, codec), **shared)
 
     return register
 
@@ -138,41 +149,21 @@ def register_distortion(
 def _decode(codec: Codec, image: RgbImage, level: float) -> RgbImage:
     import cv2
 
-    # What `decode_image` gives for the same bytes, without its checks of what strangers send.
+    # The pixels of `decode_image`, without its checks for hostile files.
     pixels = cv2.imdecode(np.frombuffer(codec(image, level), np.uint8), cv2.IMREAD_COLOR_RGB)
     return np.asarray(pixels, np.uint8)
 
 
-def register_codec(
-    bounds: tuple[float, float], *, whole: bool = True, levels: Levels | None = None
-) -> Callable[[PixelsOrCodec], PixelsOrCodec]:
-    """Registers a function (image, level) -> bytes of an image file as a distortion of the family compression."""
-
-    def register(codec: PixelsOrCodec) -> PixelsOrCodec:
-        name = _registered_name(codec)
-        pixels = partial(_decode, codec)
-        _register(Distortion(name, "compression", bounds, pixels, None, codec, whole, False, levels))
-        return codec
-
-    return register
-
-
 def list_distortions(family: str | None = None) -> list[str]:
-    """Lists the registered distortions, sorted by name; of one family where one is named."""
+    """List the registered distortions, sorted by name; only those of one family if given."""
     return sorted(name for name, distortion in _REGISTRY.items() if family in (None, distortion.family))
 
 
-def module_digest(name: str) -> str:
-    """Computes the SHA-256 of the file of a module that has been imported."""
-    file = sys.modules[name].__file__
-    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
-
-
 def get_distortion(name: str) -> Distortion:
-    """Finds a distortion by its name, or by `module:function`, whose module is imported.
+    """Return the distortion of a name, or of `module:function`, importing the module.
 
     Raises:
-        ValueError: There is none of that name; the message says what is close.
+        ValueError: There is none of that name; the message suggests what is close.
     """
     module, colon, _ = name.partition(":")
     if colon and name not in _REGISTRY:
@@ -180,7 +171,7 @@ def get_distortion(name: str) -> Distortion:
             raise ValueError(f"distortion '{name}': expected module:function")
         try:
             importlib.import_module(module)
-        except Exception as error:  # whatever a user's module does wrong
+        except Exception as error:  # a user's module may raise anything
             raise ValueError(f"distortion '{name}': the module cannot be imported: {error}") from error
         if name not in _REGISTRY:
             raise ValueError(f"distortion '{name}': {module} registers no distortion of that name")

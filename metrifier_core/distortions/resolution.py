@@ -1,4 +1,4 @@
-"""Lost resolution: fewer pixels in the same frame."""
+"""Reduced resolution: fewer pixels in the same frame."""
 
 import cv2
 import numpy as np
@@ -14,13 +14,13 @@ def _small_side(side: int, scale: float) -> int:
 
 
 def _edges(side: int, blocks: int) -> NDArray[np.intp]:
-    """Cuts a side into blocks: a pixel belongs to the block that its centre lies in."""
+    """Cut a side into blocks: a pixel belongs to the block that contains its centre."""
     return -((blocks - 2 * side * np.arange(blocks + 1)) // (2 * blocks))
 
 
 @register_distortion("resolution", (0.9, 0.01))
 def pixelate(image: RgbImage, scale: float) -> RgbImage:
-    """Shows the image in fewer, larger square pixels, each the mean of exactly the pixels that it covers.
+    """Show the image in fewer, larger square pixels, each the mean of exactly the pixels that it covers.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -32,19 +32,19 @@ def pixelate(image: RgbImage, scale: float) -> RgbImage:
     height, width = image.shape[:2]
     rows, columns = _edges(height, _small_side(height, scale)), _edges(width, _small_side(width, scale))
     tall, wide = np.diff(rows), np.diff(columns)
-    # Sums over blocks from sums over rectangles; where these overflow, differences are right all the same.
+    # Block sums are differences of an integral image; they are right even where it overflows.
     sums = cv2.integral(image).take(rows, axis=0).take(columns, axis=1)
     sums = np.diff(np.diff(sums, axis=0), axis=1)
     blocks = np.rint(sums / (tall[:, None] * wide)[:, :, None]).astype(np.uint8)
-    # Four bytes a pixel are moved as one number.
+    # Move each pixel's four bytes as one integer.
     cells = cv2.cvtColor(blocks, cv2.COLOR_RGB2RGBA).view(np.uint32)
-    shown = cells.repeat(wide, axis=1).repeat(tall, axis=0).view(np.uint8)
-    return np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB))
+    repeated = cells.repeat(wide, axis=1).repeat(tall, axis=0).view(np.uint8)
+    return np.asarray(cv2.cvtColor(repeated, cv2.COLOR_RGBA2RGB))
 
 
 @register_distortion("resolution", (0.9, 0.01))
 def bicubic_downscale(image: RgbImage, scale: float) -> RgbImage:
-    """Shrinks the image and enlarges it again, both bicubically.
+    """Shrink the image and enlarge it again, both bicubically.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -55,6 +55,6 @@ def bicubic_downscale(image: RgbImage, scale: float) -> RgbImage:
     """
     height, width = image.shape[:2]
     small = (_small_side(width, scale), _small_side(height, scale))
-    # Pillow's resampling is in fixed point: the same everywhere.
+    # Pillow resamples in fixed point: the result is the same on every machine.
     shrunk = Image.fromarray(image).resize(small, Image.Resampling.BICUBIC)
     return np.array(shrunk.resize((width, height), Image.Resampling.BICUBIC))

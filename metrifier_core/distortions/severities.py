@@ -1,4 +1,4 @@
-"""What severity means: the parameter of each type at severity 1 to 5, and the file that holds it."""
+"""The table of severities: each type's parameter at severity 1 to 5, and the file that holds it."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +13,7 @@ from metrifier_core.settings.yaml import dump_yaml, read_yaml
 SEVERITIES = (1, 2, 3, 4, 5)
 
 TARGETS = (0.85, 0.65, 0.45, 0.25, 0.10)
-"""The share of the pristine images' mean true-class probability that severity 1 to 5 leaves to the label workers."""
+"""The share of their mean true-class probability on pristine images that label workers keep at severity 1 to 5."""
 
 Levels: TypeAlias = tuple[float, float, float, float, float]
 
@@ -35,7 +35,7 @@ class TypeSeverities(Settings):
 
 
 class SeverityTable(Settings):
-    """What `metrifier distort calibrate` writes."""
+    """The file that `metrifier distort calibrate` writes."""
 
     calibrated_on: str = ""
     label_workers: list[str] = Field([])
@@ -44,15 +44,15 @@ class SeverityTable(Settings):
 
     @property
     def levels(self) -> Mapping[str, Levels]:
-        """The levels of every type in the table."""
+        """Return the levels of every type in the table."""
         return {name: entry.levels for name, entry in self.distortions.items()}
 
 
 def read_severities(path: Path) -> SeverityTable:
-    """Reads a table.
+    """Read a table.
 
     Raises:
-        ValueError: There is no such file, or it is no such table; the message names the key.
+        ValueError: The file does not exist or is not such a table; the message names the key.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -60,12 +60,12 @@ def read_severities(path: Path) -> SeverityTable:
         return SeverityTable.model_validate(read_yaml(path))
     except ValidationError as error:
         mistake = error.errors()[0]
-        place = ".".join(map(str, mistake["loc"])) or "it"
-        raise ValueError(f"{path}: {place}: {mistake['msg']}") from error
+        key = ".".join(map(str, mistake["loc"])) or "it"
+        raise ValueError(f"{path}: {key}: {mistake['msg']}") from error
 
 
 def write_severities(table: SeverityTable, path: Path) -> None:
-    """Writes a table; it appears under its name only when it is complete."""
+    """Write a table atomically."""
     temporary = path.with_name(f"{path.name}.partial")
     temporary.write_text(_HEADER + dump_yaml(table.model_dump(mode="json")), encoding="utf-8")
     temporary.replace(path)
@@ -73,10 +73,5 @@ def write_severities(table: SeverityTable, path: Path) -> None:
 
 @cache
 def default_severities() -> SeverityTable:
-    """Reads the table that the package ships."""
+    """Read the table that the package ships."""
     return read_severities(_DEFAULT_FILE)
-
-
-def default_levels() -> Mapping[str, Levels]:
-    """The levels that the package ships, by type."""
-    return default_severities().levels

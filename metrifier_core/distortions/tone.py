@@ -1,4 +1,4 @@
-"""Tone: the range of light that is left. All but brightness are tables of 256 values."""
+"""Tone: changes of grey levels; all but brightness are tables of 256 values."""
 
 import cv2
 import numpy as np
@@ -8,11 +8,11 @@ from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
 _LEVELS = np.arange(256, dtype=np.float64)
-_LINEAR_CODE = 0.04045  # below it sRGB is linear
+_LINEAR_CODE = 0.04045  # sRGB is linear below
 
 
 def _look_up(image: RgbImage, table: NDArray[np.float64]) -> RgbImage:
-    """Maps grey levels by a table (256,), or a table a channel (256, 3), rounded."""
+    """Map grey levels by a table (256,), or by one for each channel (256, 3), rounded."""
     rounded = np.rint(table).clip(0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(image, rounded if table.ndim == 1 else rounded[None]))
 
@@ -23,12 +23,12 @@ def _channel_means(image: RgbImage, rng: np.random.Generator) -> NDArray[np.floa
 
 @register_distortion("tone", (0.95, 0.005), prepare=_channel_means)
 def contrast(image: RgbImage, factor: float, means: NDArray[np.float64]) -> RgbImage:
-    """Draws every channel towards its own mean.
+    """Move every channel towards its own mean.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         factor: Share of the deviation from the mean that is left, in (0, 1).
-        means: (3,) grey levels.
+        means: (3,) mean grey levels.
 
     Returns:
         The flattened image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
@@ -38,14 +38,14 @@ def contrast(image: RgbImage, factor: float, means: NDArray[np.float64]) -> RgbI
 
 @register_distortion("tone", (0.9, 0.0001))
 def low_light(image: RgbImage, exposure: float) -> RgbImage:
-    """Takes the image with less light; what is dark falls into few grey levels.
+    """Darken the image as a shorter exposure would; shadows collapse into few grey levels.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         exposure: Share of the light that is left, in (0, 1).
 
     Returns:
-        The dark image. Formula: the transfer function of sRGB, IEC 61966-2-1, undone, scaled and done again.
+        The dark image. Formula: scaling between the inverse and the transfer function of sRGB, IEC 61966-2-1.
     """
     encoded = _LEVELS / 255
     light = exposure * np.where(encoded <= _LINEAR_CODE, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
@@ -55,15 +55,14 @@ def low_light(image: RgbImage, exposure: float) -> RgbImage:
 
 @register_distortion("tone", (32, 2), whole=True)
 def posterize(image: RgbImage, tones: float) -> RgbImage:
-    """Leaves few tones in each channel, evenly spread from black to white.
+    """Reduce each channel to a few tones, evenly spaced from black to white.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        tones: How many, a whole number of at least 2.
+        tones: Number of tones, an integer of at least 2.
 
     Returns:
-        The image in flat tones.
-        Formula: uniform quantisation, Gonzalez and Woods, Digital Image Processing, section 2.4.
+        Flat tones. Formula: uniform quantisation, Gonzalez and Woods, Digital Image Processing, section 2.4.
     """
     return _look_up(image, np.floor(_LEVELS * tones / 256) * (255 / (tones - 1)))
 
@@ -75,22 +74,22 @@ def _value(image: RgbImage, rng: np.random.Generator) -> NDArray[np.uint8]:  # n
 
 @register_distortion("tone", (0.02, 8.0), prepare=_value)
 def brightness(image: RgbImage, amount: float, value: NDArray[np.uint8]) -> RgbImage:
-    """Raises the value of every pixel in HSV; hue and saturation stay until a channel is full.
+    """Raise the value of every pixel in HSV; hue and saturation are kept until a channel clips.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        amount: What is added to the value, where 1 is the range from black to white.
-        value: (H, W), the largest channel.
+        amount: Added to the value, where 1 is the range from black to white.
+        value: (H, W) largest channel.
 
     Returns:
-        The bright image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), but that each channel is
-        clipped by itself, as in a camera, where theirs clips the value and so leaves a full red as red as it was.
+        The bright image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), but clipping each channel
+        by itself, as a camera does, where theirs clips the value and so leaves a saturated red unchanged.
     """
     raised = _LEVELS + 255 * amount
-    # With hue and saturation kept, all channels grow by the factor that the largest one grows by.
+    # To keep hue and saturation, scale all channels by the factor of the largest one.
     factor = (raised / np.maximum(_LEVELS, 1)).astype(np.float32)
     bright = cv2.multiply(image, cv2.merge([cv2.LUT(value, factor)] * 3), dtype=cv2.CV_8U)
-    # Black has no hue and becomes grey.
+    # Black has no hue: it becomes grey.
     grey = np.zeros(256, np.uint8)
     grey[0] = np.rint(min(raised[0], 255))
     return np.asarray(cv2.add(bright, cv2.merge([cv2.LUT(value, grey)] * 3)))

@@ -1,4 +1,4 @@
-"""Distortions for tests alone: unlike all others, so that they tell what a metrifier makes of the unknown."""
+"""Distortions for testing only, unlike all others, to see what a metrifier makes of the unknown."""
 
 import cv2
 import numpy as np
@@ -9,17 +9,17 @@ from metrifier_core.distortions.registry import register_distortion
 from metrifier_core.images import RgbImage
 
 _SQUARES_A_SIDE = 8
-_MIN_SQUARE = 4  # pixels: of less, a mild severity may miss every one
+_MIN_SQUARE = 4  # pixels: in smaller squares, a mild severity may cover none
 _GREY = np.uint8(128)
 
 
 @register_distortion("unseen", (0.05, 10.0), prepare=draw_fractal, test_only=True)
 def plasma(image: RgbImage, strength: float, field: NDArray[np.uint16]) -> RgbImage:
-    """Adds a smooth random field to the brightness, darker here and lighter there.
+    """Add a smooth random field to the brightness.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        strength: What is added at most, where 1 is the range from black to white.
+        strength: Largest change, where 1 is the range from black to white.
         field: (H, W), see `draw_fractal`.
 
     Returns:
@@ -37,23 +37,22 @@ def _draw_offset(image: RgbImage, rng: np.random.Generator) -> NDArray[np.float6
 
 @register_distortion("unseen", (0.05, 2.0), prepare=_draw_offset, test_only=True)
 def checkerboard(image: RgbImage, size: float, offset: NDArray[np.float64]) -> RgbImage:
-    """Covers every other square of a board with grey.
+    """Cover every other square of a checkerboard with grey.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        size: Side of what is covered over that of a square; it grows from the square's centre, and at 2 all is covered.
-        offset: (2,) of the board, in squares.
+        size: Side of the patch over that of a square; it grows from the square's centre and covers everything at 2.
+        offset: (2,) offset of the board, in squares.
 
     Returns:
-        The covered image.
-        Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), checkerboard cutout.
+        The covered image. Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), checkerboard cutout.
     """
     square = max(max(image.shape[:2]) / _SQUARES_A_SIDE, _MIN_SQUARE)
     row, column = (
         (np.arange(side) + 0.5) / square + shift for side, shift in zip(image.shape[:2], offset, strict=True)
     )
     covered = np.zeros(image.shape[:2], bool)
-    # Two boards of squares two apart, the second one shifted by a square both ways.
+    # Two boards with a period of two squares, the second shifted by a square in both directions.
     for shift in (0.0, 1.0):
         near = [np.abs((position - shift) % 2 - 1) <= size / 2 for position in (row, column)]
         covered |= near[0][:, None] & near[1]

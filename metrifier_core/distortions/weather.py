@@ -1,4 +1,4 @@
-"""Weather: what stands between the camera and the scene."""
+"""Weather between the camera and the scene."""
 
 import cv2
 import numpy as np
@@ -11,11 +11,11 @@ from metrifier_core.images import RgbImage
 
 @register_distortion("weather", (0.05, 60.0), prepare=draw_fractal)
 def fog(image: RgbImage, density: float, field: NDArray[np.uint16]) -> RgbImage:
-    """Lays white fog of uneven density over the image.
+    """Lay white fog of uneven density over the image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        density: Of the fog, relative to the image's brightest value.
+        density: Density of the fog, relative to the image's brightest value.
         field: (H, W), see `draw_fractal`.
 
     Returns:

@@ -1,11 +1,11 @@
-"""What gives severity its meaning: the search for the parameters at which label workers lose what they should."""
+"""The calibration of severities: the search for the parameters at which label workers lose a given share."""
 
 import hashlib
 import heapq
 import itertools
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.special import logit
 
 from metrifier_core.config.run import RunConfig
 from metrifier_core.data.quality import mean_quality
@@ -42,159 +44,127 @@ Measure: TypeAlias = Callable[[Sequence[float]], Sequence[float]]
 
 _COARSE_IMAGES = 150
 _GRID = 9
-_COARSE_ROUNDS = 2
-_FINE_ROUNDS = 2
-_CLOSE_ENOUGH = 0.008
+_COARSE_ROUNDS, _FINE_ROUNDS = 2, 4
+_CLOSE_ENOUGH = 0.008  # to a target
 _REACHED = 0.03
 _MIN_SHARE = 0.005
+_POSITIONS = np.linspace(0, 1, 10_001)  # from the mildest to the most severe level, where curves are interpolated
 
 
-def _log_odds(share: float) -> float:
-    inside = min(max(share, _MIN_SHARE), 1 - _MIN_SHARE)
-    return math.log(inside / (1 - inside))
-
-
-def _share(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-log_odds))
+def _log_odds(shares: Sequence[float]) -> NDArray[np.float64]:
+    return logit(np.clip(shares, _MIN_SHARE, 1 - _MIN_SHARE))
 
 
 class _Curve:
-    """What is known of the share that is left over a distortion's parameter."""
+    """The measured shares of one distortion by level, and their interpolation in log-odds over positions.
 
-    def __init__(self, distortion: Distortion) -> None:
-        self._distortion = distortion
-        self._in_ratios = distortion.bounds[0] * distortion.bounds[1] > 0
+    Over the logarithm of most parameters, what is left of TCP falls roughly as a logistic curve.
+    """
+
+    def __init__(self, distortion: Distortion, measure: Measure) -> None:
+        self._mildest, self._severest = distortion.bounds
+        self._whole, self._in_ratios = distortion.whole, self._mildest * self._severest > 0
+        self._measure = measure
         self.shares: dict[float, float] = {}
 
     def level(self, position: float) -> float:
-        """Maps a position in [0, 1], from mildest to most severe, to a level that is short to write."""
-        mildest, severest = self._distortion.bounds
+        """Return the level at a position, rounded to three digits or to an integer."""
         if self._in_ratios:
-            level = mildest * (severest / mildest) ** position
+            level = self._mildest * (self._severest / self._mildest) ** position
         else:
-            level = mildest + (severest - mildest) * position
-        return float(round(level)) if self._distortion.whole else float(f"{level:.3g}")
+            level = self._mildest + (self._severest - self._mildest) * position
+        return float(round(level)) if self._whole else float(f"{level:.3g}")
 
     def position(self, level: float) -> float:
-        """Undoes `level`."""
-        mildest, severest = self._distortion.bounds
+        """Return the position of a level."""
         if self._in_ratios:
-            return math.log(level / mildest) / math.log(severest / mildest)
-        return (level - mildest) / (severest - mildest)
+            return math.log(level / self._mildest) / math.log(self._severest / self._mildest)
+        return (level - self._mildest) / (self._severest - self._mildest)
 
-    def measure(self, measure: Measure, levels: Sequence[float]) -> None:
-        """Adds what is measured at levels that are not known yet."""
+    def measure(self, levels: Iterable[float]) -> None:
+        """Measure the levels that are not known yet."""
         new = sorted(set(levels) - set(self.shares))
         if new:
-            self.shares.update(zip(new, measure(new), strict=True))
-
-    def crossing(self, target: float) -> float:
-        """Estimates where the share is the target, by a line between the known levels around it.
-
-        The line is drawn in log-odds, since what is left of TCP falls as a logistic curve over the log of most levels.
-        """
-        closest = self.closest(target)
-        if abs(self.shares[closest] - target) <= _CLOSE_ENOUGH:
-            return closest
-        known = sorted((self.position(level), share) for level, share in self.shares.items())
-        before = known[0]
-        for after in known[1:]:
-            if after[1] < target:
-                start, wanted, end = (_log_odds(share) for share in (before[1], target, after[1]))
-                part = (start - wanted) / (start - end)
-                return self.level(before[0] + min(max(part, 0.1), 0.9) * (after[0] - before[0]))
-            before = after
-        return self.level(1.0)
-
-    def corrected(self, target: float, few: "_Curve") -> float:
-        """Estimates where the share is the target from the curve of few images, moved onto this one's closest."""
-        closest = self.closest(target)
-        if abs(self.shares[closest] - target) <= _CLOSE_ENOUGH:
-            return closest
-        moved = _log_odds(target) + _log_odds(few.share(closest)) - _log_odds(self.shares[closest])
-        return few.crossing(_share(moved))
-
-    def share(self, level: float) -> float:
-        """Estimates the share at a level between those that are known."""
-        known = sorted(self.shares, key=self.position)
-        odds = [_log_odds(self.shares[level]) for level in known]
-        return _share(float(np.interp(self.position(level), [self.position(level) for level in known], odds)))
+            self.shares.update(zip(new, self._measure(new), strict=True))
 
     def closest(self, target: float) -> float:
-        """Finds the known level whose share is closest to the target."""
+        """Return the measured level whose share is closest to the target."""
         return min(self.shares, key=lambda level: abs(self.shares[level] - target))
 
-    def neighbours(self, targets: Levels) -> list[float]:
-        """Lists the whole numbers within the bounds that are near the closest level of each target.
+    def interpolate(self, base: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return the log-odds at all positions; with a base, it is shifted to meet what is measured here."""
+        levels = sorted(self.shares, key=self.position)
+        positions, log_odds = [*map(self.position, levels)], _log_odds([self.shares[level] for level in levels])
+        if base is None:
+            return PchipInterpolator(positions, log_odds)(_POSITIONS)
+        if not levels:
+            return base
+        return base + np.interp(_POSITIONS, positions, log_odds - np.interp(positions, _POSITIONS, base))
 
-        Where several targets are out of reach, each of their severities needs a number of its own.
-        """
-        lowest, highest = sorted(self._distortion.bounds)
-        around = (self.closest(target) + step for target in targets for step in range(-2, 3))
-        return [level for level in around if lowest <= level <= highest]
+    def refine(self, targets: Levels, base: NDArray[np.float64] | None = None) -> None:
+        """Measure where the interpolated curve reaches the targets that no measured share is close to."""
+        falling = np.minimum.accumulate(self.interpolate(base))
+        known = list(self.shares.values())
+        missing = [target for target in targets if not np.isclose(known, target, rtol=0, atol=_CLOSE_ENOUGH).any()]
+        reached = np.searchsorted(-falling, -_log_odds(missing)).clip(max=len(_POSITIONS) - 1)
+        self.measure(map(self.level, _POSITIONS[reached]))
 
-    def spread(self, targets: Levels) -> list[float]:
-        """Spreads levels for the targets that cannot be reached between the last that can and the most severe one."""
+    def complete(self, targets: Levels) -> None:
+        """Measure more levels, so that every severity has one of its own even where targets are out of reach."""
         severest = self.level(1.0)
-        reached = [target for target in targets if severest not in self.shares or target >= self.shares[severest]]
-        start = self.position(self.closest(reached[-1])) if reached else 0.0
-        return [self.level(position) for position in np.linspace(start, 1, len(targets) - len(reached) + 1)[1:]]
+        if self._whole:
+            lowest, highest = sorted((self._mildest, self._severest))
+            nearby = (self.closest(target) + step for target in targets for step in range(-2, 3))
+            self.measure(level for level in nearby if lowest <= level <= highest)
+        elif severest in self.shares:
+            reached = [target for target in targets if target >= self.shares[severest]]
+            start = self.position(self.closest(reached[-1])) if reached else 0.0
+            self.measure(map(self.level, np.linspace(start, 1, len(targets) - len(reached) + 1)))
 
-    def closest_apart(self, targets: Levels) -> list[float]:
-        """Finds the known levels, all different and from mild to severe, whose shares are closest to the targets."""
-        known = sorted(self.shares, key=self.position)
-        return list(
-            min(
-                itertools.combinations(known, len(targets)),
-                key=lambda levels: math.dist([self.shares[level] for level in levels], targets),
-            )
-        )
+    def select(self, targets: Levels) -> list[float]:
+        """Select the levels, all different and from mild to severe, whose shares are closest to the targets."""
+        choices = itertools.combinations(sorted(self.shares, key=self.position), len(targets))
+        return list(min(choices, key=lambda levels: math.dist([self.shares[level] for level in levels], targets)))
 
 
 def calibrate(distortion: Distortion, coarse: Measure, fine: Measure, targets: Levels = TARGETS) -> TypeSeverities:
-    """Finds the parameter of a distortion at severity 1 to 5.
+    """Find the parameter of a distortion at severity 1 to 5.
 
-    A grid over the distortion's bounds, and then ever smaller brackets around each target, are measured on few images
-    to find where to look, and again on all images.
+    Levels are measured on few images to find where to look, and then on all images: first on a grid over the
+    distortion's bounds, then in a few rounds where the interpolated curve crosses the targets.
 
     Args:
-        distortion: What to calibrate.
+        distortion: The distortion to calibrate.
         coarse: Measures on few images.
         fine: Measures on all images.
         targets: The shares to find, falling.
 
     Returns:
-        The levels, what was measured at each on all images, and which of them missed their target. Where targets
-        cannot be reached, levels are spread up to the most severe one, so that severities stay different.
+        The levels, the share that was measured at each on all images, and the severities that miss their target. Where
+        targets are out of reach, levels are spread up to the most severe one, so that severities stay different.
     """
-    few = _Curve(distortion)
-    few.measure(coarse, [few.level(position) for position in np.linspace(0, 1, _GRID)])
+    few, curve = _Curve(distortion, coarse), _Curve(distortion, fine)
+    few.measure(map(few.level, np.linspace(0, 1, _GRID)))
     for _ in range(_COARSE_ROUNDS):
-        few.measure(coarse, [few.crossing(target) for target in targets])
-
-    curve = _Curve(distortion)
-    curve.measure(fine, [few.crossing(target) for target in targets])
+        few.refine(targets)
     for _ in range(_FINE_ROUNDS):
-        curve.measure(fine, [curve.corrected(target, few) for target in targets])
-    curve.measure(fine, curve.neighbours(targets) if distortion.whole else curve.spread(targets))
-    levels = curve.closest_apart(targets)
+        curve.refine(targets, few.interpolate())
+    curve.complete(targets)
+    levels = curve.select(targets)
     shares = [round(curve.shares[level], 3) for level in levels]
-    missed = [
-        severity
-        for severity, (share, target) in enumerate(zip(shares, targets, strict=True), start=1)
-        if abs(share - target) > _REACHED
-    ]
-    found = TypeSeverities.model_validate({"levels": levels, "tcp": shares, "unreachable": missed})
-    distortion.check_levels(found.levels)
-    return found
+    pairs = zip(shares, targets, strict=True)
+    missed = [severity for severity, (share, target) in enumerate(pairs, start=1) if abs(share - target) > _REACHED]
+    calibrated = TypeSeverities.model_validate({"levels": levels, "tcp": shares, "unreachable": missed})
+    distortion.check_levels(calibrated.levels)
+    return calibrated
 
 
 def calibrate_types(settings: RunConfig, names: Sequence[str], images: int, output: Path) -> None:
-    """Calibrates distortions on a run's calibration images, and writes the file of levels after each.
+    """Calibrate distortions on a run's calibration images, and write the file of levels after each.
 
     Args:
         settings: The run's config: its source, its splits, its label workers.
-        names: The distortions; those that the file has already are passed over.
+        names: The distortions; those in the file already are skipped.
         images: Use at most this many images.
         output: The YAML file.
 
@@ -209,7 +179,12 @@ def calibrate_types(settings: RunConfig, names: Sequence[str], images: int, outp
             label_workers=meter.label_workers,
             distortions={},
         )
-        known = _known(output, table)
+        known: dict[str, TypeSeverities] = {}
+        if output.exists():
+            earlier = read_severities(output)
+            if earlier.model_copy(update={"distortions": {}}) != table:
+                raise ValueError(f"{output} holds another calibration ({earlier.calibrated_on}): name another file")
+            known.update(earlier.distortions)
         for name in progress([name for name in names if name not in known], "calibrate", unit="type"):
             distortion = get_distortion(name)
             coarse = partial(meter.shares, distortion, count=_COARSE_IMAGES)
@@ -219,41 +194,19 @@ def calibrate_types(settings: RunConfig, names: Sequence[str], images: int, outp
             say(f"{name}: {levels} leave {' '.join(f'{share:.2f}' for share in known[name].tcp)}")
 
 
-def _known(output: Path, table: SeverityTable) -> dict[str, TypeSeverities]:
-    """Reads what an earlier call found in the same way."""
-    if not output.exists():
-        return {}
-    earlier = read_severities(output)
-    if earlier.model_copy(update={"distortions": {}}) != table:
-        raise ValueError(f"{output} holds another calibration ({earlier.calibrated_on}): name another file")
-    return dict(earlier.distortions)
-
-
 class TcpMeter:
     """Measures what distortions leave of the label workers' mean true-class probability (TCP).
 
     Attributes:
         label_workers: Their names.
-        images: How many clean images it has.
+        images: The number of clean images.
         digest: SHA-256 of their identities and bytes.
     """
 
     def __init__(self, images: Path, workers: Path, split: str, seed: int, limit: int) -> None:
-        """Loads the label workers and the clean images, and measures these.
-
-        Args:
-            images: What `download` wrote.
-            workers: What `prepare_workers` wrote.
-            split: The source images' split.
-            seed: The config's seed.
-            limit: Use at most this many images.
-
-        Raises:
-            ValueError: The split has no images.
-        """
         self._seed = seed
         rows = (row for path in sorted(images.glob("images-*.parquet")) for row in read_rows(path, splits=[split]))
-        # Chosen by what depends on nothing but the image: the first ones are a fair sample of all.
+        # In an order that depends on the image's identity alone, so that the first ones are a fair sample of all.
         self._rows = heapq.nsmallest(limit, rows, key=lambda row: version_seed(0, row["image_id"], "order"))
         if not self._rows:
             raise ValueError(f"no usable image for the split '{split}'")
@@ -267,27 +220,28 @@ class TcpMeter:
         clean = parallel_map(lambda row: self._tcp([decode_image(row["image"]["bytes"])], row["label"])[0], self._rows)
         self._pristine = np.array(list(progress(clean, "pristine", total=self.images, unit="image")))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.images} images, label_workers={self.label_workers})"
+
     def shares(self, distortion: Distortion, levels: Sequence[float], count: int | None = None) -> list[float]:
-        """Measures what is left of the pristine mean TCP.
+        """Measure what is left of the pristine mean TCP.
 
         Args:
             distortion: The distortion.
             levels: Values of its parameter.
-            count: Use the first images only; all where None.
+            count: Use only the first images; all if None.
 
         Returns:
             A share for each level, 1 where nothing is lost.
         """
 
-        def judge_all(row: Mapping[str, Any]) -> NDArray[np.float64]:
+        def measure(row: Mapping[str, Any]) -> NDArray[np.float64]:
             rng = np.random.default_rng(version_seed(self._seed, row["image_id"], distortion.name))
             distorted = apply_levels(decode_image(row["image"]["bytes"]), distortion, levels, rng)
             return self._tcp(list(distorted), row["label"])
 
-        rows = self._rows[:count]
-        judged = parallel_map(judge_all, rows)
-        shown = progress(judged, f"{distortion.name} at {len(levels)} levels", total=len(rows), unit="image")
-        tcp = np.array(list(shown))
+        rows, label = self._rows[:count], f"{distortion.name} at {len(levels)} levels"
+        tcp = np.array(list(progress(parallel_map(measure, rows), label, total=len(rows), unit="image")))
         return [float(share) for share in tcp.mean(axis=0) / self._pristine[:count].mean()]
 
     def _tcp(self, versions: Sequence[RgbImage], label: int) -> NDArray[np.float64]:
@@ -297,12 +251,12 @@ class TcpMeter:
 
 @contextmanager
 def open_meter(settings: RunConfig, split: str, limit: int) -> Iterator[TcpMeter]:
-    """Reads a run's images and prepares its workers, as its first stages do, in a folder that is removed afterwards.
+    """Read a run's images and prepare its workers, as its first stages do, in a temporary folder.
 
     Args:
         settings: The run's config.
-        split: The split whose images to measure on.
-        limit: Use at most this many of them.
+        split: The split to measure on.
+        limit: Use at most this many of its images.
 
     Yields:
         The meter.

@@ -36,7 +36,7 @@ def test_no_bar_of_mlflow_goes_into_a_log(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def commands(group: Any) -> Iterator[Any]:
-    """All commands below a group."""
+    """Yield all commands below a group."""
     for command in group.commands.values():
         if hasattr(command, "commands"):
             yield from commands(command)

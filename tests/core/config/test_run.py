@@ -185,7 +185,10 @@ UNKNOWN_NAMES = [
         "distortions.types=[own:rain]",
         "distortions.types: distortion 'own:rain': the module cannot be imported: No module named 'own'",
     ),
-    ("distortions.levels={jpg: [90, 80, 70, 60, 50]}", "distortions: unknown distortion 'jpg', did you mean 'jpeg'?"),
+    (
+        "distortions.levels={jpg: [90, 80, 70, 60, 50]}",
+        "distortions.levels: unknown distortion 'jpg', did you mean 'jpeg'?",
+    ),
     ("distortions.held_out=[jpg]", "distortions.held_out: unknown distortion 'jpg', did you mean 'jpeg'?"),
     (
         "workers.held_out=[mean]",
@@ -261,10 +264,10 @@ WRONG_VALUES = [
         "splits: no rule gives 'worker_train' anything",
     ),
     ("distortions.severities=[0, 1]", "distortions.severities: [0, 1]: expected different numbers from 1 to 5"),
-    ("distortions.types=[plasma]", "distortions: 'plasma' is for tests alone: name it in held_out"),
+    ("distortions.types=[plasma]", "distortions: 'plasma' is for testing only: list it in held_out"),
     (
         "distortions.levels={jpeg: [90, 70, 50, 30, 30.5]}",
-        f"distortions: [90.0, 70.0, 50.0, 30.0, 30.5] of jpeg: levels must fall from {JPEG[0]} to {JPEG[1]}",
+        f"distortions.levels: [90.0, 70.0, 50.0, 30.0, 30.5] of jpeg: levels must fall from {JPEG[0]} to {JPEG[1]}",
     ),
     ("distortions.severities=[6]", "distortions.severities: [6]: expected different numbers from 1 to 5"),
 ]

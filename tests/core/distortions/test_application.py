@@ -1,4 +1,4 @@
-"""What holds for every distortion: pure functions of an image, a severity and a generator, stored without loss."""
+"""Every distortion is a pure function of an image, a severity and a generator, and is stored losslessly."""
 
 from typing import Any
 
@@ -134,7 +134,7 @@ def test_the_seed_decides_what_is_random_and_nothing_else(distortion: str) -> No
 
 
 def milder(distortion: str) -> Levels:
-    """Levels whose severity 2 is severity 1 of the package."""
+    """Return levels whose severity 2 is severity 1 of the package."""
     first, second, third, fourth, _ = get_distortion(distortion).severity_levels
     return get_distortion(distortion).bounds[0], first, second, third, fourth
 
@@ -157,7 +157,7 @@ def test_own_levels_take_the_place_of_the_packages(distortion: str) -> None:
 
 
 def test_a_seed_belongs_to_an_image_and_a_type() -> None:
-    """Golden: a change here would change every data set."""
+    """Golden values: a change would change every data set."""
     assert version_seed(0, "digit-0000", "gaussian_noise") == 534028362390171350
     assert version_seed(0, "digit-0000", PRISTINE) == 8658446235389392519
     seeds = {version_seed(seed, image, name) for seed in (0, 1) for image in ("a", "b") for name in DISTORTIONS}
@@ -186,7 +186,7 @@ def test_stored_versions_are_the_same_again_and_one_by_one(distortion: str) -> N
     assert own == [stored[3], stored[0]]
 
 
-# What is refused
+# Errors
 
 NO_IMAGES = [
     (IMAGE.astype(np.float32) / 255, "got float32 .*: multiply by 255"),
@@ -214,11 +214,13 @@ def test_what_is_no_image_is_refused(distortion: str, image: Any, reason: str) -
 @every_distortion
 @pytest.mark.parametrize("severity", [0, 6, -1, 2.5, 1.0, True, "3", None])
 def test_a_severity_out_of_range_is_refused(distortion: str, severity: Any) -> None:
-    with pytest.raises(ValueError, match=f"^severity {severity!r} of {distortion}: allowed are 1 to 5$"):
+    with pytest.raises(
+        ValueError, match=f"^severity of {distortion}: expected an integer from 1 to 5, got {severity!r}$"
+    ):
         distort(IMAGE, distortion, severity)
-    with pytest.raises(ValueError, match="allowed are 1 to 5"):
+    with pytest.raises(ValueError, match="expected an integer from 1 to 5"):
         apply_severities(IMAGE, distortion, [1, severity], np.random.default_rng(0))
-    with pytest.raises(ValueError, match="allowed are 1 to 5"):
+    with pytest.raises(ValueError, match="expected an integer from 1 to 5"):
         encode_versions(IMAGE, distortion, [1, severity], seed=0)
 
 
@@ -231,7 +233,7 @@ def test_an_unknown_name_is_refused_with_what_is_close() -> None:
         encode_versions(IMAGE, PRISTINE, [1], seed=0)
 
 
-# What there is
+# The registry
 
 
 def test_there_are_twenty_distortions_in_seven_families() -> None:

@@ -17,7 +17,7 @@ LARGE = {"wide": natural_image(5, 90, 1000), "tall": natural_image(6, 501, 100)}
 
 
 def spread(image: Image, kernel: Floats) -> Floats:
-    """Convolves directly, pixel by pixel."""
+    """Convolve directly, pixel by pixel."""
     return np.asarray(convolve(image.astype(float), kernel[:, :, None] / kernel.sum(), mode="mirror"))
 
 
@@ -43,7 +43,7 @@ def test_gaussian_blur_is_mirrored_as_often_as_it_takes() -> None:
 
 
 def disk(radius: float, points: int = 100) -> Floats:
-    """The share of every pixel that lies within the radius, from many points in each."""
+    """Return the share of every pixel that lies within the radius, from many points in each."""
     reach = math.ceil(radius)
     offsets = (np.arange((2 * reach + 1) * points) + 0.5) / points - reach - 0.5
     inside = np.hypot(offsets[:, None], offsets) <= radius
@@ -73,7 +73,7 @@ def test_a_point_out_of_focus_is_round_and_even() -> None:
 
 
 def line(length: float, angle: float) -> Floats:
-    """Points along a line; each pixel gets of a point what is left of 1 at its distance, across times down."""
+    """Draw points along a line, each spread bilinearly over the pixels around it."""
     reach = math.ceil(length / 2) + 1
     along = (np.arange(20_000) + 0.5) / 20_000 * length - length / 2
     pixels = np.arange(-reach, reach + 1)
@@ -83,14 +83,14 @@ def line(length: float, angle: float) -> Floats:
 
 
 def trace(length: float, seed: int) -> Floats:
-    """What a bright point leaves."""
+    """Return the trace of a bright point."""
     image = flat_image(41, 41, 0)
     image[20, 20] = 255
     return distort_to(image, "motion_blur", length, seed)[:, :, 0].astype(float)
 
 
 def main_axis(seen: Floats) -> tuple[float, float, float]:
-    """The variances along and across a line, and its angle."""
+    """Return the variances along and across a line, and its angle."""
     offsets = np.indices(seen.shape)[::-1].reshape(2, -1) - 20
     variances, axes = np.linalg.eigh(np.cov(offsets, aweights=seen.ravel(), ddof=0))
     return variances[1], variances[0], math.atan2(axes[1, 1], axes[0, 1]) % math.pi
@@ -125,7 +125,7 @@ def test_every_direction_is_as_likely() -> None:
 
 @pytest.mark.parametrize(("length", "error"), [(1.5, 1.2), (4, 0.85), (11.3, 0.7), (20, 0.65)])
 def test_motion_blur_convolves_with_a_line(length: float, error: float) -> None:
-    """Half a grey level is rounding; of a short line the points, 64 a pixel, make the rest."""
+    """Half a grey level is rounding; the 64 points per pixel of a short line make the rest."""
     image = natural_image(2)
     for seed in range(4):
         kernel = line(length, prepare(image, "motion_blur", seed))
@@ -147,7 +147,7 @@ def test_strips_do_not_show(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     for distorted, expected in zip(in_strips[:3], references, strict=True):
         assert np.abs(distorted - expected).max() <= 1
-    monkeypatch.setattr("metrifier_core.distortions.convolution._STRIP_PIXELS", image.size)
+    monkeypatch.setattr("metrifier_core.distortions.blur._STRIP_PIXELS", image.size)
     for (name, level), distorted in zip(blurs, in_strips, strict=True):
         np.testing.assert_array_equal(distort_to(image, name, level), distorted, name)
 
@@ -156,7 +156,7 @@ def test_strips_do_not_show(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def enlarge(image: Image, factor: float) -> Floats:
-    """Bilinear, around the centre."""
+    """Enlarge bilinearly, around the centre."""
     rows, columns = (((side - 1) / 2 + (np.arange(side) - (side - 1) / 2) / factor) for side in image.shape[:2])
     places: Any = np.meshgrid(rows, columns, indexing="ij")
     channels = [map_coordinates(channel.astype(float), places, order=1) for channel in np.moveaxis(image, -1, 0)]
@@ -166,7 +166,7 @@ def enlarge(image: Image, factor: float) -> Floats:
 @pytest.mark.parametrize("size", [(97, 120), (80, 41)])
 @pytest.mark.parametrize("amount", [0.01, 0.06, 0.3, 1.2])
 def test_zoom_blur_is_the_mean_of_enlargements(amount: float, size: tuple[int, int]) -> None:
-    # Without fine detail, of which enlarging step by step takes a little more than doing so at once.
+    # Without fine detail, which enlarging in steps blurs slightly more than enlarging at once.
     image = np.rint(gaussian_filter(natural_image(3, *size).astype(float), (3, 3, 0))).astype(np.uint8)
     moved = (1 - 1 / (1 + amount)) * max(size) / 2
     count = 2 ** max(1, math.ceil(math.log2(moved + 1)))

@@ -1,4 +1,4 @@
-"""A sample of an image's versions is its own: the same whatever else is in the run."""
+"""The sample of an image's versions does not depend on the run's other images."""
 
 from itertools import pairwise
 from typing import Any

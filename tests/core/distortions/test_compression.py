@@ -1,4 +1,4 @@
-"""Codecs: versions are stored as the very bytes that they made, at the quality asked for."""
+"""Codecs: versions are stored as the codec's own bytes, at the right quality."""
 
 import io
 import re

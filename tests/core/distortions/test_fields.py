@@ -1,4 +1,4 @@
-"""Random fields: uniform whole numbers, independent or smooth, that all else is made of."""
+"""Random fields of uniform integers, independent or smooth."""
 
 from statistics import NormalDist
 
@@ -26,7 +26,7 @@ def test_a_field_is_uniform() -> None:
 
 
 def test_values_of_a_field_know_nothing_of_each_other() -> None:
-    """Four come from one random number."""
+    """Four values come from one random number."""
     field = draw_field((COUNT,), np.random.default_rng(2)).astype(float)
     for distance in (1, 2, 3, 4, 8):
         correlation = np.corrcoef(field[distance:], field[:-distance])[0, 1]
@@ -79,7 +79,7 @@ def test_a_fractal_field_has_the_size_of_the_image_and_uses_the_range(size: tupl
     for field in fields:
         assert field.shape == size
         assert field.dtype == np.uint16
-    # A side that is no power of two is resampled, which takes a little off the ends.
+    # A side that is not a power of two is resampled, which shortens the range slightly.
     assert np.mean([field.min() for field in fields]) < 0.1 * FIELD_SIZE
     assert np.mean([field.max() for field in fields]) > 0.9 * FIELD_SIZE
 
@@ -100,7 +100,7 @@ def test_a_fractal_field_is_smooth() -> None:
 
 
 def test_a_fractal_field_has_detail_at_every_octave() -> None:
-    """What it loses each time its size is halved grows by 3: octaves half as strong, smoothed where they are finer."""
+    """The loss grows by 3 each time the size is halved: octaves are half as strong, smoothed where they are finer."""
     lost = []
     for seed in range(16):
         field, losses = fractal(256, 256, seed) / FIELD_SIZE, []

@@ -1,4 +1,4 @@
-"""A distorted image is the same to the last bit in every thread, process and order of calls, on every processor."""
+"""Distorted images are bit-identical in every thread and process, for every order of calls, on every processor."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_pixels_do_not_depend_on_the_order_of_calls() -> None:
     for severity, name, image in product(reversed(SEVERITIES), reversed(DISTORTIONS), reversed(IMAGES)):
         distorted = apply_distortion(IMAGES[image](), name, severity, np.random.default_rng(SEED))
         assert digest(distorted) == GOLDEN[name][image][severity - 1], f"{name} of {image} at {severity}"
-        # Whatever a call leaves behind, such as a table, is for other severities and another field.
+        # Fill caches, such as tables, with those of another severity and field.
         apply_distortion(IMAGES["photograph"](), name, 6 - severity, np.random.default_rng(severity))
 
 
@@ -75,8 +75,8 @@ def test_pixels_do_not_depend_on_the_process() -> None:
 
 
 def test_pixels_do_not_depend_on_the_processor() -> None:
-    """Without the instructions that OpenCV, NumPy, libjpeg and the C library choose at run time."""
-    # A star is before what OpenCV can use, a question mark behind what this processor lacks.
+    """Disable the instructions that OpenCV, NumPy, libjpeg and the C library choose at run time."""
+    # A star marks what OpenCV can use, a question mark what this processor lacks.
     used_by_opencv = re.findall(r"\*([\w.-]+)(?![\w.-]|\?)", cv2.getCPUFeaturesLine())
     numpy = np._core._multiarray_umath
     used_by_numpy = [name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__[name]]

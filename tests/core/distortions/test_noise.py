@@ -1,4 +1,4 @@
-"""Noise: as strong as it says, unbiased, and one field for all severities."""
+"""Noise has the right strength, is unbiased, and uses one field for all severities."""
 
 from itertools import pairwise
 
@@ -23,17 +23,17 @@ SIDE = 128
 
 
 def middle_grey() -> Image:
-    """A board of 127 and 128: what black cuts off at one is what white cuts off at the other."""
+    """Return a board of 127 and 128: clipping at black and at white cancel out."""
     return (127 + np.indices((SIDE, SIDE)).sum(axis=0) % 2).astype(np.uint8)[:, :, None].repeat(3, axis=2)
 
 
 def grey_for(distortion: str, severity: int) -> Image:
-    """A grey at which nothing that a pixel cannot show moves the mean."""
+    """Return a grey level at which clipping does not change the mean."""
     if distortion != "shot_noise":
-        # Normal deviates are symmetric, added (up to a factor) to a grey in the middle of the range, and so are salt
-        # and pepper. For speckle noise, too, only the middle will do: its factor is cut off at 0 and at 255 / grey.
+        # Normal deviates, and salt and pepper, are symmetric around the middle of the range. For speckle noise, too,
+        # only the middle is unbiased: its factor is clipped at 0 and at 255 / grey.
         return middle_grey()
-    # Counts are skewed and cut off at white alone: white has to lie 4 sigma (and 4 counts) above what is expected.
+    # Counts are skewed and clipped only at white, which has to be 4 sigma (and 4 counts) above the mean.
     photons = get_distortion(distortion).severity_levels[severity - 1]
     expected = (np.sqrt(4 + photons) - 2) ** 2
     return flat_image(SIDE, SIDE, round(255 * expected / photons))
@@ -69,7 +69,7 @@ def test_channels_get_noise_of_their_own(distortion: str) -> None:
 # Gaussian
 
 
-@pytest.mark.parametrize("sigma", [0.03, 0.06, 0.1])  # above, the ends of the range cut it off
+@pytest.mark.parametrize("sigma", [0.03, 0.06, 0.1])  # more would be clipped
 def test_gaussian_noise_is_as_strong_as_it_says(sigma: float) -> None:
     added = distort_to(flat_image(256, 256, 128), "gaussian_noise", sigma) - 128.0
     assert added.std() == pytest.approx(255 * sigma, rel=0.01)
@@ -111,7 +111,7 @@ def test_shot_noise_is_one_quantile_at_every_severity(photons: float) -> None:
 
 
 def test_shot_noise_is_rounded_up_as_often_as_keeps_its_mean() -> None:
-    """At 7 photons a count is 36.43 grey levels: rounded to 36 every time, the image would darken."""
+    """At 7 photons a count is 36.43 grey levels: always rounding to 36 would darken the image."""
     counted = distort_to(flat_image(256, 256, 60), "shot_noise", 7)
     rest = counted[(counted == 36) | (counted == 37)] - 36
     assert rest.mean() == pytest.approx(3 / 7, abs=0.02)
@@ -183,7 +183,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def test_chroma_noise_leaves_the_brightness() -> None:
-    image = (natural_image(2) // 4 + 96).astype(np.uint8)  # so that nothing is cut off
+    image = (natural_image(2) // 4 + 96).astype(np.uint8)  # so that nothing is clipped
     distorted = distort_to(image, "chroma_noise", 0.05)
     assert 0 < distorted.min() <= distorted.max() < 255
     assert np.abs(distorted @ LUMA - image @ LUMA).max() <= 0.5 + 1e-9, "each channel is rounded"
@@ -191,7 +191,7 @@ def test_chroma_noise_leaves_the_brightness() -> None:
 
 def test_chroma_noise_is_as_strong_as_it_says_in_both_colour_differences() -> None:
     noise = distort_to(flat_image(256, 256, 128), "chroma_noise", 0.05) - 128.0
-    # Rec. ITU-R BT.601: what is left of blue and red without the brightness, scaled to the same range.
+    # Rec. ITU-R BT.601: blue and red minus the brightness, scaled to the same range.
     blue, red = (noise[:, :, 2] - noise @ LUMA) / 1.772, (noise[:, :, 0] - noise @ LUMA) / 1.402
     assert (blue.std(), red.std()) == pytest.approx((255 * 0.05, 255 * 0.05), rel=0.01)
     assert abs(np.corrcoef(blue.ravel(), red.ravel())[0, 1]) < 4 / 256

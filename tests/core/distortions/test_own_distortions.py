@@ -1,6 +1,7 @@
-"""A distortion of one's own: a decorated function in a module that a config names."""
+"""A user's own distortion: a decorated function in a module that a config names."""
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def draw_drops(image, rng):
 
 @register_distortion("weather", (0.0, 1.0), prepare=draw_drops, levels=(0.1, 0.2, 0.3, 0.4, 0.5))
 def rain(image, amount, drops):
-    """Sets pixels to white."""
+    """Set pixels to white."""
     rained = image.copy()
     rained[drops < amount] = 255
     return rained
@@ -50,7 +51,7 @@ Write = Callable[[str], str]
 
 @pytest.fixture
 def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Writes a user's module; what it registers is forgotten after the test."""
+    """Write a user's module; its registrations are removed after the test."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
@@ -69,7 +70,7 @@ def rain(write_module: Write) -> str:
 
 
 def register(body: str, arguments: str = "levels=(1, 2, 3, 4, 5)") -> str:
-    """A module with one distortion, without randomness."""
+    """Return the code of a module with one distortion without randomness."""
     return f"""
     import numpy as np
     from metrifier_core.distortions import register_distortion
@@ -80,7 +81,7 @@ def register(body: str, arguments: str = "levels=(1, 2, 3, 4, 5)") -> str:
     """
 
 
-# What it can do
+# Use
 
 
 def test_it_is_found_by_module_and_function(rain: str) -> None:
@@ -107,7 +108,7 @@ def test_it_is_applied_like_any_other(rain: str) -> None:
 def test_it_is_refused_what_any_other_is(rain: str) -> None:
     with pytest.raises(ImageError, match="at least 8"):
         distort(flat_image(7, 50, 100), rain, 1)
-    with pytest.raises(ValueError, match=f"^severity 6 of {rain}: allowed are 1 to 5$"):
+    with pytest.raises(ValueError, match=f"^severity of {rain}: expected an integer from 1 to 5, got 6$"):
         distort(flat_image(8, 50, 100), rain, 6)
 
 
@@ -153,14 +154,16 @@ def test_a_config_may_give_it_other_levels(rain: str) -> None:
 def test_one_for_tests_alone_can_only_be_held_out(write_module: Write) -> None:
     name = write_module(register("return image // 2", "test_only=True, levels=(1, 2, 3, 4, 5)")) + ":own"
     assert DistortionSettings(types=["jpeg"], held_out=[name]).names == ["jpeg", name]
-    with pytest.raises(ValidationError, match=f"'{name}' is for tests alone: name it in held_out"):
+    with pytest.raises(ValidationError, match=f"'{name}' is for testing only: list it in held_out"):
         DistortionSettings(types=[name])
 
 
 def test_a_config_knows_the_code_that_it_was_made_with(rain: str, write_module: Write) -> None:
     made = DistortionSettings(types=[rain]).model_dump(mode="json")
     write_module(RAIN.replace("255", "254"))
-    with pytest.raises(ValidationError, match="the module 'own_weather' here is not the one that this run was made"):
+    with pytest.raises(
+        ValidationError, match="the code of module 'own_weather' differs from the code that this run was"
+    ):
         DistortionSettings.model_validate(made)
 
 
@@ -187,21 +190,21 @@ def test_what_is_not_there_is_named(write_module: Write, name: str, reason: str)
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "actual"),
     [
-        "return image[:-1]",
-        "return image[:, :, 0]",
-        "return image[:, :, :2]",
-        "return image / 2",
-        "return image.astype(int)",
-        "return image.tolist()",
-        "return None",
+        ("return image[:-1]", "uint8 (15, 24, 3)"),
+        ("return image[:, :, 0]", "uint8 (16, 24)"),
+        ("return image[:, :, :2]", "uint8 (16, 24, 2)"),
+        ("return image / 2", "float64 (16, 24, 3)"),
+        ("return image.astype(int)", "int64 (16, 24, 3)"),
+        ("return image.tolist()", "list"),
+        ("return None", "NoneType"),
     ],
 )
-def test_what_is_no_image_is_not_passed_on(write_module: Write, body: str) -> None:
+def test_what_is_no_image_is_not_passed_on(write_module: Write, body: str, actual: str) -> None:
     name = write_module(register(body)) + ":own"
     image = flat_image(16, 24, 100)
-    message = rf"^distortion '{name}' made no uint8 image of the shape \(16, 24, 3\)$"
+    message = f"^distortion '{name}': {re.escape(f'expected a uint8 (16, 24, 3) image, got {actual}')}$"
     with pytest.raises(TypeError, match=message):
         apply_distortion(image, name, 2, np.random.default_rng(0))
     with pytest.raises(TypeError, match=message):
@@ -211,9 +214,10 @@ def test_what_is_no_image_is_not_passed_on(write_module: Write, body: str) -> No
 def test_the_command_line_says_what_is_no_image(write_module: Write, tmp_path: Path) -> None:
     name = write_module(register("return image / 2")) + ":own"
     (tmp_path / "flat.png").write_bytes(encode_png(flat_image(16, 24, 100)))
-    told = CliRunner().invoke(app, ["distort", str(tmp_path / "flat.png"), "--type", name], catch_exceptions=False)
-    expected = f"distortion '{name}' made no uint8 image of the shape (16, 24, 3)\n"
-    assert (told.exit_code, told.stderr) == (2, expected)
+    command = ["distort", "apply", str(tmp_path / "flat.png"), "--type", name]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    expected = f"distortion '{name}': expected a uint8 (16, 24, 3) image, got float64 (16, 24, 3)\n"
+    assert (result.exit_code, result.stderr) == (2, expected)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lost resolution against direct sums over pixels."""
+"""Reduced resolution against direct sums over pixels."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.helpers.example_images import Image, distort_to, drawn_image, flat_im
 
 
 def blocks_of(side: int, scale: float) -> NDArray[np.intp]:
-    """The block that the centre of every pixel lies in."""
+    """Return the block that contains the centre of each pixel."""
     count = max(1, round(side * scale))
     return np.floor((np.arange(side) + 0.5) * count / side).astype(np.intp)
 
@@ -37,7 +37,7 @@ def test_blocks_of_four_are_averaged() -> None:
 
 
 def test_pixelate_keeps_a_large_white_image_white() -> None:
-    """Its channels add up to more than 32 bits hold."""
+    """The sums of its channels overflow 32 bits."""
     white = flat_image(3000, 3000, 255)
     assert white[:, :, 0].size * 255 > 2**31
     assert distort_to(white, "pixelate", 0.0123).min() == 255
@@ -47,7 +47,7 @@ def test_pixelate_keeps_a_large_white_image_white() -> None:
 
 
 def keys(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The cubic kernel of Keys (1981), a = -1/2."""
+    """Return the cubic kernel of Keys (1981), a = -1/2."""
     near, far = distance < 1, (distance >= 1) & (distance < 2)
     return (
         near * (1.5 * distance**3 - 2.5 * distance**2 + 1)
@@ -56,7 +56,7 @@ def keys(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def resampling(before: int, after: int) -> NDArray[np.float64]:
-    """The weight of every pixel before in every pixel after; the kernel is stretched while shrinking."""
+    """Return the weight of each input pixel in each output pixel; shrinking stretches the kernel."""
     stretch = max(before / after, 1)
     centres = (np.arange(after) + 0.5) * before / after
     weights = keys(np.abs(np.arange(before) + 0.5 - centres[:, None]) / stretch)
@@ -66,7 +66,7 @@ def resampling(before: int, after: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize("scale", [0.9, 0.5, 0.3, 0.1, 0.02])
 @pytest.mark.parametrize("size", [(97, 120), (64, 41)])
 def test_bicubic_downscale_shrinks_and_enlarges(scale: float, size: tuple[int, int]) -> None:
-    image = (natural_image(0, *size) // 2 + 64).astype(np.uint8)  # so that nothing is cut off on the way
+    image = (natural_image(0, *size) // 2 + 64).astype(np.uint8)  # so that nothing is clipped on the way
     down, across = (
         resampling(small, side) @ resampling(side, small)
         for side, small in ((side, max(1, round(side * scale))) for side in size)

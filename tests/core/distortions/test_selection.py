@@ -53,7 +53,7 @@ def test_all_that_may_be_trained_on_can_be_named() -> None:
 
 @pytest.mark.parametrize("name", UNSEEN)
 def test_what_is_for_tests_alone_can_only_be_held_out(name: str) -> None:
-    assert refusal(types=["jpeg", name]).endswith(f"'{name}' is for tests alone: name it in held_out")
+    assert refusal(types=["jpeg", name]).endswith(f"'{name}' is for testing only: list it in held_out")
     assert DistortionSettings(types=["jpeg"], held_out=[name]).held_out == [name]
 
 

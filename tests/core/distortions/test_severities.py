@@ -1,4 +1,4 @@
-"""Severity means the same for every distortion: worse, step by step, at levels that a table holds."""
+"""Every severity is worse than the one before, at the levels of the table."""
 
 import re
 from itertools import pairwise
@@ -64,7 +64,7 @@ def test_severities_cost_what_they_should(distortion: str) -> None:
         assert severity in calibrated.unreachable or abs(share - target) <= 0.03
 
 
-# The levels that somebody gives
+# Levels that a user gives
 
 
 def wrong_levels(found: Distortion) -> dict[str, list[float]]:

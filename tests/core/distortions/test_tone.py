@@ -33,12 +33,12 @@ def test_contrast_keeps_the_mean_and_scales_the_deviation(factor: float) -> None
 
 
 def to_light(code: float) -> float:
-    """The inverse transfer function of sRGB."""
+    """Apply the inverse transfer function of sRGB."""
     return code / 12.92 if code <= 0.04045 else ((code + 0.055) / 1.055) ** 2.4
 
 
 def to_code(light: float) -> float:
-    """The transfer function of sRGB."""
+    """Apply the transfer function of sRGB."""
     return 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
 
 

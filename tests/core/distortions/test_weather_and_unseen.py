@@ -1,4 +1,4 @@
-"""Fog, and the distortions that are for tests alone, against their formulas."""
+"""Fog, and the distortions for testing only, against their formulas."""
 
 from itertools import pairwise
 
@@ -74,7 +74,7 @@ WHITE = flat_image(160, 160, 255)
 
 @pytest.mark.parametrize("size", [0.1, 0.5, 0.9, 1.0])
 def test_the_board_covers_what_it_says(size: float) -> None:
-    """Half of the squares, and of each the middle: that many pixels of a square of 20, give or take one a side."""
+    """It covers the middle of every other square of 20 pixels, within one pixel a side."""
     for seed in range(5):
         covered = distort_to(WHITE, "checkerboard", size, seed)[:, :, 0] == 128
         low, high = (max(0, 20 * size + slack) ** 2 / 400 / 2 for slack in (-1, 1))
@@ -82,7 +82,7 @@ def test_the_board_covers_what_it_says(size: float) -> None:
 
 
 def test_the_board_is_one_of_squares() -> None:
-    """Turned into the next square, black is where white was."""
+    """Shifted by one square, black and white swap."""
     covered = distort_to(WHITE, "checkerboard", 1.0, seed=2)[:, :, 0] == 128
     np.testing.assert_array_equal(covered[20:], ~covered[:-20])
     np.testing.assert_array_equal(covered[:, 20:], ~covered[:, :-20])

@@ -1,4 +1,4 @@
-"""A calibration finds the levels at which a known curve has the targets, and says where it has none of them."""
+"""Calibration finds the levels at which a known curve reaches the targets, and names the targets out of reach."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Curve = Callable[[float], float]
 
 
 class Meter:
-    """Measures a known curve, and remembers how often it was asked."""
+    """A known curve that records the levels at which it was measured."""
 
     def __init__(self, curve: Curve, error: float = 0.0) -> None:
         self._curve = curve
@@ -41,7 +41,7 @@ class Meter:
 
 
 def falling(middle: float, steepness: float) -> Curve:
-    """A logistic curve over the logarithm of the level; negative steepness where smaller levels are worse."""
+    """Return a logistic curve over the logarithm of the level; steepness < 0 if smaller levels are worse."""
     return lambda level: 1 / (1 + math.exp(steepness * math.log(level / middle)))
 
 
@@ -121,7 +121,7 @@ def test_a_jpeg_quality_between_two_guesses_is_not_missed() -> None:
 
 
 def write_contrast_worker(path: Path, offset: float) -> None:
-    """Class 0 is right for what has contrast: its logit is the mean absolute deviation of the pixels."""
+    """Write a worker whose logit of class 0 is the mean absolute deviation of the pixels, that is their contrast."""
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=1),
         helper.make_node("Sub", ["image", "mean"], ["deviation"]),
@@ -141,7 +141,7 @@ def write_contrast_worker(path: Path, offset: float) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A run on 80 small images of very different contrast, with two workers that look at nothing else."""
+    """Write the config of a run on 80 small images of very different contrast, with two workers that measure it."""
     rng = np.random.default_rng(0)
     (tmp_path / "photos" / "a").mkdir(parents=True)
     for index in range(80):

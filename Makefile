@@ -61,7 +61,7 @@ realdata: install ## Run the whole pipeline on real ImageNet images (needs ../sh
 pictures: install ## Draw the README's pictures anew, one of them from RUN (make run first)
 	@test -f $(RUN)/examples.png || { echo "there is no $(RUN)/examples.png: make run first" >&2; exit 1; }
 	cp $(RUN)/examples.png docs/pictures/digits.png
-	$(BIN)/metrifier distort $(VENV)/lib/python3.11/site-packages/sklearn/datasets/images/china.jpg --sheet docs/pictures/distortions.jpg
+	$(BIN)/metrifier distort sheet $(VENV)/lib/python3*/site-packages/sklearn/datasets/images/china.jpg --output docs/pictures/distortions.jpg
 
 test: lint types ingest-env ask-browser unit ## Lint, check types and run every test but those of containers and of torch
 

@@ -26,7 +26,7 @@ class Drawing(Settings):
     """A section with unions at two depths."""
 
     shape: Annotated[Circle | Square, Field(discriminator="kind"), OMIT_TAG]
-    more: dict[str, list[Annotated[Circle | Square, Field(discriminator="kind"), OMIT_TAG]]] = {}
+    more: dict[str, list[Annotated[Circle | Square, Field(discriminator="kind"), OMIT_TAG]]] = Field({})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from typing import Any
 _LOG = 2  # standard error
 _MAX_LOG = 16 << 20
 _MAX_LOG_READ = 1 << 16
-_CHANNELS = 3
 # libtiff marks its warnings (all but one), DCMTK its errors.
 _COMPLAINTS = {
     "TIFF": re.compile(r"^(?!.*(?:Warning|Bad value \d+ for \"Orientation\" tag))(?:memory: )?(.*\S.*)$", re.MULTILINE),
@@ -84,7 +83,7 @@ def _decode(data: bytes, request: Mapping[str, Any]) -> Any:
         return f"the {name} cannot be decoded: {_find_complaint(name) or _shorten(error.message)}"
     if complaint := _find_complaint(name):
         return f"the {name} cannot be decoded: {complaint}"
-    if pixels.size > _CHANNELS * request["max_pixels"]:
+    if pixels.size > 3 * request["max_pixels"]:
         return f"the {name} has more pixels than its header says"
     return pixels
 

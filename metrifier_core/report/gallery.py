@@ -48,31 +48,25 @@ class _Smallest:
         (heappush if len(self.held) < self.size else heappushpop)(self.held, (-self.key(image), image))
 
 
-class _Thumbnail(NamedTuple):
-    jpeg: bytes
-    width: int
-    height: int
-    small: bool
-
-
-def _read_thumbnail(image: _Image) -> _Thumbnail | None:
+def _make_entry(image: _Image, folder: Path) -> dict[str, Any] | None:
+    """Return what the template shows of an image; None if it has been deleted or changed since it was scored."""
     try:
         pixels = shrink(read_image(image.path), _THUMBNAIL)
-    except ImageError:  # deleted or changed since it was scored
+    except ImageError:
         return None
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)[1]
     height, width, _ = pixels.shape
-    return _Thumbnail(jpeg.tobytes(), width, height, max(height, width) < _SMALL)
-
-
-def _jpeg_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode('ascii')}"
-
-
-def _link(path: str, folder: Path) -> str:
-    """Return the relative URL of a file from a folder."""
-    return quote(os.fsencode(os.path.relpath(path, folder)))
+    return {
+        "path": shown_path(image.path),
+        "name": Path(shown_path(image.path)).name,
+        "quality": image.quality,
+        "link": quote(os.fsencode(os.path.relpath(image.path, folder))),
+        "thumbnail": f"data:image/jpeg;base64,{b64encode(jpeg.tobytes()).decode('ascii')}",
+        "width": width,
+        "height": height,
+        "small": max(height, width) < _SMALL,
+    }
 
 
 class Gallery:
@@ -129,19 +123,13 @@ class Gallery:
         images = {image for chosen in self._chosen for _, image in chosen.held}
         ordered = sorted(images, key=lambda image: (image.quality, image.path))
         shown: dict[str, list[dict[str, Any]]] = {}
-        for image, thumbnail in zip(ordered, parallel_map(_read_thumbnail, ordered), strict=True):
-            if thumbnail is not None:
-                row = {
-                    "path": shown_path(image.path),
-                    "name": Path(shown_path(image.path)).name,
-                    "quality": image.quality,
-                    "link": _link(image.path, folder),
-                    "thumbnail": thumbnail,
-                }
-                shown.setdefault(self._decision(image), []).append(row)
+        entries = parallel_map(lambda image: _make_entry(image, folder), ordered)
+        for image, entry in zip(ordered, entries, strict=True):
+            if entry is not None:
+                shown.setdefault(self._decision(image), []).append(entry)
         return render_page(
             "gallery.html.jinja",
-            {"breakable": breakable, "jpeg_uri": _jpeg_uri},
+            {"breakable": breakable},
             threshold=self._threshold,
             scored=self._scored,
             accepted=self._accepted,

@@ -1,65 +1,67 @@
-"""The ingest decoder as the package sees it: a process that is started once, asked for pixels, and may die."""
+"""The package's side of the ingest decoder: start the process, send it files, and survive its crashes."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Pipe
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, Self
 
 import numpy as np
 
-from metrifier_core.images import MAX_BYTES, MAX_PIXELS, ImageError, RgbImage, check_image
-from metrifier_core.ingest.frames import FrameError, read_frame, write_frame
+from metrifier_core.images import MAX_PIXELS, ImageError, RgbImage, check_image
 from metrifier_core.settings.environment import INGEST_PYTHON_VARIABLE
 
 REMEDY = "make ingest-env"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_MEMORY = 8 << 30  # of address space
-_LAST_SECONDS = 10  # for one that has closed its pipes to be gone
+_MAX_MEMORY = 8 << 30  # bytes of address space
+_MAX_HEADER = 4096
+_EXIT_SECONDS = 10  # for a process that has closed its connection
 _CHANNELS = 3
+_INVALID_REPLY = "sent an invalid reply"
 
-# The package's files alone are reachable there, not the packages that it is installed beside.
+# The process sees the package's own files only, not the packages that are installed beside it.
 _BOOT = f"""
 import sys, types
 package = types.ModuleType("metrifier_core")
 package.__path__ = [sys.argv[1]]
 sys.modules["metrifier_core"] = package
 from metrifier_core.ingest.worker import main
-main({_MEMORY}, {MAX_BYTES})
+main({_MAX_MEMORY})
 """
 
 
 class IngestError(RuntimeError):
-    """The ingest decoder itself is at fault, not an image."""
+    """A failure of the ingest decoder itself, not of an image."""
 
 
 class _LostError(Exception):
-    """The process cannot be asked any more; the message says what it did, as if of an image."""
+    """A process that cannot be used any more; the message is a predicate, such as "crashed"."""
 
 
 class IngestDecoder:
-    """Decodes images in a process of its own, one at a time; any number of threads may ask.
+    """A process that decodes one image at a time, for any number of threads.
 
-    The process is started when it is first needed. One that crashes, hangs, runs out of memory or answers nonsense is
-    ended, and the next image gets a new one. An image is blamed only where it is the first that a process has seen, so
-    that what becomes of it does not depend on the images before it.
+    The process starts with the first request. One that crashes, hangs, runs out of memory or sends an invalid reply is
+    killed, and the next image gets a new process. An image is rejected for that only if it was the first of its
+    process; otherwise it is tried again in a new one. The result therefore never depends on the images before it.
     """
 
     name = "tensorflow-io"
 
     def __init__(self, command: Sequence[str], *, start_seconds: float = 300, seconds: float = 60) -> None:
-        """Prepares; nothing is started yet.
+        """Store the settings; no process is started.
 
         Args:
-            command: The process, which speaks `frames` on its standard input and output.
-            start_seconds: How long it may take to say that it is ready.
-            seconds: How long one image may take.
+            command: Starts the process; the number of the file descriptor of its connection is appended.
+            start_seconds: Time limit for the start.
+            seconds: Time limit for one image.
         """
         self._command = command
         self._start_seconds = start_seconds
@@ -68,20 +70,23 @@ class IngestDecoder:
         self._process: _Process | None = None
         self._failure: IngestError | None = None
 
+    def __repr__(self) -> str:
+        return f"<IngestDecoder {self._command[0]}, {'running' if self._process else 'not running'}>"
+
     def decode(self, data: bytes, file_format: str, *, orientation: int = 1, max_pixels: int = MAX_PIXELS) -> RgbImage:
-        """Decodes the bytes of an image file.
+        """Decode the bytes of an image file.
 
         Args:
-            data: The whole file, at most `MAX_BYTES`.
-            file_format: A key of `decoders.DECODERS`: TIFF, DICOM, AVIF, WebP or JPEG.
-            orientation: EXIF's number from 1 to 8 in the header of a TIFF; the others' is found in the process.
-            max_pixels: The most pixels that are accepted.
+            data: The whole file, at most `images.MAX_BYTES`.
+            file_format: TIFF or DICOM.
+            orientation: The EXIF orientation, 1 to 8, in the header of a TIFF.
+            max_pixels: The limit of pixels.
 
         Returns:
-            uint8 (height, width, 3), RGB, upright, its own.
+            uint8 (height, width, 3), RGB, upright, read-only.
 
         Raises:
-            ImageError: Whatever is wrong with the image, also that the process did not survive it.
+            ImageError: The image cannot be decoded, or the process did not survive it.
             IngestError: The process does not start.
         """
         request = {
@@ -94,37 +99,37 @@ class IngestDecoder:
             while True:
                 process = self._process or self._start()
                 try:
-                    answer, body = process.ask(request, data, _CHANNELS * max_pixels, self._seconds)
+                    image = process.decode(request, data, self._seconds)
                     break
-                except _LostError as lost:
+                except _LostError as error:
                     self._stop()
                     if process.answered == 0:
-                        raise ImageError(f"the {file_format} {lost}") from lost
-                except BaseException:  # Ctrl-C: the answer to this must not be taken for the next one's
+                        raise ImageError(f"{file_format}: the ingest decoder {error}") from error
+                except BaseException:  # on Ctrl-C too: the next request must not read this one's reply
                     self._stop()
                     raise
-        return _pixels(answer, body)
+        if isinstance(image, str):
+            raise ImageError(image)
+        return check_image(image)
 
     def versions(self) -> dict[str, str]:
-        """Says which versions decode: `tensorflow` and `tensorflow_io`.
+        """Return the versions of `tensorflow` and `tensorflow_io` in the process.
 
         Raises:
             IngestError: The process does not start.
         """
         with self._lock:
-            return dict((self._process or self._start()).greeting)
+            return dict((self._process or self._start()).versions)
 
     def close(self) -> None:
-        """Ends the process."""
+        """Stop the process."""
         with self._lock:
             self._stop()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _start(self) -> "_Process":
@@ -139,70 +144,85 @@ class IngestDecoder:
 
     def _stop(self) -> None:
         if self._process is not None:
-            self._process.end()
+            self._process.stop()
             self._process = None
 
 
 class _Process:
-    """One life of the process."""
+    """A running ingest decoder.
+
+    Its connection carries a JSON object and the file's bytes one way, a JSON object and the pixels the other way. Its
+    standard output and error go to a file, which the process empties before every image.
+    """
 
     def __init__(self, command: Sequence[str], seconds: float) -> None:
         self.answered = 0
         self._timed_out = False
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (the process empties it before every image)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        self._connection, child_end = Pipe()
         try:
-            self._child: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
-                start_new_session=True,  # Ctrl-C is for the stage, which then ends this process
-            )
+            with child_end:
+                self._child = subprocess.Popen(  # noqa: S603
+                    [*command, str(child_end.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=[child_end.fileno()],
+                    env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+                    start_new_session=True,  # Ctrl-C reaches the stage only, which then stops this process
+                )
         except OSError as error:
-            self._log.close()
+            self._close()
             raise IngestError(f"the ingest decoder does not start: {error}: {REMEDY}") from error
-        self._stdin = cast("BinaryIO", self._child.stdin)
-        self._stdout = cast("BinaryIO", self._child.stdout)
         try:
             with self._watched(seconds):
-                self.greeting, _ = read_frame(self._stdout, 0)
-        except _LostError as lost:
-            reason = self._last_words() or lost
-            self.end()
-            raise IngestError(f"the ingest decoder does not start: {reason}: {REMEDY}") from lost
+                self.versions: dict[str, str] = dict(self._receive())
+        except _LostError as error:
+            reason = self._read_last_line() or f"it {error}"
+            self.stop()
+            raise IngestError(f"the ingest decoder does not start: {reason}: {REMEDY}") from error
 
-    def ask(
-        self, request: dict[str, Any], data: bytes, max_body: int, seconds: float
-    ) -> tuple[dict[str, Any], bytearray]:
+    def decode(self, request: dict[str, Any], data: bytes, seconds: float) -> RgbImage | str:
+        """Return the pixels, or the reason why there are none."""
         with self._watched(seconds):
-            write_frame(self._stdin, request, data)
-            answer, body = read_frame(self._stdout, max_body)
-            if "reason" not in answer and not _fits(answer, body):
-                raise FrameError("pixels of another size")
+            self._connection.send_bytes(json.dumps(request).encode())
+            self._connection.send_bytes(data)
+            reply = self._receive()
+            image: RgbImage | str
+            if "reason" in reply:
+                image = str(reply["reason"])
+            else:
+                shape = reply["height"], reply["width"], _CHANNELS
+                pixels = self._connection.recv_bytes(_CHANNELS * request["max_pixels"])
+                image = np.frombuffer(pixels, np.uint8).reshape(shape)
         self.answered += 1
-        return answer, body
+        return image
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._child.kill()
         self._child.wait()
-        with contextlib.suppress(BrokenPipeError):  # what it did not take any more
-            self._stdin.close()
-        self._stdout.close()
+        self._close()
+
+    def _close(self) -> None:
+        self._connection.close()
         self._log.close()
+
+    def _receive(self) -> Any:
+        return json.loads(self._connection.recv_bytes(_MAX_HEADER))
 
     @contextlib.contextmanager
     def _watched(self, seconds: float) -> Iterator[None]:
-        """Kills the process when its time is over, which ends every read and write; names what became of it."""
+        """Kill the process after `seconds`, which ends every read and write; raise _LostError if it cannot go on."""
         timer = threading.Timer(seconds, self._kill)
         timer.start()
         try:
             yield
-        except FrameError as error:
-            raise _LostError(f"made the ingest decoder answer nonsense ({error})") from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise _LostError(_INVALID_REPLY) from error
         except (EOFError, OSError) as error:
             timer.cancel()
-            raise _LostError(self._fate(seconds)) from error
+            # After a message above its limit, a connection is not readable any more.
+            raise _LostError(self._describe_end(seconds) if self._connection.readable else _INVALID_REPLY) from error
         finally:
             timer.cancel()
 
@@ -210,48 +230,32 @@ class _Process:
         self._timed_out = True
         self._child.kill()
 
-    def _fate(self, seconds: float) -> str:
+    def _describe_end(self, seconds: float) -> str:
         try:
-            status = self._child.wait(_LAST_SECONDS)
+            status = self._child.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
-            return "made the ingest decoder hang up"
+            return "closed its connection"
         if self._timed_out:
-            return f"took the ingest decoder longer than {seconds:g} s"
+            return f"took longer than {seconds:g} s"
         if status == -signal.SIGKILL:
-            return "had the ingest decoder killed, probably for want of memory"
-        if status < 0:
-            return f"crashed the ingest decoder ({signal.Signals(-status).name})"
-        return f"made the ingest decoder end with status {status}"
+            return "was killed, probably for lack of memory"
+        return f"crashed ({signal.Signals(-status).name})" if status < 0 else f"exited with status {status}"
 
-    def _last_words(self) -> str:
+    def _read_last_line(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else ""
 
 
-def _fits(answer: dict[str, Any], body: bytearray) -> bool:
-    height, width = answer.get("height"), answer.get("width")
-    return isinstance(height, int) and isinstance(width, int) and len(body) == _CHANNELS * height * width
-
-
-def _pixels(answer: dict[str, Any], body: bytearray) -> RgbImage:
-    if "reason" in answer:
-        raise ImageError(str(answer["reason"]))
-    return check_image(np.frombuffer(body, np.uint8).reshape(answer["height"], answer["width"], _CHANNELS))
-
-
 def ingest_command() -> list[str] | None:
-    """Finds the ingest decoder's environment.
-
-    Returns:
-        The command that starts the decoder; None where there is no environment.
+    """Return the command that starts the ingest decoder, or None if its environment is not installed.
 
     Raises:
-        ValueError: METRIFIER_INGEST_PYTHON names a file that is not there.
+        ValueError: METRIFIER_INGEST_PYTHON names a file that does not exist.
     """
-    named = os.environ.get(INGEST_PYTHON_VARIABLE)
-    python = Path(named) if named else _PACKAGE.parent / "build" / "ingest-venv" / "bin" / "python"
-    if named == "" or (named is None and not python.exists()):
+    variable = os.environ.get(INGEST_PYTHON_VARIABLE)
+    python = Path(variable) if variable else _PACKAGE.parent / "build" / "ingest-venv" / "bin" / "python"
+    if variable == "" or (variable is None and not python.exists()):
         return None
     if not python.is_file():
         raise ValueError(f"{INGEST_PYTHON_VARIABLE}: there is no file {python}")
@@ -259,10 +263,10 @@ def ingest_command() -> list[str] | None:
 
 
 def find_ingest_decoder() -> IngestDecoder | None:
-    """Finds the ingest decoder, which is not started yet; None where its environment has not been made.
+    """Return the ingest decoder, not started yet, or None if its environment is not installed.
 
     Raises:
-        ValueError: METRIFIER_INGEST_PYTHON names a file that is not there.
+        ValueError: METRIFIER_INGEST_PYTHON names a file that does not exist.
     """
     command = ingest_command()
     return None if command is None else IngestDecoder(command)

@@ -1,4 +1,4 @@
-"""A picture of what every distortion does at every severity."""
+"""The contact sheet: one image under every distortion at every severity."""
 
 from collections.abc import Mapping
 
@@ -16,61 +16,55 @@ from metrifier_core.distortions import (
 )
 from metrifier_core.images import RgbImage
 
-_SHOWN = 224  # pixels a side that a photograph is resized to, as classifiers do
+_INPUT = 224  # pixels a side that are distorted, as classifiers see them
 _CELL = 112
 _GAP = 4
 _TEXT = 16
 _MARGIN = 12
-_INK, _FAINT, _PAPER = (20, 20, 20), (120, 120, 120), (255, 255, 255)
-
-
-def _as_classifiers_see_it(image: RgbImage) -> RgbImage:
-    """Cuts out the central square and resizes it."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    interpolation = cv2.INTER_AREA if side > _SHOWN else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (_SHOWN, _SHOWN), interpolation=interpolation), np.uint8)
-
-
-def _cell(image: RgbImage) -> Image.Image:
-    """Shows the centre at full size: a smaller picture would hide noise and blur."""
-    start = (_SHOWN - _CELL) // 2
-    return Image.fromarray(np.ascontiguousarray(image[start : start + _CELL, start : start + _CELL]))
+_INK, _MUTED, _PAPER = (20, 20, 20), (120, 120, 120), (255, 255, 255)
 
 
 def contact_sheet(image: RgbImage, seed: int, levels: Mapping[str, Levels] | None = None) -> RgbImage:
-    """Draws the pristine image and its five severities for each distortion, labelled with type and level.
+    """Draw the pristine image and its five severities for each distortion, labelled with name and level.
 
     Args:
-        image: (H, W, 3) uint8 RGB; its central square, at 224 pixels a side, is distorted, and the middle is shown.
-        seed: For the random fields.
-        levels: Levels by distortion, where they are not to be the package's.
+        image: (H, W, 3) uint8 RGB; its central square is resized to 224 pixels a side and distorted.
+        seed: Seed of random distortions.
+        levels: Levels by distortion, in place of the package's.
 
     Returns:
-        The sheet, uint8 RGB: two columns of strips, families together.
+        The sheet, uint8 RGB: the centres of the versions at full size, in two columns, sorted by family.
     """
-    given = levels or {}
-    source = _as_classifiers_see_it(image)
+    pristine = _crop_and_resize(image)
     names = sorted(list_distortions(), key=lambda name: (get_distortion(name).family, name))
-    half = -(-len(names) // 2)
+    rows = -(-len(names) // 2)
     strip_width = (len(SEVERITIES) + 1) * (_CELL + _GAP) - _GAP
     strip_height = _TEXT + _CELL + _GAP
-    size = (2 * strip_width + 3 * _MARGIN, half * strip_height + 2 * _MARGIN)
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGB", (2 * strip_width + 3 * _MARGIN, rows * strip_height + 2 * _MARGIN), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(_TEXT - 4)
     for index, name in enumerate(names):
-        column, row = divmod(index, half)
+        column, row = divmod(index, rows)
         left = _MARGIN + column * (strip_width + _MARGIN)
         top = _MARGIN + row * strip_height
-        own_levels = given.get(name) or get_distortion(name).severity_levels
+        severity_levels = (levels or {}).get(name) or get_distortion(name).severity_levels
         rng = np.random.default_rng(version_seed(seed, "", name))
-        shown = [source, *apply_severities(source, name, SEVERITIES, rng, levels=own_levels)]
-        captions = [name.replace("_", " "), *(f"{level:g}" for level in own_levels)]
-        for place, (pixels, caption) in enumerate(zip(shown, captions, strict=True)):
-            x = left + place * (_CELL + _GAP)
-            draw.text((x, top), caption, fill=_INK if place == 0 else _FAINT, font=font)
-            sheet.paste(_cell(pixels), (x, top + _TEXT))
+        versions = [pristine, *apply_severities(pristine, name, SEVERITIES, rng, levels=severity_levels)]
+        captions = [name.replace("_", " "), *(f"{level:g}" for level in severity_levels)]
+        for severity, (version, caption) in enumerate(zip(versions, captions, strict=True)):
+            x = left + severity * (_CELL + _GAP)
+            draw.text((x, top), caption, fill=_MUTED if severity else _INK, font=font)
+            # At full size: shrinking would hide noise and blur.
+            sheet.paste(Image.fromarray(_crop_centre(version, _CELL)), (x, top + _TEXT))
     return np.asarray(sheet)
+
+
+def _crop_and_resize(image: RgbImage) -> RgbImage:
+    side = min(image.shape[:2])
+    interpolation = cv2.INTER_AREA if side > _INPUT else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(_crop_centre(image, side), (_INPUT, _INPUT), interpolation=interpolation), np.uint8)
+
+
+def _crop_centre(image: RgbImage, side: int) -> RgbImage:
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + side, left : left + side])

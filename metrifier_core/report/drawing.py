@@ -1,4 +1,4 @@
-"""What all figures of the report share: colours, size, style and file format."""
+"""Colours, size, style and file format of all figures of the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-WIDTH = 5.2  # inches: narrow enough that ten-point text can be read on a phone
+WIDTH = 5.2  # inches; ten-point text stays readable on a phone
 DOTS_PER_INCH = 200
 
 
@@ -16,8 +16,8 @@ DOTS_PER_INCH = 200
 class Theme:
     """Colours of a page and its figures, as CSS hexadecimal strings.
 
-    `metrifier` and `truth` are from the palette of Okabe and Ito (2008, "Color Universal Design"), which
-    people of every colour vision can tell apart; `density` runs from few to many.
+    `metrifier` and `truth` are from the colour-blind safe palette of Okabe and Ito (2008, "Color Universal Design");
+    `density` runs from few to many.
     """
 
     paper: str
@@ -53,12 +53,12 @@ DARK = Theme(
 
 
 def new_figure(height: float, theme: Theme, width: float = WIDTH) -> Figure:
-    """Opens a figure of so many inches."""
+    """Return an empty figure; height and width are in inches."""
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor=theme.paper)
 
 
 def styled(axes: Axes, theme: Theme) -> Axes:
-    """Gives axes the report's look."""
+    """Apply the report's style to axes and return them."""
     axes.set_facecolor(theme.paper)
     axes.spines[:].set_visible(False)
     axes.grid(color=theme.line, linewidth=0.7)
@@ -68,7 +68,7 @@ def styled(axes: Axes, theme: Theme) -> Axes:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], theme: Theme) -> None:
-    """Puts a legend of one line above all axes."""
+    """Add a legend of one line above all axes."""
     figure.legend(
         handles=handles,
         loc="outside upper center",
@@ -82,13 +82,12 @@ def legend_above(figure: Figure, handles: Sequence[Artist], theme: Theme) -> Non
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Draws a figure; the same figure gives the same bytes."""
+    """Return a figure as PNG; the same figure gives the same bytes."""
     buffer = BytesIO()
-    # Matplotlib would sign the file with its version, which is no part of the picture.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format="png", metadata={"Software": None})  # else Matplotlib adds its version
     return buffer.getvalue()
 
 
 def shortened(name: str, length: int = 22) -> str:
-    """Cuts a long name."""
+    """Return a name cut to `length` characters."""
     return name if len(name) <= length else f"{name[: length - 1]}…"

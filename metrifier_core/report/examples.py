@@ -1,11 +1,10 @@
-"""Which test versions a report shows, and how."""
+"""Choice and drawing of the test versions that a report shows as examples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 
-import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -13,25 +12,26 @@ from PIL import Image
 
 from metrifier_core.images import RgbImage, decode_image
 from metrifier_core.report.drawing import LIGHT, Theme, new_figure, png_bytes, shortened
+from metrifier_core.report.shrinking import shrink
 
 GROUPS = ("best", "worst", "overrated", "underrated", "spread")
 """The groups of examples, in the order of the report."""
 
-_A_GROUP, _SPREAD = 8, 24
-_THUMBNAIL = 192  # pixels of the longer side: sharp at the size that pages show, and small enough for sixty of them
+_GROUP_SIZE, _SPREAD_SIZE = 8, 24
+_THUMBNAIL = 192  # pixels of the longer side: sharp at the size that pages show
 
 
 @dataclass(frozen=True)
 class Example:
-    """One version to show.
+    """A version to show.
 
     Attributes:
         png: Its image as PNG bytes.
         image_id: Its source image.
         distortion: Its distortion.
-        severity: Of that, 0 for the pristine version.
+        severity: Its severity, 0 for the pristine version.
         predicted: The metrifier's score, in [0, 1].
-        quality: What it should have predicted, in [0, 1].
+        quality: The true quality, in [0, 1].
         held_out: The held-out workers' mean TCP, in [0, 1].
     """
 
@@ -48,61 +48,54 @@ def choose_examples(predictions: pa.Table) -> dict[str, NDArray[np.int64]]:
     """Choose which versions to show.
 
     Args:
-        predictions: A row a version, as `ReportData.predictions`; the order of the rows does not matter.
+        predictions: A row a version, as `ReportData.predictions`, in any order.
 
     Returns:
-        For each of `GROUPS` places in the table, in the order to show them: the 8 with the highest and the lowest
-        scores, the 8 whose score is furthest above and below their quality, no source image twice in a group and
-        fewer where there are fewer; and 24 evenly from the lowest to the highest score.
+        For each of `GROUPS` its rows, in the order to show them: up to 8 each with the highest score, the lowest
+        score, the score furthest above and furthest below their quality, of different source images; and 24 spread
+        evenly from the lowest to the highest score.
     """
     names = ("predicted", "quality", "image_id", "distortion", "severity")
     predicted, quality, image_id, distortion, severity = (predictions[name].to_numpy() for name in names)
     identity = (severity, distortion.astype(str), image_id.astype(str))
     gap = predicted - quality
 
-    def first(key: NDArray[np.float64], wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def select(key: NDArray[np.float64], eligible: NDArray[np.bool_] | bool = True) -> NDArray[np.int64]:
         order = np.lexsort((*identity, key))
-        order = order[wanted[order]]
-        # The first place of every source image, in the order of the key.
-        _, places = np.unique(image_id[order].astype(str), return_index=True)
-        return np.asarray(order[np.sort(places)][:_A_GROUP], np.int64)
+        order = order[np.broadcast_to(eligible, order.shape)[order]]
+        _, first_rows = np.unique(image_id[order].astype(str), return_index=True)  # of every source image
+        return np.asarray(order[np.sort(first_rows)][:_GROUP_SIZE], np.int64)
 
-    every = np.ones(len(predicted), bool)
-    spread = np.unique(np.linspace(0, len(predicted) - 1, _SPREAD).round().astype(np.int64))
+    spread = np.unique(np.linspace(0, len(predicted) - 1, _SPREAD_SIZE).round().astype(np.int64))
     return {
-        "best": first(-predicted, every),
-        "worst": first(predicted, every),
-        "overrated": first(-gap, gap > 0),
-        "underrated": first(gap, gap < 0),
+        "best": select(-predicted),
+        "worst": select(predicted),
+        "overrated": select(-gap, gap > 0),
+        "underrated": select(gap, gap < 0),
         "spread": np.lexsort((*identity, predicted))[spread],
     }
 
 
 def thumbnail(image: RgbImage) -> bytes:
-    """Make a small picture of an image, uint8 (H, W, 3), as a PNG; one that is small already keeps its pixels."""
-    height, width = image.shape[:2]
-    scale = _THUMBNAIL / max(height, width)
-    if scale < 1:
-        shrunk = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = np.asarray(cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA), np.uint8)
+    """Return a thumbnail of an image, uint8 (H, W, 3), as a PNG; a small image keeps its pixels."""
     buffer = BytesIO()
-    Image.fromarray(image).save(buffer, "png", optimize=True)
+    Image.fromarray(shrink(image, _THUMBNAIL)).save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
 def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme = LIGHT) -> bytes:
-    """Draw examples in a grid, in the order given, with the predicted and the true quality below each.
+    """Draw examples in a grid, each above its predicted and its true quality.
 
     Args:
-        examples: One or more versions, whose images may differ in size; small ones are enlarged pixel by pixel.
-        columns: How many stand side by side.
-        theme: Colours to draw in.
+        examples: One or more versions, of any size; small ones are enlarged pixel by pixel.
+        columns: Number of columns.
+        theme: The figure's colours.
 
     Returns:
         A PNG, 230 pixels wide a column.
 
     Raises:
-        ImageError: An example is no readable image.
+        ImageError: An example cannot be decoded.
     """
     height = ceil(len(examples) / columns)
     figure = new_figure(1.72 * height, theme, width=1.15 * columns)
@@ -111,7 +104,7 @@ def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme =
         axes.set_frame_on(False)
         axes.set(xticks=[], yticks=[], anchor="S")
     for axes, example in zip(panels, examples, strict=False):
-        # "auto" shows the pixels of what is enlarged threefold or more, and smooths the rest.
+        # "auto" keeps the pixels visible from threefold enlargement on, and smooths below.
         axes.imshow(decode_image(example.png), interpolation="auto")
         condition = f"{example.distortion} {example.severity}" if example.severity else example.distortion
         axes.set_title(shortened(condition), fontsize=8, color=theme.muted, pad=3, parse_math=False)

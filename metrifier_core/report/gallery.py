@@ -1,4 +1,4 @@
-"""Scored images from the worst to the best as one HTML file with thumbnails, however many there are."""
+"""The gallery: scored images from the worst to the best, as one HTML file with a bounded number of thumbnails."""
 
 import os
 from base64 import b64encode
@@ -10,25 +10,25 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import cv2
-import numpy as np
 
 from metrifier_core.data.splits import stable_fraction
 from metrifier_core.execution.parallel import parallel_map
-from metrifier_core.images import ImageError, RgbImage, read_image
+from metrifier_core.images import ImageError, read_image
 from metrifier_core.report.formatting import breakable
 from metrifier_core.report.page import render_page
+from metrifier_core.report.shrinking import shrink
 from metrifier_core.scoring.score import Score, decide, round_quality
 from metrifier_core.scoring.score_table import shown_path
 
-_DRAWN = 300
+_SAMPLE = 300
 _EXTREME = 50
-MAX_SHOWN = _DRAWN + 3 * _EXTREME
-"""Images on a page: some of all, the worst, the best, and those next to the threshold."""
+MAX_SHOWN = _SAMPLE + 3 * _EXTREME
+"""Limit of images on a page: a sample of all, the worst, the best, and those next to the threshold."""
 
 _MAX_ERRORS = 50
-_SIDE = 240  # pixels of a thumbnail's longer side, for screens that show two a CSS pixel
+_THUMBNAIL = 240  # pixels of the longer side, two for each CSS pixel
 _JPEG_QUALITY = 80
-_SMALL = 100  # pixels: an image with shorter sides is enlarged pixel by pixel
+_SMALL = 100  # pixels; an image with shorter sides is enlarged pixel by pixel
 
 
 class _Image(NamedTuple):
@@ -38,64 +38,50 @@ class _Image(NamedTuple):
 
 @dataclass
 class _Smallest:
-    """The images with the smallest keys of all that were added; no more than `most` are held."""
+    """The `size` images with the smallest keys of all that were added."""
 
     key: Callable[[_Image], float]
-    most: int
+    size: int
     held: list[tuple[float, _Image]] = field(default_factory=list)
 
     def add(self, image: _Image) -> None:
-        (heappush if len(self.held) < self.most else heappushpop)(self.held, (-self.key(image), image))
+        (heappush if len(self.held) < self.size else heappushpop)(self.held, (-self.key(image), image))
 
 
-class _Thumbnail(NamedTuple):
-    jpeg: bytes
-    width: int
-    height: int
-    small: bool
-
-
-def _shrink(image: RgbImage) -> _Thumbnail:
-    """Makes a JPEG whose longer side is `_SIDE` pixels; a smaller image keeps its size."""
-    height, width = image.shape[:2]
-    longer = max(height, width)
-    if longer > _SIDE:
-        width, height = (max(1, round(side * _SIDE / longer)) for side in (width, height))
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
-    return _Thumbnail(encoded.tobytes(), width, height, longer < _SMALL)
-
-
-def _read_thumbnail(image: _Image) -> _Thumbnail | None:
+def _make_entry(image: _Image, folder: Path) -> dict[str, Any] | None:
+    """Return what the template shows of an image; None if it has been deleted or changed since it was scored."""
     try:
-        return _shrink(read_image(image.path))
-    except ImageError:  # it was there when it was scored
+        pixels = shrink(read_image(image.path), _THUMBNAIL)
+    except ImageError:
         return None
-
-
-def _jpeg_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode('ascii')}"
-
-
-def _link(path: str, folder: Path) -> str:
-    """Says where a file is, seen from a folder."""
-    return quote(os.fsencode(os.path.relpath(path, folder)))
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)[1]
+    height, width, _ = pixels.shape
+    return {
+        "path": shown_path(image.path),
+        "name": Path(shown_path(image.path)).name,
+        "quality": image.quality,
+        "link": quote(os.fsencode(os.path.relpath(image.path, folder))),
+        "thumbnail": f"data:image/jpeg;base64,{b64encode(jpeg.tobytes()).decode('ascii')}",
+        "width": width,
+        "height": height,
+        "small": max(height, width) < _SMALL,
+    }
 
 
 class Gallery:
-    """Collects scores, remembers no more than it shows, and draws these."""
+    """A page of scored images, which keeps no more of them in memory than it shows."""
 
     def __init__(self, threshold: float | None = None) -> None:
-        """Begins an empty gallery.
+        """Create an empty gallery.
 
         Args:
-            threshold: The least quality that is accepted; without one nothing is decided.
+            threshold: The lowest quality that is accepted; None to show no decisions.
         """
         self._threshold = threshold
-        # A share of all names that is the same in whatever order they come.
         self._chosen = [
-            _Smallest(lambda image: stable_fraction(shown_path(image.path)), _DRAWN),
+            # A sample that does not depend on the order.
+            _Smallest(lambda image: stable_fraction(shown_path(image.path)), _SAMPLE),
             _Smallest(lambda image: image.quality, _EXTREME),
             _Smallest(lambda image: -image.quality, _EXTREME),
         ]
@@ -106,8 +92,11 @@ class Gallery:
         self._failed = 0
         self._errors: list[dict[str, str]] = []
 
+    def __repr__(self) -> str:
+        return f"Gallery(threshold={self._threshold}, scored={self._scored}, failed={self._failed})"
+
     def add(self, score: Score) -> None:
-        """Takes note of one file's score."""
+        """Add one file's score."""
         if score.quality is None:
             self._failed += 1
             if len(self._errors) < _MAX_ERRORS:
@@ -123,30 +112,24 @@ class Gallery:
         return "" if self._threshold is None else decide(image.quality, self._threshold)
 
     def render(self, folder: Path) -> str:
-        """Reads the chosen images once more and draws the page.
+        """Read the shown images again and return the page.
 
         Args:
-            folder: Where the page will lie; its links to the images are relative to it.
+            folder: The page's folder, which its links to the images are relative to.
 
         Returns:
-            HTML that needs nothing else to be looked at.
+            Self-contained HTML.
         """
         images = {image for chosen in self._chosen for _, image in chosen.held}
         ordered = sorted(images, key=lambda image: (image.quality, image.path))
         shown: dict[str, list[dict[str, Any]]] = {}
-        for image, thumbnail in zip(ordered, parallel_map(_read_thumbnail, ordered), strict=True):
-            if thumbnail is not None:
-                row = {
-                    "path": shown_path(image.path),
-                    "name": Path(shown_path(image.path)).name,
-                    "quality": image.quality,
-                    "link": _link(image.path, folder),
-                    "thumbnail": thumbnail,
-                }
-                shown.setdefault(self._decision(image), []).append(row)
+        entries = parallel_map(lambda image: _make_entry(image, folder), ordered)
+        for image, entry in zip(ordered, entries, strict=True):
+            if entry is not None:
+                shown.setdefault(self._decision(image), []).append(entry)
         return render_page(
             "gallery.html.jinja",
-            {"breakable": breakable, "jpeg_uri": _jpeg_uri},
+            {"breakable": breakable},
             threshold=self._threshold,
             scored=self._scored,
             accepted=self._accepted,

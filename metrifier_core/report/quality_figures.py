@@ -1,4 +1,4 @@
-"""The report's figures of the score itself: what is predicted beside what is true."""
+"""The report's figures of predicted beside true quality."""
 
 from math import ceil
 
@@ -12,21 +12,21 @@ from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure
 
 
 def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, comparable: bool = True) -> bytes:
-    """Draw how densely predictions fall against the true quality, and against what held-out workers made of the same.
+    """Draw the density of predictions against the true quality and against the held-out workers' probabilities.
 
     Args:
-        predictions: a row a version, with float64 columns `predicted`, `quality` and `held_out` in [0, 1].
-        theme: colours to draw in.
-        comparable: whether quality is on the scale of the held-out workers' probabilities.
+        predictions: A row a version, with float64 columns `predicted`, `quality` and `held_out` in [0, 1].
+        theme: The figure's colours.
+        comparable: Whether quality is on the scale of the held-out workers' probabilities.
 
     Returns:
-        A PNG of two panels, quality on the left: hexagons coloured by their number of versions, the diagonal where both
-        are on one scale, and the mean by tenth of the prediction.
+        A PNG of two panels, quality on the left: hexagons coloured by their number of versions, the diagonal if both
+        axes have one scale, and the mean by tenth of the prediction.
     """
     predicted = predictions["predicted"].to_numpy()
     figure = new_figure(2.9, theme)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    # Outlined in the colour of the paper, the lines stand out from dense hexagons too.
+    # The outline makes lines stand out from dense hexagons.
     outlined = [withStroke(linewidth=3.5, foreground=theme.paper)]
     hexagons = []
     for axes, (column, title, diagonal) in zip(
@@ -55,10 +55,9 @@ def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, compa
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_title(title, fontsize=10, color=theme.ink)
         axes.set_xlabel("predicted quality", color=theme.ink)
-    # One scale of colours for both, or their densities could not be compared.
-    most = max(10, *(np.asarray(drawn.get_array()).max(initial=1) for drawn in hexagons))
-    for drawn in hexagons:
-        drawn.set_clim(1, most)
+    highest = max(10, *(np.asarray(panel.get_array()).max(initial=1) for panel in hexagons))
+    for panel in hexagons:
+        panel.set_clim(1, highest)  # one colour scale for both, so that densities can be compared
     legend_above(figure, panels[0].get_lines(), theme)
     bar = figure.colorbar(hexagons[0], ax=panels, shrink=0.8, aspect=30, format="{x:,.0f}")
     bar.ax.minorticks_off()
@@ -72,13 +71,13 @@ def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
     """Draw mean quality and mean prediction against severity, a panel a distortion, the largest gap first.
 
     Args:
-        predictions: a row a version, with columns `distortion` (string), `severity` (int32, 0 is pristine),
-            `predicted` and `quality` (float64 in [0, 1]). At least one version is distorted.
-        theme: colours to draw in.
+        predictions: A row a version, at least one distorted, with columns `distortion` (string), `severity` (int32, 0
+            is pristine), `predicted` and `quality` (float64 in [0, 1]).
+        theme: The figure's colours.
 
     Returns:
-        A PNG: the label workers' quality solid, the prediction dashed, the gap between them filled. Every
-        line starts at the pristine versions, where there are any.
+        A PNG: the label workers' quality solid, the prediction dashed, the gap between them filled. Every line starts
+        at the pristine versions, if there are any.
     """
     curves = _curves(predictions)
     columns = 3
@@ -114,7 +113,7 @@ def _mean_by_tenth(
 
 def _curves(predictions: pa.Table) -> dict[str, tuple[NDArray[np.float64], ...]]:
     """Return distortion -> (severity, mean quality, mean predicted), the largest mean gap first."""
-    # Threads would add up in any order, and floats would differ in their last bit.
+    # Threads add in any order, which changes the last bit of a float.
     grouped = predictions.group_by(["distortion", "severity"], use_threads=False)
     means = grouped.aggregate([("quality", "mean"), ("predicted", "mean")])
     points: dict[str, list[tuple[float, float, float]]] = {}
@@ -122,5 +121,5 @@ def _curves(predictions: pa.Table) -> dict[str, tuple[NDArray[np.float64], ...]]
         point = (row["severity"], row["quality_mean"], row["predicted_mean"])
         points.setdefault(row["distortion"], []).append(point)
     pristine = points.pop("pristine", [])
-    curves = {name: tuple(np.array(sorted(pristine + own)).T) for name, own in points.items()}
+    curves = {name: tuple(np.array(sorted(pristine + distorted)).T) for name, distorted in points.items()}
     return dict(sorted(curves.items(), key=lambda item: (-np.abs(item[1][1] - item[1][2]).mean(), item[0])))

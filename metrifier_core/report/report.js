@@ -1,4 +1,4 @@
-// Makes every table of class "sortable" sort by a click on a column's header: numbers from the highest, words from A.
+// Sort tables of class "sortable" by a click on a column header: numbers from the highest, words from A.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headers = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -13,7 +13,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.addEventListener("click", () => {
       const rows = [...body.rows].map((row) => ({ row, cell: text(row, column) }));
       const undefinedCell = ({ cell }) => cell === "" || cell.startsWith("\u2013");
-      const defined = rows.filter((one) => !undefinedCell(one));
+      const defined = rows.filter((row) => !undefinedCell(row));
       const numeric = defined.every(({ cell }) => !Number.isNaN(number(cell)));
       const before = header.getAttribute("aria-sort");
       const falling = before === null ? numeric : before === "ascending";
@@ -21,7 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         const order = numeric ? number(a.cell) - number(b.cell) : a.cell.localeCompare(b.cell, "en", { numeric: true });
         return falling ? -order : order;
       });
-      // What is undefined is neither high nor low: it stays at the end.
+      // Undefined values stay at the end.
       body.append(...[...defined, ...rows.filter(undefinedCell)].map(({ row }) => row));
       headers.forEach((other) => other.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", falling ? "descending" : "ascending");
@@ -29,7 +29,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Paper has nothing to click on: all details are open for as long as the page is printed.
+// Open all details while printing.
 const closed = [];
 addEventListener("beforeprint", () => {
   closed.push(...document.querySelectorAll("details:not([open])"));

@@ -1,4 +1,4 @@
-"""The report's figure of how the metrifier was trained."""
+"""The report's figure of the training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +11,8 @@ def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGH
     """Draw the losses and the validation's Spearman correlation against the epoch.
 
     Args:
-        training: a mapping an epoch, with `epoch`, `loss`, `validation_loss` and `validation_spearman`.
-        theme: colours to draw in.
+        training: A mapping an epoch, with `epoch`, `loss`, `validation_loss` and `validation_spearman`.
+        theme: The figure's colours.
 
     Returns:
         A PNG with the losses above and the correlation below, its highest value marked.

@@ -1,4 +1,4 @@
-"""Which versions of packages a report was made with."""
+"""Versions of the packages that a report was made with."""
 
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -21,11 +21,11 @@ _PACKAGES = (
 
 
 def installed_versions() -> dict[str, str]:
-    """Gives the versions of Python and of the packages that numbers may depend on; one that is missing is left out."""
-    found = {"python": python_version()}
+    """Return the versions of Python and of the installed packages that numbers may depend on."""
+    versions = {"python": python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            continue  # stages of other images have it
-    return found
+            continue  # it is in another stage's image
+    return versions

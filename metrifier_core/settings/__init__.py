@@ -1,1 +1,1 @@
-"""What every section of a config is made of."""
+"""The base of every section of a config, YAML, environment variables and credentials in URLs."""

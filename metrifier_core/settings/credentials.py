@@ -1,4 +1,4 @@
-"""User and password of a server's address, which stand in nothing that is written or said."""
+"""Removal of user and password from URLs, before they are written or logged."""
 
 import re
 
@@ -6,9 +6,5 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
 
 
 def without_credentials(text: str) -> str:
-    """Leaves user and password out of every URL in a text.
-
-    Args:
-        text: A URL, or a message that may hold some.
-    """
+    """Return a text, such as a URL or a message, without the user and password of any URL in it."""
     return _CREDENTIALS.sub("", text)

@@ -1,19 +1,19 @@
-"""The environment variables that are read: a runner speaks to its tasks by them, an image names its other Python."""
+"""The environment variables that the package reads; a runner sets most of them for its stages."""
 
 PARTIAL_VARIABLE = "METRIFIER_PARTIAL"
-"""Names a folder that outlives a killed stage; what the stage had finished is found there again."""
+"""A folder that outlives a killed stage and keeps what the stage had finished."""
 
 RUN_ID_VARIABLE = "METRIFIER_RUN_ID"
-"""Identifies a pipeline run: on this machine over restarts; on a cluster it is the identity that the engine gave it."""
+"""The identity of a pipeline run: kept over restarts on one machine, given by the engine on a cluster."""
 
 KUBEFLOW_VARIABLE = "METRIFIER_KUBEFLOW"
-"""The address of Kubeflow's UI, for tasks that are not handed `tracking.kubeflow`."""
+"""The address of Kubeflow's UI, for stages that do not get `tracking.kubeflow`."""
 
 INGEST_PYTHON_VARIABLE = "METRIFIER_INGEST_PYTHON"
-"""Names the Python of tensorflow-io's environment: `build/ingest-venv` beside the package if unset, none if empty."""
+"""The Python of tensorflow-io's environment: `build/ingest-venv` beside the package if unset, none if empty."""
 
 THREADS_VARIABLE = "METRIFIER_THREADS"
-"""How many threads work on images; as many as there are cores if unset. A pod sees all of its node's."""
+"""The number of threads that work on images; one a core if unset, which in a pod means all cores of its node."""
 
 UNLOGGED_VARIABLE = "METRIFIER_UNLOGGED"
-"""Names a folder for what MLflow could not be told; it waits there until the run is started again."""
+"""A folder for what MLflow could not be sent; it waits there until the run is started again."""

@@ -1,4 +1,4 @@
-"""YAML as plain data, refused in one line that says where it is wrong."""
+"""Reading and writing YAML as plain data."""
 
 import io
 from pathlib import Path
@@ -9,16 +9,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 
 def read_yaml(source: Path | str) -> Any:
-    """Reads YAML 1.2 as plain data.
+    """Read YAML 1.2 as plain data; an empty document is None.
 
     Args:
         source: A file, or the YAML itself.
 
-    Returns:
-        What it says; None where it says nothing.
-
     Raises:
-        ValueError: It is not YAML, or a key stands there twice; the message has the line.
+        ValueError: It is not YAML, or has a key twice; the message has the line.
     """
     name = str(source) if isinstance(source, Path) else f"'{source}'"
     try:
@@ -30,7 +27,7 @@ def read_yaml(source: Path | str) -> Any:
 
 
 def dump_yaml(values: dict[str, Any]) -> str:
-    """Writes plain data as YAML 1.2, sections as blocks and what lies deepest on one line."""
+    """Return plain data as YAML 1.2: sections as blocks, the innermost collections on one line."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]

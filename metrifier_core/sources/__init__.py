@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from metrifier_core.settings.base import is_uri
+from metrifier_core.settings.base import OMIT_TAG, is_uri
 from metrifier_core.sources.archive import ArchiveSource, list_archive
 from metrifier_core.sources.classes import describe_classes
 from metrifier_core.sources.digits import DigitsSource, list_digits
@@ -38,6 +38,7 @@ __all__ = [
 Source = Annotated[
     ArchiveSource | DigitsSource | FolderSource | ImageNetSource | ManifestSource | ParquetSource | TfdsSource,
     Field(discriminator="kind"),
+    OMIT_TAG,
 ]
 
 

@@ -1,11 +1,10 @@
-"""download: labelled images from a source, checked, split and put into shards."""
+"""download: images of a source, decoded, assigned to splits and written to shards."""
 
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from metrifier_core.sources import Source, SourceItem, describe_labels, is_remot
 from metrifier_core.stages.running import Summary, partial_folder, stage
 
 _REJECTED = "rejected.parquet"
-_READERS = 16  # threads that wait for a distant storage, beside those that decode
+_READERS = 16  # threads that wait for remote storage, besides those that decode
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,10 @@ class _Image:
     split: Split
     data: bytes
     decoder: str = ""
-    reason: str | None = None
-
-
-def _list_source(source: Source) -> list[SourceItem]:
-    items = list_items(source)
-    if labels := describe_labels(source, items):
-        say(f"source: {labels}")
-    return items
+    reason: str | None = None  # why it is rejected
 
 
 def _read(entry: tuple[SourceItem, Split]) -> _Image:
-    """Reads one image; whatever is wrong with it becomes a reason."""
     item, split = entry
     try:
         return _Image(item, split, item.read())
@@ -62,7 +53,6 @@ def _read(entry: tuple[SourceItem, Split]) -> _Image:
 
 
 def _decode(image: _Image, ingest: IngestDecoder | None) -> _Image:
-    """Decodes one image that has been read; whatever is wrong with it becomes a reason."""
     if image.reason is not None:
         return image
     try:
@@ -72,19 +62,17 @@ def _decode(image: _Image, ingest: IngestDecoder | None) -> _Image:
     return replace(image, data=data, decoder=decoder)
 
 
-def _read_and_decode(entry: tuple[SourceItem, Split], ingest: IngestDecoder | None) -> _Image:
-    return _decode(_read(entry), ingest)
-
-
-def _images(entries: list[tuple[SourceItem, Split]], *, remote: bool, ingest: IngestDecoder | None) -> Iterator[_Image]:
-    """Reads and decodes images, in their order."""
+def _read_and_decode(
+    entries: list[tuple[SourceItem, Split]], *, remote: bool, ingest: IngestDecoder | None
+) -> Iterator[_Image]:
+    """Read and decode images in parallel, and yield them in their order."""
     if remote:
-        return parallel_map(partial(_decode, ingest=ingest), parallel_map(_read, entries, _READERS))
-    return parallel_map(partial(_read_and_decode, ingest=ingest), entries)
+        return parallel_map(lambda image: _decode(image, ingest), parallel_map(_read, entries, _READERS))
+    return parallel_map(lambda entry: _decode(_read(entry), ingest), entries)
 
 
 def _write_shard(images: Iterator[_Image], total: int, folder: Path, shard: str, seed: int, identity: str) -> None:
-    """Writes a shard's images and, last, its rejected ones: the second file says that both are complete."""
+    """Write a shard's images, then its rejected ones; the second file marks both as complete."""
     rejected = []
     with open_writer(shard_file(folder, "images", shard), SOURCE_IMAGES, identity) as writer:
         for image in progress(images, f"download {shard}", total=total, unit="image"):
@@ -108,6 +96,18 @@ def _write_shard(images: Iterator[_Image], total: int, folder: Path, shard: str,
             writer.write(row)
 
 
+def _merge_rejected(folder: Path, shards: list[str], faulty: list[SourceItem], identity: str) -> None:
+    """Write one file of all rejected images in place of one a shard."""
+    with open_writer(folder / _REJECTED, REJECTED, identity) as writer:
+        for item in faulty:
+            writer.write({"path": item.image_id, "reason": item.fault})
+        for shard in shards:
+            for row in read_rows(shard_file(folder, "rejected", shard)):
+                writer.write(row)
+    for shard in shards:
+        shard_file(folder, "rejected", shard).unlink()
+
+
 @stage
 def download(
     source: Mapping[str, Any],
@@ -117,36 +117,39 @@ def download(
     output: Path,
     rejected: Path | None = None,
 ) -> Summary:
-    """Reads, checks and shards the source images.
+    """Read, decode and shard the source images.
 
     Args:
         source: The config's `source`.
         splits: The config's `splits`.
         seed: The config's seed.
-        shards: How many shards to make.
+        shards: Number of shards.
         output: Folder for `images-*.parquet` and `rejected.parquet`.
-        rejected: Folder for `rejected.parquet` once more, for tasks that are handed no images.
+        rejected: Folder for a copy of `rejected.parquet`, for tasks that do not get the images.
 
     Returns:
-        read, accepted, rejected (read = accepted + rejected), how many each decoder read, and the source images of each
+        read, accepted, rejected (read = accepted + rejected), the images of each decoder, and the source images of each
         split.
 
     Raises:
-        ValueError: The source is not there, or a split that the run needs got no images.
-        IngestError: An image needs the ingest decoder, whose environment is there and does not work.
+        ValueError: The source does not exist, or a split that the run needs got no images.
+        IngestError: An image needs the ingest decoder, which is installed and does not start.
     """
     settings: Source = TypeAdapter[Source](Source).validate_python(source)
     rules = [SplitRule.model_validate(rule) for rule in splits]
-    parameters: dict[str, Any] = {
+    items = list_items(settings)
+    if labels := describe_labels(settings, items):
+        say(f"source: {labels}")
+    ingest = find_ingest_decoder()
+    parameters = {
         "source": settings.model_dump(mode="json"),
         "splits": [rule.model_dump() for rule in rules],
+        "listing": listing_digest(items),
+        "ingest": ingest is not None,  # with it, a killed stage that ran without must start over
+        "seed": seed,
+        "shards": shards,
     }
-    items = _list_source(settings)
-    parameters["listing"] = listing_digest(items)
-    ingest = find_ingest_decoder()
-    # A stage that was killed before the environment was made must not be continued with it.
-    parameters["ingest"] = ingest is not None
-    identity = fingerprint("download", {**parameters, "seed": seed, "shards": shards})
+    identity = fingerprint("download", parameters)
     faulty = [item for item in items if item.fault is not None]
     chosen = [(item, split) for item in items if not item.fault and (split := assign_split(item.image_id, rules))]
 
@@ -158,13 +161,12 @@ def download(
         for index, shard in enumerate(names):
             if read_fingerprint(shard_file(folder, "rejected", shard)) == identity:
                 continue
-            # Sorted by split, so that a reader of one split passes over the row groups of the others.
+            # Sorted by split, so that a reader of one split can skip the row groups of the others.
             entries = sorted(chosen[index::shards], key=lambda entry: SPLITS.index(entry[1]))
-            images = _images(entries, remote=is_remote(settings), ingest=ingest)
+            images = _read_and_decode(entries, remote=is_remote(settings), ingest=ingest)
             _write_shard(images, len(entries), folder, shard, seed, identity)
 
-        accepted: Counter[str] = Counter()
-        decoders: Counter[str] = Counter()
+        accepted, decoders = Counter[str](), Counter[str]()
         for shard in names:
             for row in read_rows(shard_file(folder, "images", shard), ["split", "decoder"]):
                 accepted[row["split"]] += 1
@@ -172,15 +174,8 @@ def download(
         for split in NEEDED_SPLITS:
             if not accepted[split]:
                 raise ValueError(f"no usable image for the split '{split}': use more sources or larger splits")
-        with open_writer(folder / _REJECTED, REJECTED, identity) as writer:
-            for item in faulty:
-                writer.write({"path": item.image_id, "reason": item.fault})
-            for shard in names:
-                for row in read_rows(shard_file(folder, "rejected", shard)):
-                    writer.write(row)
-        for shard in names:
-            shard_file(folder, "rejected", shard).unlink()
-        refused = count_rows(folder / _REJECTED)
+        _merge_rejected(folder, names, faulty, identity)
+        rejected_count = count_rows(folder / _REJECTED)
 
     if rejected is not None:
         rejected.mkdir(parents=True, exist_ok=True)
@@ -188,7 +183,7 @@ def download(
     return {
         "read": len(chosen) + len(faulty),
         "accepted": accepted.total(),
-        "rejected": refused,
+        "rejected": rejected_count,
         **{f"decoded_by_{name.replace('-', '_')}": decoders[name] for name in DECODERS},
         **{f"sources_{split}": accepted[split] for split in SPLITS},
     }

@@ -1,4 +1,4 @@
-"""list_source: what a source holds, in a digest: of the same images alone may a cached `download` be taken up."""
+"""list_source: the images of a source, in a digest that decides whether a cached `download` is still valid."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ from metrifier_core.stages.running import Summary, stage
 def list_source(
     config: Mapping[str, Any], worker_groups: Sequence[Sequence[str]], held_out_families: Sequence[str]
 ) -> Summary:
-    """Lists the images of a source; none is read.
+    """List the images of a source without reading them.
 
-    It is the first stage of every run on a cluster, where parameters may come from a form that checks nothing: what
-    they make is validated here, before any work.
+    It is the first stage of every run on a cluster, where parameters may come from a form that checks nothing: it
+    validates them before any work.
 
     Args:
         config: All sections of the config.
@@ -26,33 +26,33 @@ def list_source(
         held_out_families: The families that the graph holds out one after the other; they are no parameter.
 
     Returns:
-        images (how many there are) and listing, a digest of what is known of each without reading it.
+        images (their number) and listing, a digest of what is known of each without reading it.
 
     Raises:
-        ValueError: The parameters make no config that can be run, or none for this graph; or the source is not there.
+        ValueError: The parameters are no valid config or do not match the graph, or the source does not exist.
     """
-    items = list_items(_check(config, worker_groups, held_out_families).source)
+    items = list_items(_validate(config, worker_groups, held_out_families).source)
     return {"images": len(items), "listing": listing_digest(items)}
 
 
-def _check(
-    config: Mapping[str, Any], worker_groups: Sequence[Sequence[str]], held_out_families: Sequence[str]
+def _validate(
+    values: Mapping[str, Any], worker_groups: Sequence[Sequence[str]], held_out_families: Sequence[str]
 ) -> RunConfig:
     try:
-        checked = RunConfig.model_validate(config)
+        config = RunConfig.model_validate(values)
     except ValidationError as error:
         mistakes = "; ".join(describe_mistakes(error).splitlines())
         raise ValueError(f"the run's parameters are wrong: {mistakes}") from error
     grouped = sorted(name for group in worker_groups for name in group)
-    if grouped != sorted(checked.workers.names):
+    if grouped != sorted(config.workers.names):
         raise ValueError(
             f"the run's parameters are wrong: worker_groups has {', '.join(grouped) or 'none'}, and workers "
-            f"{', '.join(sorted(checked.workers.names))}: change both together"
+            f"{', '.join(sorted(config.workers.names))}: change both together"
         )
-    if checked.held_out_families != list(held_out_families):
+    if config.held_out_families != list(held_out_families):
         raise ValueError(
             "the run's parameters are wrong: evaluation.leave_one_family_out: they hold out "
-            f"{', '.join(checked.held_out_families) or 'no family'}, and the graph "
+            f"{', '.join(config.held_out_families) or 'no family'}, and the graph "
             f"{', '.join(held_out_families) or 'none'}: compile it again"
         )
-    return checked
+    return config

@@ -1,4 +1,4 @@
-"""How often a classifier is right, and how sure that is."""
+"""Accuracy of a classifier, with its uncertainty."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-_USEFUL = 0.05  # of clean images: a classifier that is right on fewer is of no use, however many classes it knows
-_UNLIKELY = 1e-3
+_MIN_USEFUL = 0.05  # accuracy on clean images below which a classifier is useless for any number of classes
+_SIGNIFICANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of right answers with its 95 % interval.
+    """A share of correct answers with its 95 % interval.
 
     Attributes:
         share: Of the images, in [0, 1].
@@ -26,42 +26,41 @@ class Accuracy:
 
 
 def top_accuracy(logits: NDArray[np.float64], labels: NDArray[np.int64], classes: int = 1) -> Accuracy:
-    """Computes how often the label is among the classes with the largest logits.
+    """Return how often the label is among the `classes` largest logits.
 
     Args:
         logits: (N, C), at least one row.
         labels: (N,) class indices.
-        classes: How many classes may be named.
+        classes: Number of classes that are accepted, 1 for top-1 accuracy.
 
     Returns:
-        The accuracy; a tie with the label's logit counts as right only where the label has the lower index.
+        The accuracy; of tied logits the one with the lower index counts as larger.
     """
-    own = logits[np.arange(len(labels)), labels][:, None]
+    label_logits = logits[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(logits.shape[1]) < labels[:, None]
-    before = (logits > own) | ((logits == own) & earlier)
-    right = int((before.sum(axis=1) < classes).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
-    return Accuracy(right / len(labels), float(interval.low), float(interval.high))
+    larger = (logits > label_logits) | ((logits == label_logits) & earlier)
+    correct = int((larger.sum(axis=1) < classes).sum())
+    interval = binomtest(correct, len(labels)).proportion_ci(method="wilson")
+    return Accuracy(correct / len(labels), float(interval.low), float(interval.high))
 
 
 def better_than_chance(accuracy: Accuracy, classes: int) -> bool:
-    """Tells whether the whole interval lies above what a guess among so many classes is right on."""
+    """Return whether the whole interval lies above the accuracy of a guess among `classes`."""
     return accuracy.low > 1 / classes
 
 
 def surely_chance(accuracy: Accuracy, images: int, classes: int) -> bool:
-    """Tells whether a classifier does no better than chance, and there are enough images to be sure.
+    """Return whether a classifier is no better than chance, on enough images to be sure.
 
-    Two things have to hold, so that neither few images nor a weak classifier are taken for it: the interval reaches
-    down to chance, 1 / C; and a classifier with twice the odds of chance, right on 2 / (C + 1), or one that is right on
-    5 % where that is more, would be right on so few with a probability below 1 in 1000. With none right, 10 classes
-    need 35 images and 1000 classes 135.
+    Two conditions protect few images and weak classifiers: the interval reaches down to chance, 1 / C; and a classifier
+    with twice the odds of chance, which is right on 2 / (C + 1), or with an accuracy of 5 % if that is more, would be
+    right on so few with a probability below 1 in 1000. With none right, 10 classes need 35 images and 1000 classes 135.
 
     Args:
-        accuracy: On clean images.
-        images: How many they were.
-        classes: How many the classifier knows.
+        accuracy: Of clean images.
+        images: Number of these images.
+        classes: Number of classes that the classifier knows.
     """
-    useful = max(2 / (classes + 1), _USEFUL)
-    right = round(accuracy.share * images)
-    return not better_than_chance(accuracy, classes) and bool(binom.cdf(right, images, useful) < _UNLIKELY)
+    useful = max(2 / (classes + 1), _MIN_USEFUL)
+    correct = round(accuracy.share * images)
+    return not better_than_chance(accuracy, classes) and bool(binom.cdf(correct, images, useful) < _SIGNIFICANCE)

@@ -1,11 +1,11 @@
-"""Full-reference image quality: how far a version is from its pristine image, as people's metrics measure it."""
+"""Full-reference image quality metrics: PSNR and SSIM of a version against its pristine image."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_PSNR = 100.0
-"""What stands for infinity, in dB: one grey level at one value of a 224-pixel colour image is 99.9 dB."""
+"""PSNR of identical images, in dB; a difference of one grey level in one value of a 224-pixel image is 99.9 dB."""
 
 _PEAK = 255.0
 _MIDDLE = 128
@@ -16,7 +16,7 @@ _CONTRAST_CONSTANT = (0.03 * _PEAK) ** 2
 
 
 def peak_signal_to_noise(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Computes the peak signal-to-noise ratio (PSNR) over all values of all channels.
+    """Return the peak signal-to-noise ratio (PSNR) over all values of all channels.
 
     `10 log10(255**2 / mean squared difference)`, at most `MAX_PSNR`, which identical images have.
 
@@ -36,32 +36,32 @@ def peak_signal_to_noise(image: NDArray[np.uint8], reference: NDArray[np.uint8])
 
 
 def structural_similarity(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Computes the mean structural similarity (SSIM) of the grey images.
+    """Return the mean structural similarity (SSIM) of the grey images.
 
     Source: Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
     Similarity", 2004: a Gaussian window of 11 x 11 pixels with a standard deviation of 1.5, K1 = .01, K2 = .03. The
-    mean is over the places where the whole window lies inside; along a side that is shorter than it, over all, the
-    image being mirrored at its edges.
+    mean is over the windows that lie inside the image; along a side shorter than a window over all of them, with the
+    image mirrored at its edges.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         reference: The pristine image, of the same shape.
 
     Returns:
-        A similarity in [-1, 1]; 1 where the grey images are the same.
+        A similarity in [-1, 1]; 1 if the grey images are identical.
 
     Raises:
         ValueError: The shapes differ.
     """
     _check_shapes(image, reference)
-    # Around zero, single precision is good for five digits of a variance.
+    # Centred on zero, single precision keeps five digits of a variance.
     first, second = (
         cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) - _MIDDLE for pixels in (image, reference)
     )
-    mean_first, mean_second = _blurred(first), _blurred(second)
-    covariance = _blurred(first * second) - mean_first * mean_second
-    # One by one, so that an image is exactly like itself.
-    variances = (_blurred(first * first) - mean_first**2) + (_blurred(second * second) - mean_second**2)
+    mean_first, mean_second = _blur(first), _blur(second)
+    covariance = _blur(first * second) - mean_first * mean_second
+    # Added in this order, identical images have a similarity of exactly 1.
+    variances = (_blur(first * first) - mean_first**2) + (_blur(second * second) - mean_second**2)
     mean_first, mean_second = mean_first + _MIDDLE, mean_second + _MIDDLE
     product, squares = mean_first * mean_second, mean_first**2 + mean_second**2
     similarity = ((2 * product + _LUMINANCE_CONSTANT) * (2 * covariance + _CONTRAST_CONSTANT)) / (
@@ -72,11 +72,11 @@ def structural_similarity(image: NDArray[np.uint8], reference: NDArray[np.uint8]
     return float(similarity[down, right].mean(dtype=np.float64))
 
 
-def _blurred(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
     window = (_WINDOW, _WINDOW)
     return np.asarray(cv2.GaussianBlur(image, window, _WINDOW_SIGMA, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _check_shapes(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> None:
     if image.shape != reference.shape:
-        raise ValueError(f"An image of the shape {image.shape} cannot be compared with one of {reference.shape}.")
+        raise ValueError(f"expected two images of one shape, got {image.shape} and {reference.shape}")

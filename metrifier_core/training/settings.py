@@ -5,10 +5,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from metrifier_core.architectures import get_architecture
-from metrifier_core.settings.base import Settings, closest, config_path
+from metrifier_core.settings.base import OMIT_TAG, Settings, closest, config_path
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, read_entries
 
-Backbone = Annotated[ApplicationSpec | ExportedSpec, Field(discriminator="format")]
+Backbone = Annotated[ApplicationSpec | ExportedSpec, Field(discriminator="format"), OMIT_TAG]
 
 
 class MetrifierSettings(Settings):

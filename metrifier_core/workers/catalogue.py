@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from metrifier_core.settings.base import ConfigLocation, Settings, closest, describe_mistakes, resolve_location
+from metrifier_core.settings.base import (
+    OMIT_TAG,
+    ConfigLocation,
+    Settings,
+    closest,
+    describe_mistakes,
+    resolve_location,
+)
 from metrifier_core.settings.yaml import read_yaml
 from metrifier_core.workers.interface import ModelInterface
 
@@ -93,7 +100,9 @@ class ExportedSpec(ModelInterface, _Spec):
     sha256: Sha256 = Field(description="of the file; of a folder, see docs/workers.md")
 
 
-WorkerSpec = Annotated[MiniatureSpec | ApplicationSpec | AlexNetSpec | ExportedSpec, Field(discriminator="format")]
+WorkerSpec = Annotated[
+    MiniatureSpec | ApplicationSpec | AlexNetSpec | ExportedSpec, Field(discriminator="format"), OMIT_TAG
+]
 
 
 def _miniature(architecture: MiniatureArchitecture) -> MiniatureSpec:

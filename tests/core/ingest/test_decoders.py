@@ -10,7 +10,6 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing
@@ -18,9 +17,8 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing
 from metrifier_core.images import ImageError, decode_image
 from metrifier_core.ingest.client import IngestDecoder, find_ingest_decoder, ingest_command
 from metrifier_core.ingest.routes import normalise_source
-from tests.helpers.bad_images import encode, picture, turned
+from tests.helpers.bad_images import picture
 from tests.helpers.dicom_files import write_dicom
-from tests.helpers.example_images import photograph
 from tests.helpers.tiff_files import every_16_bit_value, rounded, write_tiff
 
 pytestmark = [
@@ -152,59 +150,6 @@ def test_sizes_are_checked_before_any_pixel(ingest: IngestDecoder) -> None:
     refuse(write_dicom(np.zeros((7, 9), np.uint16)), "each side must be at least 8", ingest)
 
 
-# JPEG, WebP and AVIF: Pillow reads these, unless it was built without
-
-
-@pytest.mark.parametrize("orientation", range(9))
-def test_turned_jpegs_are_put_upright(orientation: int, ingest: IngestDecoder) -> None:
-    options = {"exif": turned(orientation)} if orientation else {}
-    data = encode(Image.fromarray(PIXELS), "JPEG", **options)
-    np.testing.assert_array_equal(ingest.decode(data, "JPEG"), decode_image(data))
-
-
-@pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_cmyk_jpegs(mode: str, ingest: IngestDecoder) -> None:
-    data = encode(Image.fromarray(photograph()).convert(mode), "JPEG", quality=95)
-    np.testing.assert_array_equal(ingest.decode(data, "JPEG"), decode_image(data))
-
-
-def test_truncated_files_are_refused(ingest: IngestDecoder) -> None:
-    image = Image.fromarray(photograph())
-    for name in ("JPEG", "WEBP", "AVIF"):
-        data = encode(image, name)
-        with pytest.raises(ImageError, match="cannot be decoded"):
-            ingest.decode(data[: len(data) // 2], {"WEBP": "WebP"}.get(name, name))
-
-
-def test_webp(ingest: IngestDecoder) -> None:
-    image = Image.fromarray(PIXELS)
-    np.testing.assert_array_equal(ingest.decode(encode(image, "WEBP", lossless=True), "WebP"), PIXELS)
-    lossy = encode(image, "WEBP")
-    np.testing.assert_array_equal(ingest.decode(lossy, "WebP"), decode_image(lossy))
-    image.putalpha(image.convert("L"))
-    transparent = encode(image, "WEBP", lossless=True, exact=True)
-    np.testing.assert_allclose(ingest.decode(transparent, "WebP").astype(float), decode_image(transparent), atol=1)
-    for options in ({"exif": turned(6)}, {"save_all": True, "append_images": [Image.fromarray(PIXELS[::-1])]}):
-        with pytest.raises(ImageError, match="EXIF or is animated"):
-            ingest.decode(encode(Image.fromarray(PIXELS), "WEBP", **options), "WebP")
-
-
-def test_avif(ingest: IngestDecoder) -> None:
-    image = Image.fromarray(photograph())
-    grey = encode(image.convert("L"), "AVIF", quality=100)
-    np.testing.assert_array_equal(ingest.decode(grey, "AVIF"), decode_image(grey))
-    for subsampling, largest, mean in (("4:4:4", 8, 1.0), ("4:2:0", 40, 2.0)):
-        data = encode(image, "AVIF", quality=100, subsampling=subsampling)
-        difference = np.abs(ingest.decode(data, "AVIF").astype(int) - decode_image(data))
-        assert difference.max() <= largest
-        assert difference.mean() <= mean
-    transparent = image.copy()
-    transparent.putalpha(image.convert("L"))
-    for data in (encode(transparent, "AVIF"), encode(image, "AVIF", exif=turned(6))):
-        with pytest.raises(ImageError, match="turned, mirrored or transparent"):
-            ingest.decode(data, "AVIF")
-
-
 # DICOM
 
 
@@ -303,8 +248,8 @@ TABLE = {"LUTDescriptor": [4096, 0, 16], "LUTData": np.arange(4096, dtype=np.uin
     ("attributes", "reason"),
     [
         ({"RescaleSlope": "0.01", "RescaleIntercept": "0"}, "too fine for tensorflow-io"),
-        ({"RescaleSlope": "0", "RescaleIntercept": "0"}, "make no sense"),
-        ({"WindowCenter": "40", "WindowWidth": "0"}, "no width"),
+        ({"RescaleSlope": "0", "RescaleIntercept": "0"}, "invalid attributes"),
+        ({"WindowCenter": "40", "WindowWidth": "0"}, "a window of width 0, expected >= 1"),
         ({"ModalityLUTSequence": sequence(**TABLE, ModalityLUTType="US")}, "modality table"),
         ({"VOILUTSequence": sequence(**TABLE)}, "a table instead of a window"),
     ],
@@ -361,7 +306,7 @@ def test_damaged_files_are_decoded_or_refused(ingest: IngestDecoder) -> None:
 def test_memory_that_runs_out_costs_one_image() -> None:
     command = ingest_command()
     assert command is not None
-    small = [word.replace(f"main({8 << 30},", f"main({1200 << 20},") for word in command]
+    small = [word.replace(f"main({8 << 30})", f"main({1200 << 20})") for word in command]
     assert small != command
     # 144 MB as RGBA, several times over on the way; 0.9 GB are TensorFlow's own.
     large = write_tiff(np.zeros((6000, 6000, 3), np.uint16), compression="zlib")

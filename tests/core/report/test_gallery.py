@@ -147,3 +147,10 @@ def test_few_errors_of_many_are_shown(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_left_out(scores: list[Score], tmp_path: Path) -> None:
     (tmp_path / "fair.png").unlink()
     assert links(draw(scores, tmp_path)) == ["bad.png", "tie.png", "good.png"]
+
+
+def test_a_gallery_shows_what_it_holds(scores: list[Score]) -> None:
+    gallery = Gallery(0.5)
+    gallery.add(scores[0])
+    gallery.add(Score("lost.png", None, "empty file"))
+    assert repr(gallery) == "Gallery(threshold=0.5, scored=1, failed=1)"

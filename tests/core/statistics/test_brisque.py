@@ -127,3 +127,7 @@ def test_the_trees_learn_noise_and_are_the_same_for_one_seed_and_any_number_of_t
 def test_trees_without_training_versions_are_refused():
     with pytest.raises(ValueError, match="no training versions"):
         BrisqueTrees(np.empty((0, 36)), np.empty(0), seed=0)
+
+
+def test_trees_show_how_many_they_are():
+    assert repr(BrisqueTrees(np.zeros((30, 36)), np.zeros(30), seed=0)) == "BrisqueTrees(100 trees)"

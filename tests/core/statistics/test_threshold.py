@@ -153,9 +153,9 @@ def test_too_few_images_are_refused(images: int) -> None:
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.01, float("nan")])
 def test_what_is_no_share_is_refused(wrong: float) -> None:
-    with pytest.raises(ValueError, match="an accuracy is from 0 to 1, not"):
+    with pytest.raises(ValueError, match="accuracy: expected 0 to 1, got"):
         reach(ladder([5, 5]), wrong)
-    with pytest.raises(ValueError, match="a share is from 0 to 1, not"):
+    with pytest.raises(ValueError, match="share: expected 0 to 1, got"):
         keep_share(*ladder([5, 5]), wrong)
 
 

@@ -73,12 +73,12 @@ def _encode(
     import numpy as np
 
     from metrifier_core.distortions import apply_severities, encode_versions, get_distortion
-    from metrifier_core.images import encode_png, format_of
+    from metrifier_core.images import detect_format, encode_png
 
     codec_suffixes: list[str] = []
     if get_distortion(distortion).codec is not None:
         (data,) = encode_versions(pixels, distortion, [severity], seed, levels=levels)
-        name = (format_of(data) or distortion.rpartition(":")[2]).lower()
+        name = (detect_format(data) or distortion.rpartition(":")[2]).lower()
         codec_suffixes = [".jpg", ".jpeg"] if name == "jpeg" else [f".{name}"]
         if suffix is None or suffix in codec_suffixes:
             return data, suffix or codec_suffixes[0]

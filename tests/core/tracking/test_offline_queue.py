@@ -49,9 +49,8 @@ def log_all(run: Any, folder: Path) -> None:
     log_stage(run, "download", {"source": {"kind": "digits"}}, {**SUMMARY, "read": 60})
     shards = [{"versions": 3, "started_at": 10.0, "finished_at": 14.0}]
     log_fan_out(run, "distort", {"severity": 5}, shards)
-    samples = [{"time": 12.0, "cpu_utilization_percentage": 99.5}]
     curves = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
-    log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}}, samples)
+    log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}})
     documents = {name: folder / name for name in ("table.md", "families.json")}
     complete_run(run, CONFIG, {**SUMMARY, "families": 2}, documents, folder / "table.md")
 

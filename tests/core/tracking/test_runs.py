@@ -4,7 +4,6 @@ import ast
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -156,38 +155,6 @@ def test_curves_have_a_point_an_epoch(client: Any, run: Any) -> None:
         assert [(point.step, point.value) for point in history] == [(epoch, scale / epoch) for epoch in epochs]
     assert own.data.metrics["loss"] == 1 / 400
     assert "epoch" not in own.data.metrics
-
-
-def test_how_busy_the_machine_was_is_logged_as_mlflow_logs_it(
-    client: Any, run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from metrifier_core.tracking import log_stage, sampled_system_metrics
-
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
-    begun = time.time()
-    with sampled_system_metrics() as samples:
-        while len(samples) < 3:
-            time.sleep(0.01)
-    log_stage(run, "train_metrifier", {}, SUMMARY, samples=samples)
-
-    own = runs_of(client, run.experiment)[1]["train_metrifier"]
-    history = client.get_metric_history(own.info.run_id, "system/system_memory_usage_percentage")
-    assert [point.step for point in history] == list(range(len(samples)))
-    assert all(0 < point.value < 100 for point in history)
-    times = [point.timestamp / 1000 for point in history]
-    assert times == sorted(times)
-    assert begun - 0.001 <= times[0] <= times[-1] <= time.time()
-    assert {"system/cpu_utilization_percentage", "system/disk_usage_percentage"} <= own.data.metrics.keys()
-    assert "system/time" not in own.data.metrics
-
-
-def test_a_stage_that_fails_is_sampled_no_longer() -> None:
-    from metrifier_core.tracking import sampled_system_metrics
-
-    with pytest.raises(ValueError, match="diverged"), sampled_system_metrics() as samples:
-        raise ValueError("training diverged")
-    assert len(samples) == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "system metrics"]
 
 
 def test_very_many_and_very_long_parameters_are_logged(client: Any, run: Any) -> None:
@@ -575,8 +542,8 @@ def test_the_command_line_takes_registered_models(tmp_path: Path, products: Prod
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
-        (None, " cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI"),
-        ("http://127.0.0.1:9", " cannot be had from http://127.0.0.1:9: "),
+        (None, " cannot be loaded: no MLflow server is named, set MLFLOW_TRACKING_URI"),
+        ("http://127.0.0.1:9", " cannot be loaded from http://127.0.0.1:9: "),
     ],
 )
 def test_a_server_that_is_not_there_is_said_at_once(
@@ -600,7 +567,7 @@ def test_a_model_of_another_kind_is_refused(client: Any, tmp_path: Path) -> None
     experiment = client.create_experiment("others", artifact_location=tmp_path.as_uri())
     other = client.create_run(experiment).info.run_id
     client.log_text(other, "flavors: {sklearn: {}}\n", "other/MLmodel")
-    with pytest.raises(ValueError, match=f"runs:/{other}/other is no metrifier"):
+    with pytest.raises(ValueError, match=f"runs:/{other}/other is not a metrifier"):
         Metrifier.load(f"runs:/{other}/other")
 
 

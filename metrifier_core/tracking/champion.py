@@ -35,18 +35,7 @@ Challenge = Callable[[Callable[[], Path]], Verdict]
 def decide(
     client: MlflowClient, model_name: str, version: str, challenge: Challenge, fetch: Callable[[str], Path]
 ) -> Verdict:
-    """Make a new version the champion if it is better, and tag it with the reason.
-
-    Args:
-        client: MLflow.
-        model_name: Name in the registry.
-        version: The new version.
-        challenge: Compares it with the champion.
-        fetch: Downloads a registered metrifier by its URI.
-
-    Returns:
-        The verdict; of a version that was decided before, the same again.
-    """
+    """Make a new version the champion if it is better, and tag it with the verdict; a later call returns the same."""
     tags = client.get_model_version(model_name, version).tags
     champion = _champion(client, model_name)
     # The verdict is tagged before the alias moves, the gate after it: a registration that is killed in between keeps

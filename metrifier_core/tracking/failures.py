@@ -25,10 +25,6 @@ def note_failure(stage: str, reason: str) -> None:
     """Note on the pipeline's run why a stage failed; the run stays open, since the stage may be retried.
 
     Kubeflow tells its exit handler no reason. Errors from MLflow never mask the original one.
-
-    Args:
-        stage: Name of the stage.
-        reason: Message of the exception.
     """
     if is_queueing():
         return  # `fail_run` will queue the reason
@@ -47,11 +43,7 @@ def _note(client: MlflowClient, parent: Run, reason: str) -> None:
 
 
 def forget_failure(client: MlflowClient, parent: Run, *stages: str) -> bool:
-    """Delete the noted failure, if it is of one of these stages, or of any if none is named.
-
-    Returns:
-        Whether a failure was deleted.
-    """
+    """Delete the noted failure if it is one of these stages', or any if none is named; return whether it was there."""
     failure = parent.data.tags.get(_FAILURE_TAG)
     if failure is None or (stages and not failure.startswith(tuple(f"{stage}: " for stage in stages))):
         return False
@@ -70,12 +62,7 @@ def _close(client: MlflowClient, parent: Run, reason: str) -> None:
 
 @queued_if_unreachable()
 def fail_run(run: PipelineRun, reason: str) -> None:
-    """Close the run of a pipeline, and its stages that are still open, as failed.
-
-    Args:
-        run: The pipeline's run.
-        reason: What failed and why.
-    """
+    """Close the run of a pipeline, and its stages that are still open, as failed for a reason."""
     client = MlflowClient()
     _close(client, parent_run(client, run), reason)
 
@@ -84,9 +71,7 @@ def fail_run(run: PipelineRun, reason: str) -> None:
 def close_unfinished(run: PipelineRun, ended: str) -> None:
     """Close the run of a pipeline that is over as failed, unless it was completed.
 
-    Args:
-        run: The pipeline's run.
-        ended: How the pipeline ended; a reason that a stage noted takes precedence.
+    The tag of the failure says how it `ended`, unless a stage has noted a reason.
     """
     client = MlflowClient()
     parent = parent_run(client, run)

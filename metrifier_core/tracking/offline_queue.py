@@ -39,16 +39,13 @@ def is_queueing() -> bool:
 
 
 def queued_if_unreachable(*, needed: bool = False) -> Callable[[Callable[Arguments, None]], Callable[Arguments, None]]:
-    """Decorate a logging function so that a stage survives the loss of the tracking server.
+    """Decorate a function of a `run` and JSON values so that a stage survives the loss of the tracking server.
 
     A call that fails is queued in the folder that `UNLOGGED_VARIABLE` names, as are all later ones: the order stays,
     and only one call waits for a timeout. Without such a folder the call is dropped with a message.
 
     Args:
         needed: Raise the error instead of dropping the call.
-
-    Returns:
-        A decorator for functions that take a `run` and arguments that JSON can hold.
     """
 
     def decorate(function: Callable[Arguments, None]) -> Callable[Arguments, None]:

@@ -103,11 +103,7 @@ def parent_run(client: MlflowClient, run: PipelineRun) -> Run:
 
 
 def find_run(identity: str) -> Run | None:
-    """Find the run of a pipeline by the identity that the pipeline engine gave it.
-
-    Returns:
-        MLflow's run; None if there is none or the server does not answer.
-    """
+    """Find the run of a pipeline by the identity that the engine gave it; None if it, or the server, is not there."""
     try:
         return _search(MlflowClient(), identity, _all_experiments())
     except MlflowException as error:
@@ -116,11 +112,7 @@ def find_run(identity: str) -> Run | None:
 
 
 def runs_page() -> str | None:
-    """Find the page of MLflow's UI that lists the pipeline runs of the newest run's experiment, without stages.
-
-    Returns:
-        The part of its URL behind the server's address; None if there is no pipeline run.
-    """
+    """Return the path of the UI's page with all pipeline runs of the newest one's experiment; None if there is none."""
     newest = MlflowClient().search_runs(
         _all_experiments(), _WHOLE_PIPELINES, max_results=1, order_by=["attributes.start_time DESC"]
     )

@@ -1,7 +1,8 @@
 """Versions in MLflow's registry: every training registers one, the challenger; the best becomes the champion."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,11 @@ def register_model(
         digest = file_sha256(model / MODEL_CARD)
         version = _find_version(client, model_name, parent, digest)
         if version is None:
-            _log_files(config, metrics, dataset, report, predictions)
+            log_data(config["name"], dataset["sha256"])
+            mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
+            mlflow.log_dict(dict(metrics), "metrics.json")
+            mlflow.log_dict(dict(dataset), "dataset.json")
+            mlflow.log_artifact(str(predictions))
             logged = _log_model(config, model, model_card)
             version = str(mlflow.register_model(logged.model_uri, model_name, tags={_MODEL_TAG: digest}).version)
         card_text = model_card.read_text(encoding="utf-8")
@@ -128,17 +133,6 @@ def _find_version(client: MlflowClient, model_name: str, run: Run, digest: str) 
     return None
 
 
-def _log_files(
-    config: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Mapping[str, Any], report: Path, predictions: Path
-) -> None:
-    """Log inputs and results of the pipeline to the active run."""
-    log_data(config["name"], dataset["sha256"])
-    mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
-    mlflow.log_dict(dict(metrics), "metrics.json")
-    mlflow.log_dict(dict(dataset), "dataset.json")
-    mlflow.log_artifact(str(predictions))
-
-
 def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
     """Log the metrifier to the active run as a model that brings its own code."""
     grey = np.full((config["metrifier"]["crop"],) * 2 + (3,), 128, np.uint8)
@@ -171,7 +165,10 @@ def download_model(uri: str) -> Path:
 
 def _fetch_model(uri: str) -> Path:
     folder = _download(uri, artifact_uri=uri)
-    artifacts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+    try:
+        artifacts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+    except MlflowException:  # it is no model at all
+        artifacts = {}
     if "metrifier" not in artifacts:
         raise ValueError(f"{uri} is not a metrifier: expected a model that register_metrifier has logged")
     return folder / str(artifacts["metrifier"]["path"])
@@ -180,10 +177,6 @@ def _fetch_model(uri: str) -> Path:
 def download_run_file(run_id: str, name: str) -> Path:
     """Download a file of a run from the server that MLFLOW_TRACKING_URI names.
 
-    Args:
-        run_id: MLflow's ID of the run.
-        name: Name of the file.
-
     Raises:
         ValueError: No server is named or it does not answer, or there is no such run or file.
     """
@@ -191,22 +184,23 @@ def download_run_file(run_id: str, name: str) -> Path:
     return _download(name, run_id=run_id, artifact_path=name)
 
 
-def _download(name: str, **source: str) -> Path:
-    try:
-        return Path(mlflow.artifacts.download_artifacts(**source))
-    except (MlflowException, OSError) as error:
-        raise _unavailable(name, error) from error
-
-
 def _check_server(name: str) -> None:
     """Raise if no server answers: MLflow would retry for minutes, or create an empty database in this folder."""
     if not mlflow.is_tracking_uri_set():
         raise ValueError(f"{name} cannot be loaded: no MLflow server is named, set MLFLOW_TRACKING_URI")
-    try:
+    with _loading(name):
         ask_server()
-    except MlflowException as error:
-        raise _unavailable(name, error) from error
 
 
-def _unavailable(name: str, error: Exception) -> ValueError:
-    return ValueError(without_credentials(f"{name} cannot be loaded from {mlflow.get_tracking_uri()}: {error}"))
+def _download(name: str, **source: str) -> Path:
+    with _loading(name):
+        return Path(mlflow.artifacts.download_artifacts(**source))
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = f"{name} cannot be loaded from {mlflow.get_tracking_uri()}: {error}"
+        raise ValueError(without_credentials(reason)) from error

@@ -19,13 +19,7 @@ from mlflow.types.schema import Array
 
 from metrifier_core.tracking.failures import forget_failure
 from metrifier_core.tracking.offline_queue import queued_if_unreachable
-from metrifier_core.tracking.pipeline_run import (
-    ENGINE_RUN_VARIABLE,
-    NOTE_TAG,
-    PARENT_TAG,
-    PipelineRun,
-    parent_run,
-)
+from metrifier_core.tracking.pipeline_run import ENGINE_RUN_VARIABLE, NOTE_TAG, PARENT_TAG, PipelineRun, parent_run
 from metrifier_core.tracking.story import DIGITS, MAX_DESCRIPTION_LENGTH, engine_page, story_of_families
 from metrifier_core.tracking.timeouts import short_timeouts
 
@@ -51,12 +45,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def open_stage_run(client: MlflowClient, run: PipelineRun, parent: Run, stage: str, started_at: float) -> Run:
     """Return the engine's run of this task, or the unfinished run of the stage, or create a nested run.
 
-    Args:
-        client: MLflow.
-        run: The pipeline's run.
-        parent: The same in MLflow.
-        stage: Name of the stage.
-        started_at: Unix time; a finished run that started then is the same attempt, logged a second time.
+    A finished run that started at the same Unix time is the same attempt, logged a second time.
     """
     task_run_id = os.environ.get(ENGINE_RUN_VARIABLE)
     if task_run_id:
@@ -142,14 +131,7 @@ def log_stage(
 def log_fan_out(
     run: PipelineRun, stage: str, parameters: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Log a stage that ran once for each shard as one nested run, with the sums of counts and seconds.
-
-    Args:
-        run: The pipeline's run.
-        stage: Name of the stage.
-        parameters: Its settings.
-        summaries: What each of its tasks returned.
-    """
+    """Log a stage that ran once for each shard as one nested run, with the sums of its tasks' counts and seconds."""
     if os.environ.get(ENGINE_RUN_VARIABLE):
         return  # the engine has a run for each of these tasks
     summary = {
@@ -257,13 +239,7 @@ def _quality_schema() -> Schema:
 
 
 def log_data(run_name: str, sha256: str, fold: str = "") -> None:
-    """Log ImageNet_Quality to the active run as an input.
-
-    Args:
-        run_name: Name of the pipeline's run.
-        sha256: SHA-256 of the table.
-        fold: Suffix that tells it from the tables of other folds.
-    """
+    """Log ImageNet_Quality to the active run as an input; `fold` tells it from the tables of other folds."""
     source = CodeDatasetSource(tags={"metrifier.run": run_name})
     name = f"ImageNet_Quality {fold}".strip()
     mlflow.log_input(MetaDataset(source, name, sha256[:DIGITS], _quality_schema()), context="training")

@@ -31,24 +31,13 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def story(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters by which runs differ, under names that stand out among the dotted names of the config.
-
-    Args:
-        config: The whole config.
-        dataset: The data set's card.
-    """
+    """Return the parameters by which runs differ, under names that stand out among the dotted names of the config."""
     held_out = ", ".join(config["workers"]["held_out"])
     return {**_columns(config, held_out), "data_digest": dataset["sha256"][:DIGITS]}
 
 
 def story_of_families(config: Mapping[str, Any], families: Sequence[str], digests: Mapping[str, str]) -> dict[str, str]:
-    """Return the same parameters for a run that held out each family of workers once.
-
-    Args:
-        config: The whole config.
-        families: The families.
-        digests: Digests of the folds' data sets; the run has a digest only if all are known.
-    """
+    """Return the same for a run that held out each family once; without a digest unless all folds' are known."""
     columns = _columns(config, f"each family once: {', '.join(families)}")
     if not families or set(digests) != set(families):
         return columns
@@ -67,37 +56,22 @@ def _columns(config: Mapping[str, Any], held_out: str) -> dict[str, str]:
 def describe_run(
     run: Run, description: str, model_name: str, version: str, standing: str, kubeflow: str | None = None
 ) -> str:
-    """Append links to the report, the model and the engine's run to a run's description.
+    """Append links to the report, the model and the engine's run to a run's description, as Markdown.
 
     The links are relative to the UI's page, so that they work under any address of the server.
-
-    Args:
-        run: The pipeline's run.
-        description: What the metrics amount to, as Markdown.
-        model_name: Name in the registry.
-        version: Version of the model that the run registered.
-        standing: Whether that is the champion, and why.
-        kubeflow: Address of Kubeflow's UI.
-
-    Returns:
-        Markdown.
     """
     page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     lines = [
+        description,
         f"[The report]({page}/artifacts/report.html)",
         f"[{model_name} version {version}](#/models/{model_name}/versions/{version}): {standing}",
+        engine_page(run, kubeflow),
     ]
-    in_kubeflow = engine_page(run, kubeflow)
-    return "\n\n".join([description, *lines, *([in_kubeflow] if in_kubeflow else [])])
+    return "\n\n".join(filter(None, lines))
 
 
 def engine_page(run: Run, kubeflow: str | None = None) -> str:
-    """Return a link to a run in Kubeflow's UI as Markdown; empty for a run on one machine.
-
-    Args:
-        run: The pipeline's run.
-        kubeflow: Address of Kubeflow's UI; the environment's if None.
-    """
+    """Return a link to a run in Kubeflow's UI (the environment's if None) as Markdown; empty on one machine."""
     page = run.data.tags.get(_ENGINE_PAGE_TAG, "")
     identity = os.environ.get(RUN_ID_VARIABLE)
     address = kubeflow or os.environ.get(KUBEFLOW_VARIABLE)

@@ -21,10 +21,6 @@ def log_system_metrics(run: PipelineRun, stage: str) -> Iterator[None]:
 
     MLflow samples every 10 s, or as `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` says. A stage never fails for its system
     metrics: a message says why there are none.
-
-    Args:
-        run: The pipeline's run.
-        stage: Name of the stage.
     """
     monitor = None if is_queueing() else _start_monitor(run, stage)
     try:

@@ -69,9 +69,13 @@ def test_system_metrics_arrive_at_the_run_of_the_stage(client: Any, run: Any) ->
 def test_a_stage_that_failed_and_is_tried_again_goes_on_with_its_run(client: Any, run: Any) -> None:
     from metrifier_core.tracking import fail_run, log_stage, log_system_metrics, open_run
 
-    with pytest.raises(ValueError, match="diverged"), log_system_metrics(run, "train_metrifier"):
-        wait_for_a_sample(client)
-        raise ValueError("training diverged")
+    def train() -> None:
+        with log_system_metrics(run, "train_metrifier"):
+            wait_for_a_sample(client)
+            raise ValueError("training diverged")
+
+    with pytest.raises(ValueError, match="diverged"):
+        train()
     fail_run(run, "training diverged")
     (failed,) = stage_runs(client)
     assert failed.info.status == "FAILED"
@@ -94,7 +98,7 @@ def test_a_stage_runs_without_what_its_system_metrics_need(
     from metrifier_core.tracking import log_system_metrics
 
     if missing == "psutil":
-        # As where it is not installed: the monitors import it.
+        # As if psutil were not installed: this module imports it.
         monkeypatch.setitem(sys.modules, "mlflow.system_metrics.system_metrics_monitor", None)
     else:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")

@@ -1,9 +1,9 @@
-"""How well each map of `Metrifier.explain` tells the distorted half of a photograph from the other.
+"""How well each map of `Metrifier.explain` finds the distorted half of a photograph.
 
     python benchmarks/explanation.py --model runs/NAME/model --images FOLDER
 
-One half of each photograph, the left or the right, is distorted. A map is right about two parts, one a half, where
-the distorted one is lower; AUROC is how often it is (.5 is chance), the mean over the photographs.
+The left or the right half of each photograph is distorted. A map is right about two parts, one of each half, if the
+distorted one is lower; AUROC is the share of such pairs (.5 is chance), averaged over the photographs.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MAPS = ("parts", "occlusion")
 
 
 def _photos(folder: Path, count: int, rng: np.random.Generator) -> list[RgbImage]:
-    """Reads some of the images below a folder that are large enough."""
+    """Read some of the images below a folder that are large enough."""
     files = list_files(folder)
     photos: list[RgbImage] = []
     for index in rng.permutation(len(files)):
@@ -50,7 +50,7 @@ def _distort_half(image: RgbImage, distortion: str, left: bool, rng: np.random.G
 
 
 def _auroc(values: NDArray[np.float32], left: bool) -> float:
-    """Compares the columns of the distorted half with those of the other; one in the middle is left out."""
+    """Compare the columns of the distorted half with those of the other, without a column in the middle."""
     columns = values.shape[1] // 2
     halves = values[:, :columns].ravel(), values[:, values.shape[1] - columns :].ravel()
     distorted, pristine = halves if left else halves[::-1]
@@ -59,12 +59,12 @@ def _auroc(values: NDArray[np.float32], left: bool) -> float:
 
 
 def main() -> None:
-    """Prints the table and writes it as JSON."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="runs/digits/model")
     parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--sources", type=int, default=40)
-    parser.add_argument("--runtime", help="the default one where left out")
+    parser.add_argument("--runtime", help="the default one if not given")
     parser.add_argument("--output", type=Path, default=Path("build/explanation.json"))
     arguments = parser.parse_args()
 
@@ -72,20 +72,20 @@ def main() -> None:
     rng = np.random.default_rng(0)
     photos = _photos(arguments.images, arguments.sources, rng)
     names = [name for name in list_distortions() if not get_distortion(name).test_only]
-    found: dict[str, dict[str, list[float]]] = {name: {each: [] for each in MAPS} for name in names}
+    areas: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in MAPS} for name in names}
     for photo in progress(photos, "explain", unit="photograph"):
         for name in names:
             left = bool(rng.random() < 0.5)  # noqa: PLR2004
             explanation = metrifier.explain(_distort_half(photo, name, left, rng))
-            for each in MAPS:
-                found[name][each].append(_auroc(getattr(explanation, each), left))
+            for kind in MAPS:
+                areas[name][kind].append(_auroc(getattr(explanation, kind), left))
     rows: list[dict[str, Any]] = [
-        {"distortion": name, **{each: float(np.mean(values)) for each, values in maps.items()}}
-        for name, maps in found.items()
+        {"distortion": name, **{kind: float(np.mean(values)) for kind, values in maps.items()}}
+        for name, maps in areas.items()
     ]
-    rows.append({"distortion": "mean", **{each: float(np.mean([row[each] for row in rows])) for each in MAPS}})
+    rows.append({"distortion": "mean", **{kind: float(np.mean([row[kind] for row in rows])) for kind in MAPS}})
     for row in rows:
-        print(f"{row['distortion']:18}" + "".join(f"{each} {row[each]:.2f}   " for each in MAPS))
+        print(f"{row['distortion']:18}" + "".join(f"{kind} {row[kind]:.2f}   " for kind in MAPS))
     print(f"AUROC on {len(photos)} photographs, severity {SEVERITY}, {metrifier.card.architecture}")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps({"photographs": len(photos), "rows": rows}, indent=2) + "\n")

@@ -1,10 +1,10 @@
-"""How much of the bare network's speed is left to `Metrifier.score_many` and to `metrifier score`.
+"""Speed of `Metrifier.score_many` and `metrifier score`, as a share of decoding and the bare network.
 
     python benchmarks/scoring.py --model runs/digits/model --output build/scoring.json
     python benchmarks/scoring.py --model runs/digits/model --runtime onnx
 
-All rows are measured in turns on the same JPEG files, so that their ratios hold on a noisy machine. The command is run
-as a user runs it, on all files and on one of them: the difference is what the others cost, the rest is its start.
+All rows are measured in turns on the same JPEG files, so that their ratios hold on a noisy machine. The command runs on
+all files and on one of them: the difference is the time of the others, the rest is its start.
 """
 
 import argparse
@@ -30,7 +30,7 @@ ROUNDS = 5
 
 
 def _write_photos(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
-    """Writes JPEGs of 500 x 375 pixels with detail at several scales."""
+    """Write JPEGs of 500 x 375 pixels with detail at several scales."""
     paths = []
     for index in range(count):
         photo = np.zeros((375, 500, 3))
@@ -43,7 +43,7 @@ def _write_photos(folder: Path, count: int, rng: np.random.Generator) -> list[Pa
 
 
 def _score(model: str, runtime: str | None, images: Path) -> None:
-    """Runs `metrifier score` on a file or a folder."""
+    """Run `metrifier score` on a file or a folder."""
     command = [sys.executable, "-m", "metrifier_core", "score", str(images), "--model", model]
     command += ["--output", str(images.parent / "scores.csv"), *(["--runtime", runtime] if runtime else [])]
     subprocess.run(command, check=True)  # noqa: S603
@@ -56,12 +56,12 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Prints the table and writes it as JSON."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="runs/digits/model")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("build/scoring.json"))
-    parser.add_argument("--runtime", help="the default one where left out")
+    parser.add_argument("--runtime", help="the default one if not given")
     arguments = parser.parse_args()
 
     metrifier = Metrifier.load(arguments.model, arguments.runtime)
@@ -70,34 +70,34 @@ def main() -> None:
         folder.mkdir()
         paths = _write_photos(folder, arguments.images, np.random.default_rng(0))
         pixels = [read_image(path) for path in paths]
-        shown = [make_views(image, metrifier.card.crop) for image in pixels]
+        views = [make_views(image, metrifier.card.crop) for image in pixels]
         works: dict[str, Callable[[], object]] = {
             "decode": lambda: list(parallel_map(read_image, paths)),
-            "bare network": lambda: list(parallel_map(metrifier.score_views, shown)),
+            "bare network": lambda: list(parallel_map(metrifier.score_views, views)),
             "score_many": lambda: list(metrifier.score_many(paths)),
             "start": lambda: _score(arguments.model, arguments.runtime, paths[0]),
             "command": lambda: _score(arguments.model, arguments.runtime, folder),
         }
         for work in works.values():
             work()
-        # In turns, so that a slow moment of the machine strikes every row.
-        taken = [{name: _seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
-    for times in taken:
+        # In turns, so that a slow moment of the machine affects every row.
+        rounds = [{name: _seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
+    for times in rounds:
         begun = times.pop("start")
         times["metrifier score"] = (times.pop("command") - begun) * arguments.images / (arguments.images - 1)
         times["its start"] = begun
-    rows = {name: statistics.median(times[name] for times in taken) for name in taken[0]}
+    rows = {name: statistics.median(times[name] for times in rounds) for name in rounds[0]}
     start = rows.pop("its start")
     shares = {
-        name: statistics.median((times["decode"] + times["bare network"]) / times[name] for times in taken)
+        name: statistics.median((times["decode"] + times["bare network"]) / times[name] for times in rounds)
         for name in ("score_many", "metrifier score")
     }
-    network = f"{metrifier.card.architecture} shown {metrifier.card.crop} pixels, {len(shown[0])} views an image"
+    network = f"{metrifier.card.architecture} with views of {metrifier.card.crop} pixels, {len(views[0])} per image"
     for name, seconds in rows.items():
         print(f"{name:15} {arguments.images / seconds:8.0f} images/s")
     for name, share in shares.items():
         print(f"{name} reaches {share:.2f} of decode and bare network one after the other, on {metrifier.runtime}")
-    print(f"{network}; metrifier score starts in {start:.1f} s, which is left out")
+    print(f"{network}; metrifier score starts in {start:.1f} s, not counted")
     result = {
         "runtime": metrifier.runtime,
         "network": network,

@@ -1,11 +1,11 @@
-"""How fast `mlflow models serve` answers, and whether every answer is the metrifier's own.
+"""Speed of `mlflow models serve`, and a check that every answer is the metrifier's own.
 
     python benchmarks/serving.py --model models:/metrifier@champion
     python benchmarks/serving.py --model models:/metrifier/3 --requests 2000 --clients 16
 
-Starts a server on this machine and sends it photographs of 500 x 375 pixels, small images and broken ones, alone and
-four a request, as base64 and as pixels. Each answer is compared with what `Metrifier.load(MODEL).score` says of the
-same image. Clients and server share the machine's cores.
+The benchmark starts a server on this machine and sends it photographs of 500 x 375 pixels, small images and broken
+ones, one or four per request, as base64 and as pixels. Each answer is compared with `Metrifier.load(MODEL).score` of
+the same image. Clients and server share the machine's cores.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """An image as it is sent, and the answer that is due."""
+    """An image as it is sent, and the expected answer."""
 
     sent: Any
     due: Answer
@@ -49,11 +49,11 @@ class Case:
 
 @contextmanager
 def model_server(model: str, folder: Path) -> Iterator[str]:
-    """Serves a model on a free port of this machine.
+    """Serve a model on a free port of this machine.
 
     Args:
         model: An MLflow URI.
-        folder: For the server's log.
+        folder: Folder for the server's log.
 
     Yields:
         The server's URL, once it answers.
@@ -85,11 +85,11 @@ def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except requests.ConnectionError:
             time.sleep(0.2)
-    raise RuntimeError(f"the server does not answer:\n{log.read_text()}")
+    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
 
 
 def make_cases(metrifier: Metrifier, rng: np.random.Generator) -> list[Case]:
-    """Makes images, every fourth of them broken, with what the metrifier says of each."""
+    """Make images, every fourth of them broken, with the metrifier's answer for each."""
     cases = []
     for index in range(KINDS):
         side = int(rng.integers(8, 65))
@@ -103,7 +103,7 @@ def make_cases(metrifier: Metrifier, rng: np.random.Generator) -> list[Case]:
 
 
 def _case(metrifier: Metrifier, data: bytes, index: int) -> Case:
-    """Gives each image one of the forms that it may have in a request."""
+    """Encode an image in one of the forms that a request may have."""
     match index % 8:
         case 3:
             data = data[: len(data) // 2]
@@ -120,15 +120,15 @@ def _case(metrifier: Metrifier, data: bytes, index: int) -> Case:
 
 
 def send(url: str, cases: Sequence[Sequence[Case]], clients: int) -> tuple[int, int, list[float]]:
-    """Sends requests, so many at a time.
+    """Send requests, several at a time.
 
     Args:
-        url: The server's.
+        url: The server's URL.
         cases: The images of each request.
-        clients: How many requests are under way.
+        clients: Number of concurrent requests.
 
     Returns:
-        How many requests had a wrong answer, how many answers were errors, as was due, and the seconds that each took.
+        The number of requests with a wrong answer, the number of expected errors, and the seconds of each request.
     """
     own = local()
 
@@ -152,13 +152,13 @@ def send(url: str, cases: Sequence[Sequence[Case]], clients: int) -> tuple[int, 
 
 
 def make_requests(cases: Sequence[Case], count: int, rng: np.random.Generator) -> list[list[Case]]:
-    """Draws the images of each request: one, and of every fifth request four."""
+    """Draw the images of each request: one, or four for every fifth request."""
     drawn = [cases[index] for index in rng.integers(0, len(cases), count * A_BATCH)]
     return [batch if index % 5 == 0 else batch[:1] for index, batch in enumerate(batched(drawn, A_BATCH))]
 
 
 def main() -> None:
-    """Prints the figures and writes them as JSON."""
+    """Print the figures and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="models:/metrifier@champion")
     parser.add_argument("--requests", type=int, default=1000)

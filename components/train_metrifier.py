@@ -31,12 +31,12 @@ def train_metrifier(
     from pathlib import Path
 
     from metrifier_core.stages.train_metrifier import train_metrifier as run_stage
-    from metrifier_core.tracking import PipelineRun, log_stage, sampled_system_metrics
+    from metrifier_core.tracking import PipelineRun, log_stage, log_system_metrics
 
     output = Path(model.path)
-    with sampled_system_metrics() as samples:
+    run = PipelineRun(held_out_family=held_out_family)
+    with log_system_metrics(run, "train_metrifier"):
         summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
     model.metadata.update(summary)
     curves = json.loads((output / "training.json").read_text())
-    run = PipelineRun(held_out_family=held_out_family)
-    log_stage(run, "train_metrifier", metrifier, summary, curves, samples=samples)
+    log_stage(run, "train_metrifier", metrifier, summary, curves)

@@ -1,4 +1,4 @@
-"""The command line, a file a command."""
+"""The command line, with a file for each command."""
 
 from metrifier_core.cli.app import app, main
 

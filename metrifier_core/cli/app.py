@@ -11,9 +11,8 @@ from metrifier_core.cli import compare, distort, score, threshold, workers
 from metrifier_core.cli.options import Command
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.command(cls=Command)(score.score)
-app.command(cls=Command)(threshold.threshold)
-app.command(cls=Command)(compare.compare)
+for command in (score.score, threshold.threshold, compare.compare):
+    app.command(cls=Command)(command)
 app.add_typer(distort.app, name="distort")
 app.add_typer(workers.app, name="workers")
 
@@ -35,10 +34,10 @@ def metrifier(
 
 
 def main() -> None:
-    """Runs the command line."""
-    # TensorFlow's own chatter, should a worker need it.
+    """Run the command line."""
+    # TensorFlow's log lines, in case a worker needs it.
     for variable in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
         os.environ.setdefault(variable, "2")
-    if not sys.stderr.isatty():  # MLflow's bars are for terminals, as ours are
+    if not sys.stderr.isatty():  # progress bars are for terminals
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     app()

@@ -1,4 +1,4 @@
-"""What the commands share: their help, how they refuse, and the options that several of them take."""
+"""What the commands share: options, their help, and how they read, write and exit."""
 
 import json
 import re
@@ -14,46 +14,53 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from metrifier_core.scoring.metrifier import Metrifier
     from metrifier_core.sources import SourceItem
     from metrifier_core.workers import WorkerSpec
 
 STANDARD = "-"
-"""What stands for standard input or output in the place of a path."""
+"""Stands for standard input or output in place of a path."""
+
+_TABLE_WIDTH = 120
 
 ModelOption = Annotated[
-    str,
-    typer.Option(help="The model folder of a run, a file of it, or an MLflow URI such as models:/metrifier@champion."),
+    str, typer.Option(help="A run's model folder, a file in it, or an MLflow URI such as models:/metrifier@champion.")
 ]
 RuntimeOption = Annotated[
-    str | None,
-    typer.Option(help="tflite, onnx, keras or tflite_int8; the fastest float32 one installed where left out."),
+    str | None, typer.Option(help="tflite, onnx, keras or tflite_int8. Default: the fastest float32 one installed.")
+]
+ImagesOption = Annotated[
+    Path,
+    typer.Option(help="A CSV file of labelled images: columns path and label_index (from 0); - reads standard input."),
 ]
 RootOption = Annotated[
     Path | None,
-    typer.Option(
-        help="What the CSV's paths are relative to; where left out, the folder images beside it, else its own."
-    ),
+    typer.Option(help="Folder of the CSV's paths. Default: the folder images beside the CSV, or else the CSV's own."),
 ]
-MatchOption = Annotated[str, typer.Option(help="Use those images alone whose path matches this pattern.")]
+MatchOption = Annotated[str, typer.Option(help="Use only images whose path matches this pattern.")]
+JsonOption = Annotated[
+    str | None, typer.Option("--output", help="Also write the results as JSON; - prints them instead of the table.")
+]
 
 
 class Command(TyperCommand):
-    """A command whose help flows: typer joins the lines of a docstring's first paragraph alone."""
+    """A command whose help fills its lines; typer itself joins only the lines of the first paragraph."""
 
     def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:  # noqa: A002
-        """Joins the lines of each paragraph; those of examples, which are indented, stay."""
+        """Join the lines of each paragraph, except the indented lines of examples."""
         super().__init__(*args, help=help and re.sub(r"(?<=\S)\n(?=\S)", " ", help), **kwargs)
 
 
 def refuse(message: object) -> NoReturn:
-    """Says why on standard error, and ends the command with the exit status 2."""
+    """Print a message on standard error and exit with status 2."""
     typer.echo(str(message), err=True)
     raise typer.Exit(2)
 
 
 def load_metrifier(model: str, runtime: str | None) -> "Metrifier":
-    """Loads what --model and --runtime name."""
+    """Load the metrifier of --model and --runtime, or exit."""
     from metrifier_core.scoring.metrifier import Metrifier
 
     try:
@@ -62,26 +69,18 @@ def load_metrifier(model: str, runtime: str | None) -> "Metrifier":
         refuse(f"--model {model}: {error}")
 
 
-def read_workers(path: Path) -> "dict[str, WorkerSpec]":
-    """Reads a catalogue."""
+def read_workers(path: Path | None) -> "dict[str, WorkerSpec]":
+    """Read a catalogue, or exit; None is an empty one."""
     from metrifier_core.workers import read_catalogue
 
     try:
-        return read_catalogue(path)
+        return {} if path is None else read_catalogue(path)
     except ValueError as error:
         refuse(f"{path}: {error}")
 
 
 def list_images(manifest: Path, root: Path | None, match: str, images: int | None) -> "list[SourceItem]":
-    """Lists images of a manifest in an order that has nothing to do with their labels.
-
-    Args:
-        manifest: A CSV file with the columns path and label_index; `-` is standard input.
-        root: What its paths are relative to; the folder `images` beside it, or its own, where None. Of standard input
-            that is the current folder.
-        match: Shell pattern of the paths that are used.
-        images: How many are used at most; all where None.
-    """
+    """List the images of --images, --root, --match and --limit in an order that ignores their labels, or exit."""
     from fnmatch import fnmatchcase
 
     from metrifier_core.sources import ManifestSource, list_items
@@ -89,24 +88,24 @@ def list_images(manifest: Path, root: Path | None, match: str, images: int | Non
     if root is None:
         beside = manifest.parent / "images"
         root = beside if beside.is_dir() else manifest.parent
-    shown = "standard input" if str(manifest) == STANDARD else str(manifest)
+    name = "standard input" if str(manifest) == STANDARD else str(manifest)
     with _as_file(manifest) as file:
         try:
             items = list_items(ManifestSource(kind="manifest", manifest=str(file), root=str(root)))
         except ValueError as error:
-            reason = str(error).replace(str(file), shown).replace("source.manifest: ", "")
+            reason = str(error).replace(str(file), name).replace("source.manifest: ", "")
             refuse(f"--images: {reason.replace('source.root', '--root')}")
     if not items:
-        refuse(f"--images: {shown} names no images")
+        refuse(f"--images: {name} names no images")
     chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]
     if not chosen:
-        refuse(f"--match {match}: there is no such image in {shown}")
+        refuse(f"--match {match}: there is no such image in {name}")
     return chosen
 
 
 @contextmanager
 def _as_file(manifest: Path) -> Iterator[Path]:
-    """Gives standard input the place of a file, for as long as it is read."""
+    """Copy standard input to a temporary file."""
     if str(manifest) != STANDARD:
         yield manifest
         return
@@ -117,28 +116,43 @@ def _as_file(manifest: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def writing(option: str, path: object) -> Iterator[None]:
+    """Exit if what an option names cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:  # of standard output, while the file is open
+        raise
+    except OSError as error:
+        refuse(f"{option} {path}: {error.strerror or error}")
+
+
+@contextmanager
 def open_output(option: str, output: str) -> Iterator[TextIO]:
-    """Opens a file for text, or standard output for `-`."""
+    """Open a text file, or standard output for `-`; exit if the file cannot be written."""
     if output == STANDARD:
         yield sys.stdout
         return
-    try:
-        with Path(output).open("w", newline="", encoding="utf-8") as stream:
-            yield stream
-    except BrokenPipeError:  # of standard output, while this file is open
-        raise
-    except OSError as error:
-        refuse(f"{option} {output}: {error.strerror}")
+    with writing(option, output), Path(output).open("w", newline="", encoding="utf-8") as stream:
+        yield stream
 
 
-def check_folder(output: str) -> None:
-    """Refuses an --output whose folder is not there before any work is done for it."""
-    folder = Path(output).parent
-    if not folder.is_dir():
+def check_folder(output: str | None) -> None:
+    """Exit if the folder of --output is missing, before any work is done."""
+    if output is not None and not (folder := Path(output).parent).is_dir():
         refuse(f"--output {output}: there is no folder {folder}")
 
 
-def write_json(output: str, found: Any) -> None:
-    """Writes what was found to --output."""
-    with open_output("--output", output) as stream:
-        stream.write(json.dumps(found, indent=2) + "\n")
+def write_json(output: str | None, results: Any) -> None:
+    """Write results to --output, if it is given."""
+    if output is not None:
+        with open_output("--output", output) as stream:
+            stream.write(json.dumps(results, indent=2) + "\n")
+
+
+def print_table(table: "Table") -> None:
+    """Print a table; a terminal narrower than 120 columns wraps its lines rather than cut its cells."""
+    from rich.console import Console
+
+    console = Console()
+    console.width = max(_TABLE_WIDTH, console.width)
+    console.print(table)

@@ -17,64 +17,59 @@ from metrifier_core.scoring.score_table import ScoreTable, TableFormat
 
 
 def _read_names() -> Iterator[str]:
-    """Reads file names from standard input, one a line, no sooner than they are asked for."""
+    """Yield file names from standard input, one a line, reading no further than asked."""
     for line in sys.stdin.buffer:
-        name = os.fsdecode(line.rstrip(b"\r\n"))
-        if name:
+        if name := os.fsdecode(line.rstrip(b"\r\n")):
             yield name
 
 
-def _files(names: Iterable[str], passed_over: list[OSError]) -> Iterator[str]:
-    """Lists files by the names that they were given, and the files below folders."""
+def _walk(names: Iterable[str], unlisted: list[OSError]) -> Iterator[str]:
+    """Yield the named files, and the files below named folders; collect the errors of folders."""
     from metrifier_core.sources import list_files
 
     for name in names:
-        try:
-            folder = Path(name).is_dir()
-        except OSError:  # a name that is too long; reading it says so
-            folder = False
-        yield from map(str, list_files(Path(name), passed_over.append)) if folder else [name]
+        # Unlike Path.is_dir, it accepts a name that is too long.
+        folder = os.path.isdir(name)  # noqa: PTH112
+        yield from map(str, list_files(Path(name), unlisted.append)) if folder else [name]
 
 
-def _find_files(paths: Sequence[str], passed_over: list[OSError]) -> tuple[Iterable[str], int | None]:
-    """Lists what is to be scored, and counts it where standard input has no part in it."""
+def _find_files(paths: Sequence[str], unlisted: list[OSError]) -> tuple[Iterable[str], int | None]:
+    """List the files to score, and their number unless standard input names some."""
     if STANDARD in paths:
         names = (name for path in paths for name in (_read_names() if path == STANDARD else [path]))
-        return _files(names, passed_over), None
-    files = list(_files(paths, passed_over))
+        return _walk(names, unlisted), None
+    files = list(_walk(paths, unlisted))
     return files, len(files)
 
 
-def _writes_a_file() -> bool:
-    """Whether standard output goes into a file, and so neither to a terminal nor through a pipe."""
+def _stdout_is_file() -> bool:
     try:
         return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
-    except OSError:  # standard output of another program, in memory
+    except OSError:  # a stream in memory
         return False
 
 
 def _refuse_nan(threshold: float | None) -> float | None:
     if threshold is not None and math.isnan(threshold):
-        raise typer.BadParameter("nan is no number from 0 to 1")
+        raise typer.BadParameter("expected a number from 0 to 1, got nan")
     return threshold
 
 
-def _tell(scored: int, failed: int, passed_over: Sequence[OSError]) -> None:
-    """Says what has no score, and ends the command where there is any."""
-    for error in passed_over:
+def _report_failures(scored: int, failed: int, unlisted: Sequence[OSError]) -> None:
+    """Print what could not be scored, and exit with status 1 if there is anything."""
+    for error in unlisted:
         typer.echo(f"{error.filename} could not be listed: {error.strerror}", err=True)
     if not scored:
         typer.echo("there are no files to score", err=True)
     if failed:
-        typer.echo(f"{failed} of {scored} files could not be scored; their errors stand in the table", err=True)
-    if failed or passed_over or not scored:
+        typer.echo(f"{failed} of {scored} files could not be scored; the table has their errors", err=True)
+    if failed or unlisted or not scored:
         raise typer.Exit(1)
 
 
 def score(
     paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Image files, and folders of them; - reads names from standard input."),
+        list[str], typer.Argument(metavar="PATH...", help="Image files and folders; - reads names from standard input.")
     ],
     *,
     model: ModelOption,
@@ -82,18 +77,14 @@ def score(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=1,
-            callback=_refuse_nan,
-            help="Add a column decision: accept what scores at least this, reject the rest.",
+            min=0, max=1, callback=_refuse_nan, help="Add a column decision: accept scores from here up, reject others."
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option(help="Where the table goes: path, quality, decision if asked for, error; - prints it.")
+        str, typer.Option(help="File for the table of path, quality, decision (with --threshold), error; - prints it.")
     ] = STANDARD,
     table_format: Annotated[
-        TableFormat | None,
-        typer.Option("--format", help="jsonl for an output that ends in it, csv otherwise, where left out."),
+        TableFormat | None, typer.Option("--format", help="Default: jsonl if the name of --output ends in it, or csv.")
     ] = None,
     gallery: Annotated[
         str | None, typer.Option(help="Also draw the images from the lowest score to the highest, as one HTML file.")
@@ -104,9 +95,9 @@ def score(
 ) -> None:
     """Score images, best 1, worst 0.
 
-    A file that cannot be used gets a row with its error, and with --threshold is rejected; the others are scored, and
-    the exit status is 1; so it is where a folder cannot be listed. Names on standard input stand one a line, and are
-    read only a little ahead.
+    A file that cannot be used gets a row with its error, and with --threshold is rejected. The others are scored, and
+    the exit status is 1, as it is if a folder cannot be listed. Names on standard input stand one a line and are read
+    only a little ahead.
 
     Examples:
         metrifier score photo.jpg --model runs/digits/model
@@ -128,12 +119,12 @@ def score(
     metrifier = load_metrifier(model, runtime)
     if explain is not None:
         explanations.make_folder(explain)
-    passed_over: list[OSError] = []
-    files, total = _find_files(paths, passed_over)
-    found = metrifier.score_many(files)
-    # Rows that are printed, or that come out of a pipe onto the same terminal, would be torn by a bar.
-    if output != STANDARD or _writes_a_file():
-        found = iter(progress(found, "score", total=total, unit="images", log=False))
+    unlisted: list[OSError] = []
+    files, total = _find_files(paths, unlisted)
+    scores = metrifier.score_many(files)
+    # A bar would tear rows that are printed, or that leave a pipe on the same terminal.
+    if output != STANDARD or _stdout_is_file():
+        scores = iter(progress(scores, "score", total=total, unit="images", log=False))
     scored = failed = 0
     with ExitStack() as outputs:
         table = ScoreTable(outputs.enter_context(open_output("--output", output)), table_format, threshold)
@@ -143,14 +134,14 @@ def score(
 
             drawing = Gallery(threshold)
             page = outputs.enter_context(open_output("--gallery", gallery))
-        for own in found:
-            table.write(own)
+        for file_score in scores:
+            table.write(file_score)
             scored += 1
-            failed += own.error is not None
+            failed += file_score.error is not None
             if drawing is not None:
-                drawing.add(own)
-            if explain is not None and own.error is None:
-                explanations.write_explanation(metrifier, own.path, explain)
+                drawing.add(file_score)
+            if explain is not None and file_score.error is None:
+                explanations.write_explanation(metrifier, file_score.path, explain)
         if drawing is not None and gallery is not None:
             page.write(drawing.render(Path() if gallery == STANDARD else Path(gallery).parent))
-    _tell(scored, failed, passed_over)
+    _report_failures(scored, failed, unlisted)

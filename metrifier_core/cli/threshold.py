@@ -8,6 +8,8 @@ import typer
 
 from metrifier_core.cli.options import (
     STANDARD,
+    ImagesOption,
+    JsonOption,
     MatchOption,
     ModelOption,
     RootOption,
@@ -15,6 +17,7 @@ from metrifier_core.cli.options import (
     check_folder,
     list_images,
     load_metrifier,
+    print_table,
     read_workers,
     refuse,
     write_json,
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from metrifier_core.evaluation.judged_images import JudgedImage
-    from metrifier_core.scoring.metrifier import Metrifier
-    from metrifier_core.sources import SourceItem
     from metrifier_core.statistics import Share, Threshold
     from metrifier_core.workers import Worker
 
@@ -35,27 +36,16 @@ _SEED = 0  # the same images give the same interval
 def _open_worker(name: str, catalogue: Path | None) -> "Worker":
     from metrifier_core.workers import MiniatureSpec, create_worker, find_spec
 
-    entries = {} if catalogue is None else read_workers(catalogue)
+    entries = read_workers(catalogue)
     try:
         if isinstance(find_spec(name, entries), MiniatureSpec):
-            raise ValueError(f"'{name}' is trained on the images of a run: name one that has weights")
+            raise ValueError(f"'{name}' is trained on the images of a run: expected a worker that has weights")
         return create_worker(name, entries)
     except ValueError as error:
         refuse(f"--worker: {error}")
 
 
-def _gate(metrifier: "Metrifier", worker: "Worker", items: "Sequence[SourceItem]") -> "list[JudgedImage]":
-    from metrifier_core.evaluation.judged_images import judge_images
-    from metrifier_core.execution.progress import progress
-
-    found = judge_images(metrifier, worker, items)
-    try:
-        return list(progress(found, "score and classify", total=len(items), unit="images", log=False))
-    except ValueError as error:
-        refuse(f"--worker: {error}")
-
-
-def _find(usable: "Sequence[JudgedImage]", target_accuracy: float | None, keep: float | None) -> "Threshold":
+def _find(usable: "Sequence[JudgedImage]", target_accuracy: float | None, keep: float) -> "Threshold":
     import numpy as np
 
     from metrifier_core.statistics import keep_share, reach_accuracy
@@ -64,43 +54,35 @@ def _find(usable: "Sequence[JudgedImage]", target_accuracy: float | None, keep: 
     right = np.array([image.right for image in usable], np.bool_)
     if target_accuracy is not None:
         return reach_accuracy(scores, right, target_accuracy, np.random.default_rng(_SEED))
-    return keep_share(scores, right, 1.0 if keep is None else keep)
+    return keep_share(scores, right, keep)
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
-
-
-def _print(found: "Threshold", accuracy_of_all: float) -> None:
+def _print(threshold: "Threshold", accuracy_of_all: float) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
     def others(share: "Share") -> str:
-        return f"{_percent(share.expected)} ({_percent(share.low)} to {_percent(share.high)})"
+        return f"{share.expected:.1%} ({share.low:.1%} to {share.high:.1%})"
 
-    typer.echo(f"threshold {found.score:.6f}: accept what scores at least this")
+    typer.echo(f"threshold {threshold.score:.6f}: accept what scores at least this")
     table = Table("", "on these images", "on as many others (95 %)", box=SIMPLE)
-    kept = f"{_percent(found.kept.here)} ({found.kept_images} of {found.images})"
-    table.add_row("kept", kept, others(found.kept))
-    table.add_row("accuracy of what is kept", _percent(found.accuracy.here), others(found.accuracy))
-    table.add_row("accuracy of all", _percent(accuracy_of_all), "")
-    Console().print(table)
+    kept = f"{threshold.kept.here:.1%} ({threshold.kept_images} of {threshold.images})"
+    table.add_row("kept", kept, others(threshold.kept))
+    table.add_row("accuracy of what is kept", f"{threshold.accuracy.here:.1%}", others(threshold.accuracy))
+    table.add_row("accuracy of all", f"{accuracy_of_all:.1%}", "")
+    print_table(table)
 
 
 def threshold(
     *,
     model: ModelOption,
-    images: Annotated[
-        Path,
-        typer.Option(
-            help="A CSV file of labelled images, with the columns path and label_index (from 0); - is standard input."
-        ),
-    ],
+    images: ImagesOption,
     worker: Annotated[str, typer.Option(help="The classifier to guard: a known one, or an entry of --workers.")],
-    workers: Annotated[Path | None, typer.Option(help="A catalogue: a YAML file with an entry a worker.")] = None,
+    workers: Annotated[
+        Path | None, typer.Option(help="A catalogue: a YAML file with an entry for each worker.")
+    ] = None,
     target_accuracy: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Keep as many images as can be with this accuracy on them.")
+        float | None, typer.Option(min=0, max=1, help="Keep as many images as possible at this accuracy.")
     ] = None,
     keep: Annotated[
         float | None, typer.Option(min=0, max=1, help="Or keep this share of the images, and see the accuracy.")
@@ -108,40 +90,42 @@ def threshold(
     root: RootOption = None,
     match: MatchOption = "*",
     limit: Annotated[
-        int | None,
-        typer.Option(min=20, help="Use at most this many, chosen by a hash of their paths; all where left out."),
+        int | None, typer.Option(min=20, help="Use at most this many images, chosen by a hash of their paths.")
     ] = None,
     runtime: RuntimeOption = None,
-    output: Annotated[
-        str | None, typer.Option(help="Write what was found as JSON, too; - prints it instead of the table.")
-    ] = None,
+    output: JsonOption = None,
 ) -> None:
     """Find the score from which on a worker is right often enough.
 
-    Labelled images that the worker was not trained on are scored and classified. What a threshold keeps of them and
-    how often the worker is right on that is printed beside what to expect of as many other images, with a 95 %
-    interval. The exit status is 1 if the accuracy cannot be reached, and --output then has the threshold null. Images
-    that cannot be used are named and left out.
+    Give labelled images that the worker was not trained on: they are scored and classified. The share that a threshold
+    keeps, and the worker's accuracy on it, are printed beside what to expect of as many other images, with a 95 %
+    interval. If the accuracy cannot be reached, the exit status is 1 and --output has a threshold of null. Images that
+    cannot be used are named and left out.
 
     Examples:
         metrifier threshold --model runs/mine/model --images manifest.csv --worker resnet50 --target-accuracy 0.9
 
         metrifier threshold --model runs/mine/model --images val.csv --workers workers.yaml --worker mine --keep 0.8
     """
+    from metrifier_core.evaluation.judged_images import judge_images
+    from metrifier_core.execution.progress import progress
     from metrifier_core.statistics import UnreachableAccuracyError
 
     if (target_accuracy is None) == (keep is None):
         refuse("give either --target-accuracy or --keep")
-    if output is not None:
-        check_folder(output)
+    check_folder(output)
     items = list_images(images, root, match, limit)
     metrifier = load_metrifier(model, runtime)
-    gated = _gate(metrifier, _open_worker(worker, workers), items)
-    unusable = {image.image_id: image.error for image in gated if image.error is not None}
+    judging = judge_images(metrifier, _open_worker(worker, workers), items)
+    try:
+        judged = list(progress(judging, "score and classify", total=len(items), unit="images", log=False))
+    except ValueError as error:
+        refuse(f"--worker: {error}")
+    unusable = {image.image_id: image.error for image in judged if image.error is not None}
     for image_id, reason in unusable.items():
         typer.echo(f"left out {image_id}: {reason}", err=True)
-    usable = [image for image in gated if image.error is None]
-    described: dict[str, Any] = {
+    usable = [image for image in judged if image.error is None]
+    results: dict[str, Any] = {
         "threshold": None,
         "target_accuracy": target_accuracy,
         "keep": keep,
@@ -151,16 +135,14 @@ def threshold(
         "model": {"name": model, "fingerprint": metrifier.card.fingerprint, "runtime": metrifier.runtime},
     }
     try:
-        found = _find(usable, target_accuracy, keep)
+        chosen = _find(usable, target_accuracy, keep or 0.0)
     except ValueError as error:
-        # An older gate in this place would be taken for the one that was asked for.
-        if output is not None:
-            write_json(output, {**described, "reason": str(error)})
+        # An older threshold in this file would be taken for the one that was asked for.
+        write_json(output, {**results, "reason": str(error)})
         typer.echo(str(error), err=True)
         raise typer.Exit(1 if isinstance(error, UnreachableAccuracyError) else 2) from None
     accuracy_of_all = sum(image.right for image in usable) / len(usable)
     if output != STANDARD:
-        _print(found, accuracy_of_all)
-    if output is not None:
-        shares = {"accuracy": asdict(found.accuracy), "kept": asdict(found.kept), "kept_images": found.kept_images}
-        write_json(output, {**described, "threshold": found.score, **shares, "accuracy_of_all": accuracy_of_all})
+        _print(chosen, accuracy_of_all)
+    shares = {"accuracy": asdict(chosen.accuracy), "kept": asdict(chosen.kept), "kept_images": chosen.kept_images}
+    write_json(output, {**results, "threshold": chosen.score, **shares, "accuracy_of_all": accuracy_of_all})

@@ -9,43 +9,33 @@ import typer
 from metrifier_core.cli.options import (
     STANDARD,
     Command,
+    ImagesOption,
+    JsonOption,
     MatchOption,
     RootOption,
     check_folder,
     list_images,
+    print_table,
     read_workers,
     refuse,
     write_json,
+    writing,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
-
     from metrifier_core.statistics import Accuracy
-    from metrifier_core.workers import WorkerSpec
     from metrifier_core.workers.verification import Verification
 
-app = typer.Typer(no_args_is_help=True, help="Look at classifiers before their losses become labels.")
-
-_TABLE_WIDTH = 120
-
-
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    # Cut figures help nobody: a narrower terminal wraps the table.
-    console = Console()
-    console.width = max(_TABLE_WIDTH, console.width)
-    console.print(table)
+app = typer.Typer(no_args_is_help=True, help="Check classifiers before their losses become labels.")
 
 
 @app.command("list", cls=Command)
 def list_workers(
     catalogue: Annotated[Path | None, typer.Argument(help="A YAML file with entries of your own.")] = None,
 ) -> None:
-    """List the workers that a config can name, family by family; AlexNet with the entry that `import-alexnet` prints.
+    """List the workers that a config can name, by family; AlexNet needs the entry that `import-alexnet` prints.
 
     Example:
         metrifier workers list workers.yaml
@@ -55,16 +45,16 @@ def list_workers(
 
     from metrifier_core.workers import KNOWN_WORKERS, find_location
 
-    known: dict[str, WorkerSpec] = {**KNOWN_WORKERS, **({} if catalogue is None else read_workers(catalogue))}
-    # Names stay on one line, for those who search.
+    # Names stay on one line, so that a search finds them.
     table = Table(
         *(Column(title, no_wrap=True) for title in ("family", "worker", "format")),
         Column("weights", overflow="fold"),
         Column("licence", overflow="fold", min_width=10),
     )
-    for name, spec in sorted(known.items(), key=lambda entry: (entry[1].family.lower(), entry[0])):
+    specs = {**KNOWN_WORKERS, **read_workers(catalogue)}
+    for name, spec in sorted(specs.items(), key=lambda entry: (entry[1].family.lower(), entry[0])):
         table.add_row(*map(escape, (spec.family, name, spec.format, find_location(spec), spec.licence)))
-    _print(table)
+    print_table(table)
 
 
 def _percent(accuracy: "Accuracy | None") -> str:
@@ -75,54 +65,49 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _print_verifications(verifications: "Sequence[Verification]") -> None:
+def _print(verifications: "Sequence[Verification]") -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
     titles = ("worker", "images", "top-1 (95 %)", "top-5 (95 %)", "temperature", "ms", "")
     table = Table(*(Column(title, overflow="fold") for title in titles))
-    for found in verifications:
+    for verified in verifications:
         table.add_row(
-            escape(found.name),
-            str(found.images),
-            _percent(found.top1),
-            _percent(found.top5),
-            _number(found.temperature),
-            _number(found.milliseconds),
-            "FAULTY" if found.faults else "ok",
+            escape(verified.name),
+            str(verified.images),
+            _percent(verified.top1),
+            _percent(verified.top5),
+            _number(verified.temperature),
+            _number(verified.milliseconds),
+            "FAULTY" if verified.faults else "ok",
         )
-    _print(table)
-    for found in verifications:
-        for fault in found.faults:
-            typer.echo(f"{found.name}: {fault}")
-    rejected = {image: reason for found in verifications for image, reason in found.rejected.items()}
+    print_table(table)
+    for verified in verifications:
+        for fault in verified.faults:
+            typer.echo(f"{verified.name}: {fault}")
+    rejected = {image: reason for verified in verifications for image, reason in verified.rejected.items()}
     for image, reason in rejected.items():
         typer.echo(f"left out {image}: {reason}", err=True)
 
 
 @app.command(cls=Command)
 def verify(
-    catalogue: Annotated[Path, typer.Argument(help="A YAML file with an entry a worker.")],
+    catalogue: Annotated[Path, typer.Argument(help="A YAML file with an entry for each worker.")],
     *,
-    images: Annotated[
-        Path,
-        typer.Option(
-            help="A CSV file of labelled images, with the columns path and label_index (from 0); - is standard input."
-        ),
-    ],
+    images: ImagesOption,
     root: RootOption = None,
     match: MatchOption = "*",
-    limit: Annotated[int, typer.Option("--limit", min=20, help="Use at most this many, evenly chosen.")] = 1000,
-    worker: Annotated[list[str] | None, typer.Option(help="Only this one, or a known one; may be given again.")] = None,
-    output: Annotated[
-        str | None, typer.Option(help="Write what was found as JSON, too; - prints it instead of the table.")
+    limit: Annotated[int, typer.Option(min=20, help="Use at most this many images, chosen evenly.")] = 1000,
+    worker: Annotated[
+        list[str] | None, typer.Option(help="Verify only this entry or known worker; may be repeated.")
     ] = None,
+    output: JsonOption = None,
 ) -> None:
     """Verify workers on labelled images: checksum, answers, accuracy, preprocessing and class order.
 
-    Every worker is tried in both channel orders, under common scalings and with its classes shifted by one: where
-    another setting is right on 5 % more of the images, the worker is faulty, and the setting is named. The exit status
-    is 1 if any worker is faulty.
+    Every worker is tried with both channel orders, common scalings and its classes shifted by one. If another setting
+    is right on 5 % more of the images, the worker is faulty, and the setting is named. The exit status is 1 if any
+    worker is faulty.
 
     Examples:
         metrifier workers verify workers.yaml --images manifest.csv
@@ -139,34 +124,33 @@ def verify(
         chosen = {name: find_spec(name, entries) for name in worker or entries}
     except ValueError as error:
         refuse(f"--worker: {error}")
-    if output is not None:
-        check_folder(output)
+    check_folder(output)
     items = list_images(images, root, match, limit)
     verifications = [verify_worker(name, spec, items) for name, spec in chosen.items()]
     if output != STANDARD:
-        _print_verifications(verifications)
-    if output is not None:
-        write_json(output, {verification.name: asdict(verification) for verification in verifications})
-    if any(verification.faults for verification in verifications):
+        _print(verifications)
+    write_json(output, {verified.name: asdict(verified) for verified in verifications})
+    if any(verified.faults for verified in verifications):
         raise typer.Exit(1)
 
 
 @app.command(cls=Command)
 def import_alexnet(
     state: Annotated[
-        Path, typer.Argument(metavar="FILE", help="torchvision's alexnet-owt-7be5be79.pth, or it as .safetensors.")
+        Path,
+        typer.Argument(metavar="FILE", help="torchvision's alexnet-owt-7be5be79.pth, or the same as .safetensors."),
     ],
     *,
-    output: Annotated[Path, typer.Option(help="Where the Keras weights go; ends in .weights.h5.")] = Path(
+    output: Annotated[Path, typer.Option(help="File for the Keras weights; must end in .weights.h5.")] = Path(
         "alexnet.weights.h5"
     ),
     sha256: Annotated[
-        str | None, typer.Option(help="SHA-256 of FILE; needed for a file that torchvision did not publish itself.")
+        str | None, typer.Option(help="SHA-256 of FILE; required unless torchvision published the file.")
     ] = None,
 ) -> None:
     """Convert torchvision's AlexNet to Keras, and print its entry for a catalogue.
 
-    A .pth file is read by torch, if it is installed, as names and arrays alone; a .safetensors file needs no torch.
+    A .pth file needs torch, which reads only names and arrays from it; a .safetensors file does not.
 
     Examples:
         metrifier workers import-alexnet alexnet-owt-7be5be79.pth
@@ -177,7 +161,7 @@ def import_alexnet(
     from metrifier_core.workers.alexnet import check_published, convert_state, read_state
 
     if not output.name.endswith(".weights.h5"):
-        refuse(f"--output {output}: has to end in .weights.h5")
+        refuse(f"--output {output}: expected a name that ends in .weights.h5")
     if not state.is_file():
         refuse(f"there is no file {state}")
     try:
@@ -185,11 +169,9 @@ def import_alexnet(
         model = convert_state(read_state(state))
     except ValueError as error:
         refuse(error)
-    try:
+    with writing("--output", output):
         output.parent.mkdir(parents=True, exist_ok=True)
         model.save_weights(output)
-    except OSError as error:
-        refuse(f"--output {output}: {error.strerror or error}")
     entry = {
         "format": "alexnet",
         "family": "AlexNet",
@@ -198,6 +180,6 @@ def import_alexnet(
         "source": f"torchvision, {state.name}",
         "licence": "BSD-3-Clause",
     }
-    # JSON's strings are YAML's, whatever stands in them.
+    # Every JSON string is a YAML string.
     lines = "".join(f"\n  {key}: {json.dumps(value)}" for key, value in entry.items())
     typer.echo(f"# from {state.name}, SHA-256 {source}\nalexnet:{lines}")

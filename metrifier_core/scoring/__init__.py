@@ -1,1 +1,1 @@
-"""A metrifier and what it answers."""
+"""`Metrifier` and what it returns: scores, tables of them, and explanations."""

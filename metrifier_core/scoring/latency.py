@@ -1,4 +1,4 @@
-"""How long a metrifier takes for an image on this machine, in passing; benchmarks/latency.py measures it with care."""
+"""A quick measurement of a metrifier's latency; benchmarks/latency.py is the careful one."""
 
 import statistics
 import time
@@ -12,19 +12,12 @@ _WARM_UP, _ROUNDS = 4, 32
 
 
 def measure_latency(model: Path) -> float:
-    """Measures the time of one view alone in the runtime that scores by default, on as many threads as that takes.
-
-    Args:
-        model: Folder of a trained metrifier.
-
-    Returns:
-        Milliseconds, the median of 32.
-    """
+    """Measure how many milliseconds a model's default runtime takes for one view, the median of 32 rounds."""
     metrifier = Metrifier.load(model)
     view = np.random.default_rng(0).integers(0, 256, (1, metrifier.card.crop, metrifier.card.crop, 3), np.uint8)
-    taken = []
+    seconds = []
     for _ in range(_WARM_UP + _ROUNDS):
         begun = time.perf_counter()
         metrifier.score_views(view)
-        taken.append(time.perf_counter() - begun)
-    return 1000 * statistics.median(taken[_WARM_UP:])
+        seconds.append(time.perf_counter() - begun)
+    return 1000 * statistics.median(seconds[_WARM_UP:])

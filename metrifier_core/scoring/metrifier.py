@@ -1,10 +1,10 @@
-"""The metrifier as users hold it: one image in, its machine-perceived quality out."""
+"""`Metrifier`: an image in, its machine-perceived quality out."""
 
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from metrifier_core.scoring.explanation import Explanation, explain_image
 from metrifier_core.scoring.score import Score, round_quality
 
 Item = TypeVar("Item")
+FilePath: TypeAlias = str | os.PathLike[str]
 
 _SCHEMES = ("models:/", "runs:/")
 
@@ -25,7 +26,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Metrifier:
-    """Predicts how well image classifiers will do on an image, from 0 (not at all) to 1 (as well as ever).
+    """Predictor of how well image classifiers will do on an image, from 0 (not at all) to 1 (as well as ever).
+
+    Attributes:
+        card: What is known about the model.
+        runtime: Name of the runtime that scores.
 
     Example:
         >>> metrifier = Metrifier.load("runs/digits/model")  # doctest: +SKIP
@@ -34,14 +39,14 @@ class Metrifier:
     """
 
     def __init__(self, folder: Path, runtime: str | None = None) -> None:
-        """Opens a trained metrifier; `load` also takes its single files and MLflow's names.
+        """Load a trained metrifier; `load` also takes single files and MLflow URIs.
 
         Args:
             folder: The `model` folder of a run.
             runtime: See `load`.
 
         Raises:
-            ValueError: The folder does not hold a metrifier, or the runtime cannot be had.
+            ValueError: The folder does not hold a metrifier, or the runtime is not available.
         """
         card_file = folder / MODEL_CARD
         if not card_file.is_file():
@@ -51,24 +56,26 @@ class Metrifier:
         self._network = load_runtime(self.runtime, folder, self.card.sha256)
         self._folder = folder
 
+    def __repr__(self) -> str:
+        return f"Metrifier({str(self._folder)!r}, runtime={self.runtime!r}, fingerprint={self.card.fingerprint[:12]!r})"
+
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
-        """Is loaded anew by a process that it is sent to, as a data loader's workers are."""
+        """Pickle the name alone: another process, such as a data loader's, loads the files itself."""
         return type(self), (self._folder, self.runtime)
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], runtime: str | None = None) -> Self:
-        """Loads a metrifier; its files are checked against its card first.
+    def load(cls, model: FilePath, runtime: str | None = None) -> Self:
+        """Load a metrifier, after checking its files against the checksums of its card.
 
         Args:
-            model: The `model` folder of a run, a single file of it whose card lies beside it, or an MLflow model URI
-                such as `models:/metrifier@champion`.
-            runtime: What scores: "tflite", "onnx" and "keras" are one float32 network, "tflite_int8" is smaller, faster
-                and not the same. Where None, the one that a single file is for, else the fastest in float32 that is
-                installed.
+            model: The `model` folder of a run, a single file of it with the card beside it, or an MLflow model URI such
+                as `models:/metrifier@champion`.
+            runtime: "tflite", "onnx" and "keras" run the same float32 network; "tflite_int8" is smaller and faster, and
+                its scores differ. None for the runtime of a single file, or else the fastest float32 one installed.
 
         Raises:
-            ValueError: There is no such model or runtime, a file is not the one that the card describes, or the
-                runtime's package is not installed; the message says which.
+            ValueError: There is no such model or runtime, a file does not match its checksum, or the runtime's package
+                is not installed.
         """
         name = os.fspath(model)
         if name.startswith(_SCHEMES):
@@ -83,12 +90,8 @@ class Metrifier:
             raise ValueError(f"{path} is for the runtime '{needed}', not for '{runtime}'")
         return cls(path.parent, needed)
 
-    def __call__(self, image: RgbImage | str | os.PathLike[str]) -> float:
-        """Scores one image; the same as `score`."""
-        return self.score(image)
-
-    def score(self, image: RgbImage | str | os.PathLike[str]) -> float:
-        """Scores one image.
+    def score(self, image: RgbImage | FilePath) -> float:
+        """Score one image.
 
         Args:
             image: (H, W, 3) uint8 RGB, at least 8 pixels a side, or the path of an image file.
@@ -101,19 +104,14 @@ class Metrifier:
         """
         return self.score_views(make_views(_pixels(image), self.card.crop))
 
-    def score_views(self, shown: NDArray[np.uint8]) -> float:
-        """Scores one image by the views that `make_views` made of it.
+    __call__ = score
 
-        Args:
-            shown: (V, crop, crop, 3) uint8 RGB.
+    def score_views(self, views: NDArray[np.uint8]) -> float:
+        """Return the mean score, in [0, 1], of an image's views: (V, crop, crop, 3) uint8 RGB, from `make_views`."""
+        return float(np.clip(np.mean(self._network.run(views)), 0, 1))
 
-        Returns:
-            The mean of their scores, in [0, 1].
-        """
-        return float(np.clip(np.mean(self._network.run(shown)), 0, 1))
-
-    def score_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Score]:
-        """Scores image files on all cores; a bad one gets its error, and the others their scores.
+    def score_many(self, paths: Iterable[FilePath]) -> Iterator[Score]:
+        """Score image files on all cores; a file that cannot be used gets an error instead of a score.
 
         Every image is a batch of its own views, so that its score never depends on its neighbours.
 
@@ -121,9 +119,9 @@ class Metrifier:
             paths: Image files; read only a little ahead of the results.
 
         Yields:
-            A score a file, in the order of the files.
+            A score for each file, in their order.
         """
-        return parallel_map(self._score, paths)
+        return parallel_map(self._score_file, paths)
 
     def filter(
         self,
@@ -132,20 +130,20 @@ class Metrifier:
         image: Callable[[Item], Any] | None = None,
         on_error: Callable[[Item, ImageError], object] | None = None,
     ) -> Iterator[Item]:
-        """Keeps the items whose image is good enough; they are scored on all cores, each alone.
+        """Keep the items whose image is good enough; images are scored on all cores, each by itself.
 
         Args:
-            items: Anything that has an image: paths, arrays, pairs of an image and a label, indices of a data set. They
-                are read only a little ahead of the results, four a core.
-            threshold: The lowest quality that is kept, in [0, 1].
-            image: Finds the image of an item, as `score` takes it; called from several threads. Where None, the item
-                is the image.
-            on_error: Called with an item whose image cannot be used and with the reason, before the item is left out.
-                Where None, a warning is logged.
+            items: Anything that has an image: paths, arrays, (image, label) pairs, indices of a data set. They are read
+                only a little ahead of the results, four per core.
+            threshold: Lowest quality to keep, in [0, 1].
+            image: Returns the image of an item, as `score` takes it; called from several threads. None if the items are
+                the images.
+            on_error: Called with an item whose image cannot be used and the reason, before the item is dropped. None to
+                log a warning.
 
         Returns:
-            An iterator over the items that are kept, as they are, in their order. What `items` and `image` raise stops
-            it, except an `ImageError` of `image`.
+            An iterator over the unchanged items that are kept, in their order. It raises what `items` and `image`
+            raise, except an `ImageError` of `image`.
 
         Raises:
             ValueError: The threshold is not in [0, 1].
@@ -160,24 +158,24 @@ class Metrifier:
                 return item, error
 
         def kept() -> Iterator[Item]:
-            for index, (item, found) in enumerate(parallel_map(judge, items)):
-                if not isinstance(found, ImageError):
-                    # A threshold that was written down may be a score that was rounded up.
-                    if max(found, round_quality(found)) >= threshold:
+            for index, (item, quality) in enumerate(parallel_map(judge, items)):
+                if not isinstance(quality, ImageError):
+                    # A threshold from a table may be a score that was rounded up.
+                    if max(quality, round_quality(quality)) >= threshold:
                         yield item
                 elif on_error is not None:
-                    on_error(item, found)
+                    on_error(item, quality)
                 else:
                     path = f" ({item})" if isinstance(item, str | os.PathLike) else ""
-                    _logger.warning("item %d%s is left out: %s", index, path, found)
+                    _logger.warning("item %d%s is left out: %s", index, path, quality)
 
         return kept()
 
-    def explain(self, image: RgbImage | str | os.PathLike[str]) -> Explanation:
-        """Maps where the quality of an image comes from.
+    def explain(self, image: RgbImage | FilePath) -> Explanation:
+        """Map where the quality of an image comes from.
 
-        The image is cut into parts, six along its longer side. Each is scored as an image of its own, and the image is
-        scored with each blurred away: 73 views of a small image, 115 of one of 500 x 375 pixels, 500 at most.
+        The image is cut into cells, six along its longer side. Each cell is scored as an image of its own, and the
+        image is scored without each cell: 73 views of a small image, 115 of 500 x 375 pixels, never more than 500.
 
         Args:
             image: As in `score`.
@@ -187,12 +185,12 @@ class Metrifier:
         """
         return explain_image(_pixels(image), self.card.crop, self._network.run)
 
-    def _score(self, path: str | os.PathLike[str]) -> Score:
+    def _score_file(self, path: FilePath) -> Score:
         try:
             return Score(os.fspath(path), self.score(path), None)
         except ImageError as error:
             return Score(os.fspath(path), None, str(error))
 
 
-def _pixels(image: RgbImage | str | os.PathLike[str]) -> RgbImage:
+def _pixels(image: RgbImage | FilePath) -> RgbImage:
     return read_image(image) if isinstance(image, str | os.PathLike) else check_image(image)

@@ -1,4 +1,4 @@
-"""The code of a registered model, which MLflow runs when it loads one: plain code, nothing pickled."""
+"""The code of a registered model: MLflow runs this file when it loads one, and nothing is pickled."""
 
 import base64
 from pathlib import Path
@@ -12,29 +12,28 @@ from metrifier_core.images import ImageError, RgbImage, check_image, decode_imag
 from metrifier_core.scoring.metrifier import Metrifier
 from metrifier_core.tracking import PythonModel, set_model
 
-_BRIGHTEST = 255
+_MAX_LEVEL = 255
 
 
 class RegisteredMetrifier(PythonModel):
     """A metrifier behind MLflow's `predict` and `mlflow models serve`."""
 
     def load_context(self, context: Any) -> None:
-        """Loads the metrifier that was logged with this code."""
-        artifact = Path(context.artifacts["metrifier"])
-        self._metrifier = Metrifier.load(artifact)
+        """Load the metrifier that was logged with this code."""
+        self._metrifier = Metrifier.load(Path(context.artifacts["metrifier"]))
 
     # MLflow reads the annotation of its input.
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[dict[str, Any]]:  # noqa: ARG002
-        """Scores images on all cores; a bad one gets its error, and the others their scores.
+        """Score images on all cores; an image that cannot be used gets an error instead of a score.
 
         Args:
-            context: MLflow's own.
-            model_input: A column `image`, a row an image: the bytes of an image file, these as base64, or uint8 RGB of
-                (H, W, 3), as an array or as lists. A list of texts as the only row is as many images.
-            params: There are none.
+            context: MLflow's context; unused.
+            model_input: A column `image` with an image in each row: the bytes of an image file, these as base64, or
+                uint8 RGB of (H, W, 3), as an array or as lists. A list of texts as the only row is as many images.
+            params: Unused.
 
         Returns:
-            A record a row, with `quality` in [0, 1] and `error`; one of the two is None.
+            A record for each image, with `quality` in [0, 1] and `error`; one of the two is None.
         """
         return list(parallel_map(self._answer, _images(model_input)))
 
@@ -48,18 +47,13 @@ class RegisteredMetrifier(PythonModel):
 def _images(table: pd.DataFrame) -> list[Any]:
     images: list[Any] = table["image"].tolist()
     only = images[0] if len(images) == 1 else None
-    # MLflow makes one row of `{"inputs": [text, text]}`, which nothing tells from a table whose only cell is a list.
+    # MLflow turns `{"inputs": [text, text]}` into one row, the same as a table whose only cell is a list.
     if isinstance(only, list) and only and all(isinstance(text, str) for text in only):
         return only
     return images
 
 
 def _pixels(image: Any) -> RgbImage:
-    """Turns what a request may hold into pixels.
-
-    Raises:
-        ImageError: It is no image; the message says why.
-    """
     match image:
         case str():
             return decode_image(_from_base64(image))
@@ -80,16 +74,13 @@ def _from_base64(text: str) -> bytes:
 
 
 def _from_lists(rows: list[Any]) -> np.ndarray:
-    """Reads the numbers of a JSON array, which knows no uint8."""
+    """Convert the numbers of a JSON array, which has no uint8."""
     try:
         values = np.array(rows)
     except ValueError as error:
-        raise ImageError("lists of different lengths are no image") from error
-    if (
-        not np.issubdtype(values.dtype, np.integer)
-        or values.size == 0
-        or not 0 <= values.min() <= values.max() <= _BRIGHTEST
-    ):
+        raise ImageError("expected an image, got lists of different lengths") from error
+    integers = np.issubdtype(values.dtype, np.integer) and values.size
+    if not integers or not 0 <= values.min() <= values.max() <= _MAX_LEVEL:
         raise ImageError("expected whole numbers from 0 to 255, as (height, width, 3)")
     return values.astype(np.uint8)
 

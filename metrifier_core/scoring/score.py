@@ -1,17 +1,17 @@
-"""The score of a file, and what a threshold makes of it."""
+"""The score of a file, and the decision that a threshold makes of it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 QUALITY_DECIMALS = 6
-"""As many as are written of a quality."""
+"""Decimals of a quality that is written down."""
 
 Decision = Literal["accept", "reject"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """The score of one file: a quality, or the error that stood in its way."""
+    """The score of one file: its quality in [0, 1], or the error that prevented it."""
 
     path: str
     quality: float | None
@@ -19,10 +19,10 @@ class Score:
 
 
 def round_quality(quality: float) -> float:
-    """Rounds a quality to what is written of it, so that who reads a table decides as its writer did."""
+    """Round a quality as tables do, so that whoever reads a table decides as its writer did."""
     return round(quality, QUALITY_DECIMALS)
 
 
 def decide(quality: float | None, threshold: float) -> Decision:
-    """Accepts what scores at least a threshold; never what could not be scored."""
+    """Accept a quality of at least the threshold; reject a missing one."""
     return "accept" if quality is not None and round_quality(quality) >= threshold else "reject"

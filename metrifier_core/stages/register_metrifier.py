@@ -1,4 +1,4 @@
-"""register_metrifier: a new version of the model in MLflow's registry, and the run's headline beside it."""
+"""register_metrifier: register the metrifier in MLflow and complete the pipeline's run."""
 
 import json
 import os
@@ -36,19 +36,9 @@ def register_now(
     model_card: Path,
     registered: Path,
 ) -> None:
-    """Registers a metrifier whose model card is written; what `register_metrifier` leaves to a next start if it has to.
+    """Register a metrifier whose model card exists; queued until the next start if MLflow is unreachable.
 
-    Args:
-        run: As the others, of `register_metrifier`.
-        tracking: The config's `tracking`.
-        versions: The shards.
-        quality: ImageNet_Quality.
-        model: The metrifier.
-        metrics: Its metrics.
-        report: Its report.
-        evaluation: Its predictions and config.
-        model_card: Its model card.
-        registered: File for what came of it.
+    The arguments are those of `register_metrifier`.
     """
     config = json.loads((evaluation / "config.json").read_text())
     gate = partial(
@@ -62,10 +52,10 @@ def register_now(
     measured = json.loads(metrics.read_text())
     rests_on = "\n".join(f"- {reason}" for reason in reasons(measured))
     with tempfile.TemporaryDirectory() as folder:
-        # An artifact of the pipeline has no ending; MLflow shows a file by it.
-        named = Path(folder) / "model_card.md"
-        shutil.copyfile(model_card, named)
-        found = register_model(
+        # MLflow shows a file by its suffix, which artifacts of the pipeline lack.
+        named_card = Path(folder) / "model_card.md"
+        shutil.copyfile(model_card, named_card)
+        result = register_model(
             run,
             settings.model_name,
             config,
@@ -74,13 +64,13 @@ def register_now(
             model,
             report,
             evaluation / _PREDICTIONS,
-            named,
+            named_card,
             f"**{verdict(measured)}**\n\n{rests_on}",
             measure_latency(model),
             gate,
             settings.kubeflow,
         )
-    registered.write_text(json.dumps(found, indent=2) + "\n")
+    registered.write_text(json.dumps(result, indent=2) + "\n")
 
 
 @stage
@@ -96,26 +86,25 @@ def register_metrifier(
     model_card: Path,
     registered: Path,
 ) -> Summary:
-    """Registers a trained metrifier and completes the pipeline's run in MLflow.
+    """Register a trained metrifier and complete the pipeline's run in MLflow.
 
     Args:
         run: The pipeline's run.
         tracking: The config's `tracking`.
-        versions: What `distort` wrote, a folder a shard: the champion scores their test versions too.
+        versions: Folders that `distort` wrote, one for each shard; the champion scores their test versions too.
         quality: What `merge_dataset` wrote.
         model: What `train_metrifier` wrote.
         metrics: The metrics as JSON.
         report: The report as HTML.
         evaluation: What `evaluate_spearman` wrote beside them.
         model_card: File for the model card as Markdown.
-        registered: File for what is returned, as JSON. Where MLflow cannot be reached and there is a next start for it,
-            `version` is null until then.
+        registered: File for the returned values as JSON. `version` is null while the registration is queued.
 
     Returns:
         model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
 
     Raises:
-        ValueError: No MLflow server is named.
+        ValueError: No MLflow server is configured.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise ValueError("there is no MLflow server: set tracking.uri or the variable MLFLOW_TRACKING_URI")
@@ -130,5 +119,5 @@ def register_metrifier(
     waiting = {"model_name": name, "version": None, "champion": False, "gate": "waits for MLflow"}
     registered.write_text(json.dumps(waiting, indent=2) + "\n")
     register_now(run, tracking, versions, quality, model, metrics, report, evaluation, model_card, registered)
-    found: Summary = json.loads(registered.read_text())
-    return found
+    summary: Summary = json.loads(registered.read_text())
+    return summary

@@ -1,24 +1,21 @@
-"""MLflow: one run a pipeline run, a nested one a stage, a registered version a training. Nothing else imports it."""
+"""MLflow: a run for every pipeline run, nested runs for its stages, a registered version for every training."""
 
 try:
     from mlflow.models import set_model
     from mlflow.pyfunc import PythonModel
 except ImportError as error:
-    # A checkout's own folder `mlflow` is importable as an empty namespace where MLflow is missing.
+    # Without MLflow, a checkout's own folder `mlflow` is importable as an empty namespace.
     raise ImportError("MLflow is not installed: pip install 'metrifier[tracking]'") from error
 
-from metrifier_core.tracking.champion import Patience, Verdict
+from metrifier_core.tracking.champion import Verdict
 from metrifier_core.tracking.failures import close_unfinished, fail_run, note_failure
 from metrifier_core.tracking.offline_queue import log_offline_queue, offline_queue, queued_if_unreachable
-from metrifier_core.tracking.pages import runs_page
-from metrifier_core.tracking.parents import find_run
-from metrifier_core.tracking.pipeline_run import PipelineRun
+from metrifier_core.tracking.pipeline_run import PipelineRun, find_run, runs_page
 from metrifier_core.tracking.registry import download_model, download_run_file, register_model
 from metrifier_core.tracking.runs import ask_server, complete_run, log_fan_out, log_stage, open_run
-from metrifier_core.tracking.system_metrics import sampled_system_metrics
+from metrifier_core.tracking.system_metrics import log_system_metrics
 
 __all__ = [
-    "Patience",
     "PipelineRun",
     "PythonModel",
     "Verdict",
@@ -32,12 +29,12 @@ __all__ = [
     "log_fan_out",
     "log_offline_queue",
     "log_stage",
+    "log_system_metrics",
     "note_failure",
     "offline_queue",
     "open_run",
     "queued_if_unreachable",
     "register_model",
     "runs_page",
-    "sampled_system_metrics",
     "set_model",
 ]

@@ -1,4 +1,4 @@
-"""What MLflow could not be told: on this machine it waits beside the run, and is told when the run is started again."""
+"""Log calls that could not reach MLflow: queued as JSON files beside the run and replayed on its next start."""
 
 import functools
 import inspect
@@ -23,89 +23,95 @@ Arguments = ParamSpec("Arguments")
 
 
 def offline_queue(folder: Path) -> list[Path]:
-    """Lists what waits in a folder, in the order in which it happened."""
+    """List the queued calls of a folder, oldest first."""
     return sorted(folder.glob("*.json"))
 
 
-def queued_if_unreachable(*, needed: bool = False) -> Callable[[Callable[Arguments, None]], Callable[Arguments, None]]:
-    """Lets a stage's work stand when the tracking server does not.
+def _queue_folder() -> Path | None:
+    folder = os.environ.get(UNLOGGED_VARIABLE)
+    return Path(folder) if folder else None
 
-    What the function would have logged waits in the folder that `UNLOGGED_VARIABLE` names, and so does everything after
-    it, so that the order stays and one wait for an answer is enough. Without such a folder it is said that it is lost.
+
+def is_queueing() -> bool:
+    """Return whether MLflow has failed to answer before, so that calls are queued without asking it again."""
+    folder = _queue_folder()
+    return folder is not None and folder.is_dir()
+
+
+def queued_if_unreachable(*, needed: bool = False) -> Callable[[Callable[Arguments, None]], Callable[Arguments, None]]:
+    """Decorate a function of a `run` and JSON values so that a stage survives the loss of the tracking server.
+
+    A call that fails is queued in the folder that `UNLOGGED_VARIABLE` names, as are all later ones: the order stays,
+    and only one call waits for a timeout. Without such a folder the call is dropped with a message.
 
     Args:
-        needed: Whether the function must not be given up: without a folder its error is raised.
-
-    Returns:
-        A decorator of functions of a `run` and of what JSON can hold.
+        needed: Raise the error instead of dropping the call.
     """
 
     def decorate(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
         @functools.wraps(function)
-        def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
             arguments = inspect.signature(function).bind(*args, **kwargs).arguments
-            named = os.environ.get(UNLOGGED_VARIABLE)
-            folder = Path(named) if named else None
-            waiting = folder is not None and folder.is_dir()
-            if not waiting:
+            folder = _queue_folder()
+            if not is_queueing():
                 try:
                     function(*args, **kwargs)
                 except Exception as error:
                     if folder is None and needed:
                         raise
-                    says = "; the stage's own results are complete" if folder is None else ", nor will what follows"
-                    what = arguments.get("stage", arguments["run"].name)
-                    say(f"{what} could not be logged to MLflow{says}. Reason: {without_credentials(str(error))}")
+                    consequence = "; the stage's own results are complete" if folder is None else " and is queued"
+                    name = arguments.get("stage", arguments["run"].name)
+                    reason = without_credentials(str(error))
+                    say(f"{name} could not be logged to MLflow{consequence}. Reason: {reason}")
                 else:
                     return
             if folder is not None:
-                _keep(folder, function.__name__, arguments)
+                _enqueue(folder, function.__name__, arguments)
 
-        return run
+        return call
 
     return decorate
 
 
-def _keep(folder: Path, function: str, arguments: Mapping[str, Any]) -> None:
-    # Told on the next start, when the environment names that one.
-    kept = {
+def _enqueue(folder: Path, function: str, arguments: Mapping[str, Any]) -> None:
+    # The environment of the next start may name another run.
+    pinned = {
         name: replace(value, identity=value.id) if isinstance(value, PipelineRun) else value
         for name, value in arguments.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{time.time_ns():020d}-{os.getpid()}.json"
     temporary = file.with_suffix(".partial")
-    temporary.write_bytes(to_json({"function": function, "arguments": kept}))
+    temporary.write_bytes(to_json({"function": function, "arguments": pinned}))
     temporary.replace(file)
 
 
 def log_offline_queue(folder: Path, functions: list[Callable[..., None]], ask: Callable[[], None]) -> dict[Path, str]:
-    """Tells MLflow what waits, in the order in which it happened.
+    """Replay the queued calls, oldest first.
 
     Args:
-        folder: Where it waits; it is gone when nothing does any more.
-        functions: Those whose records may wait.
-        ask: Raises where MLflow does not answer.
+        folder: The queue; it is deleted once it is empty.
+        functions: Functions whose calls may be queued.
+        ask: Raises if MLflow does not answer.
 
     Returns:
-        Which of it MLflow answers and does not take, by file with the reason; it goes on waiting, and does not hold up
-        what comes after it.
+        The calls that MLflow rejects, by file with the reason. They stay queued and do not block later ones.
 
     Raises:
-        Exception: MLflow does not answer any more; what was not told it goes on waiting.
+        Exception: MLflow does not answer any more; calls that were not replayed stay queued.
     """
     ask()
     known = {function.__name__: validate_call(inspect.unwrap(function)) for function in functions}
-    refused = {}
+    rejected = {}
     for file in offline_queue(folder):
         try:
             record = json.loads(file.read_bytes())
             known[record["function"]](**record["arguments"])
-        except Exception as error:  # an entry of another release, or whatever MLflow says
+        except Exception as error:  # a file of another release, or an error of MLflow
             ask()
-            refused[file] = str(error) or type(error).__name__
+            rejected[file] = str(error) or type(error).__name__
         else:
             file.unlink()
-    if not refused:
+    if not rejected:
         shutil.rmtree(folder, ignore_errors=True)
-    return refused
+    return rejected

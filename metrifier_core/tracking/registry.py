@@ -1,7 +1,8 @@
-"""Versions in MLflow's registry: a new one a training, the challenger; the champion is the best beyond doubt."""
+"""Versions in MLflow's registry: every training registers one, the challenger; the best becomes the champion."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import FLAVOR_NAME
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
@@ -24,21 +24,18 @@ from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.execution.progress import say
 from metrifier_core.images import encode_png
 from metrifier_core.settings.credentials import without_credentials
-from metrifier_core.tracking.champion import CHALLENGER, CHAMPION, Challenge, Patience, decide
-from metrifier_core.tracking.data import log_data
+from metrifier_core.tracking.champion import CHALLENGER, CHAMPION, Challenge, decide
 from metrifier_core.tracking.failures import forget_failure
-from metrifier_core.tracking.parents import parent_run
-from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.runs import active_run, ask_server, log_to
+from metrifier_core.tracking.pipeline_run import NOTE_TAG, PipelineRun, parent_run
+from metrifier_core.tracking.runs import active_run, ask_server, log_data, log_to
 from metrifier_core.tracking.story import MAX_DESCRIPTION_LENGTH, describe_run, headline, story
 
-_PATIENCE = Patience()
 _MODEL_TAG = "metrifier.model"
 _PACKAGE = Path(__file__).parents[1]
 _MODEL_CODE = _PACKAGE / "scoring" / "mlflow_model.py"
 _MODEL_REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "tqdm")
 _SIGNATURE = ModelSignature(
-    # Any: base64 or pixels. A column of one type is cast as a whole, and one bad image would be the end of a request.
+    # Any: base64 or pixels. MLflow casts a column of one type as a whole: one bad image would fail the request.
     Schema([ColSpec(AnyType(), "image")]),
     Schema([ColSpec(DataType.double, "quality", required=False), ColSpec(DataType.string, "error", required=False)]),
 )
@@ -58,11 +55,10 @@ def register_model(
     latency_ms: float,
     challenge: Challenge,
     kubeflow: str | None = None,
-    patience: Patience = _PATIENCE,
 ) -> dict[str, Any]:
-    """Registers a version of the model and completes the pipeline's run.
+    """Register a version of the model and complete the pipeline's run.
 
-    A run that was killed in the middle goes on with the version that it has made.
+    A registration that was killed continues with the version that it has created.
 
     Args:
         run: The pipeline's run.
@@ -73,12 +69,11 @@ def register_model(
         model: Folder of the trained metrifier.
         report: The report as HTML.
         predictions: Table of the predictions behind it.
-        model_card: What is to be known about the model, as Markdown; it goes with the model, and describes its version.
-        description: What the metrics amount to, as Markdown; links to the report and the version are added to it.
-        latency_ms: What one view takes on this machine, milliseconds.
-        challenge: Compares the new metrifier with the champion, which it is given a way to fetch.
-        kubeflow: The address of Kubeflow's UI, to lead there.
-        patience: How long the versions that other runs are registering are waited for.
+        model_card: The model card as Markdown; it is stored with the model and describes its version.
+        description: What the metrics amount to, as Markdown; links to the report and the version are appended.
+        latency_ms: Time for one view on this machine, milliseconds.
+        challenge: Compares the new metrifier with the champion.
+        kubeflow: Address of Kubeflow's UI, to link to.
 
     Returns:
         model_name, version, champion (whether the new version is it), gate (why), experiment_id and run_id.
@@ -94,27 +89,30 @@ def register_model(
         "latency_ms": latency_ms,
     }
     log_to(client, parent, {**config, **story(config, dataset)}, {**found, **counted}, ())
-    # It ends with all of this: where something of it fails, so has the run.
-    with active_run(client, parent):
-        # The run is known by its settings, of which another machine may make another model.
-        own = file_sha256(model / MODEL_CARD)
-        version = _find_version(client, model_name, parent, own)
+    with active_run(client, parent):  # an error in here fails the run
+        # A run is identified by its settings, from which another machine may have trained another model.
+        digest = file_sha256(model / MODEL_CARD)
+        version = _find_version(client, model_name, parent, digest)
         if version is None:
-            _log_files(config, metrics, dataset, report, predictions)
+            log_data(config["name"], dataset["sha256"])
+            mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
+            mlflow.log_dict(dict(metrics), "metrics.json")
+            mlflow.log_dict(dict(dataset), "dataset.json")
+            mlflow.log_artifact(str(predictions))
             logged = _log_model(config, model, model_card)
-            version = str(mlflow.register_model(logged.model_uri, model_name, tags={_MODEL_TAG: own}).version)
-        about = model_card.read_text(encoding="utf-8")[:MAX_DESCRIPTION_LENGTH]
-        client.update_model_version(model_name, version, about)
+            version = str(mlflow.register_model(logged.model_uri, model_name, tags={_MODEL_TAG: digest}).version)
+        card_text = model_card.read_text(encoding="utf-8")
+        client.update_model_version(model_name, version, card_text[:MAX_DESCRIPTION_LENGTH])
         for key, value in found.items():
             client.set_model_version_tag(model_name, version, key, f"{value:.6f}")
         client.set_registered_model_alias(model_name, CHALLENGER, version)
-        verdict = decide(client, model_name, version, challenge, _fetch_model, patience)
+        verdict = decide(client, model_name, version, challenge, _fetch_model)
         differences = {f"champion_difference_{name}": value for name, value in verdict.difference.items()}
         judged = {**differences, "metrifier.gate": verdict.reason, "metrifier.version": __version__}
         log_to(client, parent, {}, judged, ())
         standing = f"{CHAMPION if verdict.passed else CHALLENGER}, {verdict.reason}"
         note = describe_run(parent, description, model_name, version, standing, kubeflow)
-        client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[:MAX_DESCRIPTION_LENGTH])
+        client.set_tag(parent.info.run_id, NOTE_TAG, note[:MAX_DESCRIPTION_LENGTH])
         forget_failure(client, parent)
     say(f"{model_name} version {version}: {standing}")
     return {
@@ -127,26 +125,16 @@ def register_model(
     }
 
 
-def _find_version(client: MlflowClient, model_name: str, run: Run, own: str) -> str | None:
-    """Finds the version that a run has made of the same model already, before it was killed."""
-    made = client.search_model_versions(f"run_id = '{run.info.run_id}'")
-    found = (each for each in made if each.name == model_name and each.tags.get(_MODEL_TAG) == own)
-    return next((str(each.version) for each in found), None)
-
-
-def _log_files(
-    config: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Mapping[str, Any], report: Path, predictions: Path
-) -> None:
-    """Logs to the active run what it was made from and what was found."""
-    log_data(config["name"], dataset["sha256"])
-    mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
-    mlflow.log_dict(dict(metrics), "metrics.json")
-    mlflow.log_dict(dict(dataset), "dataset.json")
-    mlflow.log_artifact(str(predictions))
+def _find_version(client: MlflowClient, model_name: str, run: Run, digest: str) -> str | None:
+    """Find the version that a killed registration of the same run has created of the same model."""
+    for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+        if version.name == model_name and version.tags.get(_MODEL_TAG) == digest:
+            return str(version.version)
+    return None
 
 
 def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
-    """Logs the metrifier to the active run, as a model that answers for itself."""
+    """Log the metrifier to the active run as a model that brings its own code."""
     grey = np.full((config["metrifier"]["crop"],) * 2 + (3,), 128, np.uint8)
     return mlflow.pyfunc.log_model(
         name="metrifier",
@@ -160,57 +148,59 @@ def _log_model(config: Mapping[str, Any], model: Path, model_card: Path) -> Any:
 
 
 def download_model(uri: str) -> Path:
-    """Fetches a registered metrifier; a server that is away is not waited for.
+    """Download a registered metrifier from the server that MLFLOW_TRACKING_URI names.
 
     Args:
-        uri: Such as `models:/metrifier@champion`; the server is the one that MLFLOW_TRACKING_URI names.
+        uri: Such as `models:/metrifier@champion`.
 
     Returns:
         Its folder.
 
     Raises:
-        ValueError: There is no such model, the message has MLflow's reason; it is no metrifier; no server is named.
+        ValueError: No server is named or it does not answer, or there is no such model, or it is not a metrifier.
     """
     _check_server(uri)
     return _fetch_model(uri)
 
 
 def _fetch_model(uri: str) -> Path:
+    folder = _download(uri, artifact_uri=uri)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-        parts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
-    except MlflowException as error:
-        reason = f"{uri} cannot be loaded from {mlflow.get_tracking_uri()}: {error}"
-        raise ValueError(without_credentials(reason)) from error
-    if "metrifier" not in parts:
-        raise ValueError(f"{uri} is no metrifier")
-    return folder / str(parts["metrifier"]["path"])
+        artifacts = Model.load(folder).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+    except MlflowException:  # it is no model at all
+        artifacts = {}
+    if "metrifier" not in artifacts:
+        raise ValueError(f"{uri} is not a metrifier: expected a model that register_metrifier has logged")
+    return folder / str(artifacts["metrifier"]["path"])
 
 
 def download_run_file(run_id: str, name: str) -> Path:
-    """Fetches a file that was logged with a run.
-
-    Args:
-        run_id: Of the run; the server is the one that MLFLOW_TRACKING_URI names.
-        name: Of the file.
+    """Download a file of a run from the server that MLFLOW_TRACKING_URI names.
 
     Raises:
-        ValueError: There is no such run or file, the message has MLflow's reason; or no server is named.
+        ValueError: No server is named or it does not answer, or there is no such run or file.
     """
     _check_server(name)
-    try:
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
-    except (MlflowException, OSError) as error:
-        reason = f"{name} cannot be had from {mlflow.get_tracking_uri()}: {error}"
-        raise ValueError(without_credentials(reason)) from error
+    return _download(name, run_id=run_id, artifact_path=name)
 
 
-def _check_server(wanted: str) -> None:
-    """Refuses a server that is away, which MLflow asks for minutes, and none, where it makes an empty database here."""
+def _check_server(name: str) -> None:
+    """Raise if no server answers: MLflow would retry for minutes, or create an empty database in this folder."""
     if not mlflow.is_tracking_uri_set():
-        raise ValueError(f"{wanted} cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI")
-    try:
+        raise ValueError(f"{name} cannot be loaded: no MLflow server is named, set MLFLOW_TRACKING_URI")
+    with _loading(name):
         ask_server()
-    except MlflowException as error:
-        reason = f"{wanted} cannot be had from {mlflow.get_tracking_uri()}: {error}"
+
+
+def _download(name: str, **source: str) -> Path:
+    with _loading(name):
+        return Path(mlflow.artifacts.download_artifacts(**source))
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = f"{name} cannot be loaded from {mlflow.get_tracking_uri()}: {error}"
         raise ValueError(without_credentials(reason)) from error

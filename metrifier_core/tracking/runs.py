@@ -1,4 +1,4 @@
-"""Runs in MLflow: one a pipeline run, a nested one a stage."""
+"""Runs in MLflow: one for a pipeline's run, a nested one for each of its stages."""
 
 import json
 import os
@@ -11,27 +11,28 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array
 
-from metrifier_core.tracking.data import log_data
 from metrifier_core.tracking.failures import forget_failure
 from metrifier_core.tracking.offline_queue import queued_if_unreachable
-from metrifier_core.tracking.parents import ENGINE_RUN_VARIABLE, parent_run
-from metrifier_core.tracking.patience import asked_briefly
-from metrifier_core.tracking.pipeline_run import PipelineRun
-from metrifier_core.tracking.story import MAX_DESCRIPTION_LENGTH, engine_page, story_of_families
-from metrifier_core.tracking.system_metrics import SystemSample, system_metrics
+from metrifier_core.tracking.pipeline_run import ENGINE_RUN_VARIABLE, NOTE_TAG, PARENT_TAG, PipelineRun, parent_run
+from metrifier_core.tracking.story import DIGITS, MAX_DESCRIPTION_LENGTH, engine_page, story_of_families
+from metrifier_core.tracking.timeouts import short_timeouts
 
 _STAGE_TAG = "metrifier.stage"
 _FAMILY_TAG = "metrifier.held_out_family"
 _MAX_VALUE_LENGTH = 6000  # of a parameter, in characters
 _TIMES = ("started_at", "finished_at")
-_BEFORE = {"worker_evaluate": ("join_losses",)}  # what logs nothing itself, and is through when the other is logged
+# Stages that log nothing themselves and have succeeded once the other one is logged.
+_BEFORE = {"worker_evaluate": ("join_losses",)}
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Turns nested settings into dotted names and short texts."""
+    """Turn nested settings into dotted names and short texts."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -41,25 +42,25 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _stage_run(client: MlflowClient, run: PipelineRun, parent: Run, stage: str, started_at: float) -> Run:
-    """Finds the engine's run of this task, or a nested one that logging this had begun, or makes it."""
-    given = os.environ.get(ENGINE_RUN_VARIABLE)
-    if given:
-        return client.get_run(given)
+def open_stage_run(client: MlflowClient, run: PipelineRun, parent: Run, stage: str, started_at: float) -> Run:
+    """Return the engine's run of this task, or the unfinished run of the stage, or create a nested run.
+
+    A finished run that started at the same Unix time is the same attempt, logged a second time.
+    """
+    task_run_id = os.environ.get(ENGINE_RUN_VARIABLE)
+    if task_run_id:
+        return client.get_run(task_run_id)
     started = int(started_at * 1000)
-    # Where the server was lost in the middle, all of it is logged anew: by its time the attempt is known again.
-    known = (
-        f"tags.`{_STAGE_TAG}` = '{stage}' and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}' "
-        f"and attributes.start_time = {started}"
-    )
-    for begun in client.search_runs([parent.info.experiment_id], known):
-        if begun.data.tags.get(_FAMILY_TAG, "") == run.held_out_family:
-            return begun
-    shown = f"{stage} without {run.held_out_family}" if run.held_out_family else stage
-    tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, MLFLOW_RUN_NAME: shown, _STAGE_TAG: stage}
+    of_stage = f"tags.`{_STAGE_TAG}` = '{stage}' and tags.`{PARENT_TAG}` = '{parent.info.run_id}'"
+    for stage_run in client.search_runs([parent.info.experiment_id], of_stage):
+        same_fold = stage_run.data.tags.get(_FAMILY_TAG, "") == run.held_out_family
+        if same_fold and (stage_run.info.status != "FINISHED" or stage_run.info.start_time == started):
+            return stage_run
+    name = f"{stage} without {run.held_out_family}" if run.held_out_family else stage
+    tags = {PARENT_TAG: parent.info.run_id, _STAGE_TAG: stage}
     if run.held_out_family:
         tags[_FAMILY_TAG] = run.held_out_family
-    return client.create_run(parent.info.experiment_id, start_time=started, tags=tags)
+    return client.create_run(parent.info.experiment_id, start_time=started, tags=tags, run_name=name)
 
 
 def log_to(
@@ -70,9 +71,9 @@ def log_to(
     curves: Sequence[Mapping[str, float]],
     found_at: float | None = None,
 ) -> None:
-    """Logs what is new: a parameter of a name that the run has already stays as it is.
+    """Log parameters, metrics and tags to a run; parameters that it has already are left as they are.
 
-    A metric that was found at the same Unix time is the same, and stands there once; where None, it is found now.
+    Metrics of the same `found_at` (Unix time; now if None) are stored once, however often they are logged.
     """
     at = int((time.time() if found_at is None else found_at) * 1000)
     params = [Param(key, value) for key, value in _flatten(parameters).items() if key not in run.data.params]
@@ -99,104 +100,74 @@ def log_stage(
     summary: Mapping[str, Any],
     curves: Sequence[Mapping[str, float]] = (),
     documents: Mapping[str, Mapping[str, Any]] | None = None,
-    samples: Sequence[SystemSample] = (),
 ) -> None:
-    """Logs a finished stage as a nested run that lasts as long as the stage did.
+    """Log a finished stage as a nested run that lasts as long as the stage did.
 
     Args:
         run: The pipeline's run.
         stage: Name of the stage.
         parameters: Its settings; nested ones get dotted names.
         summary: What it returned: numbers become metrics, texts become tags.
-        curves: A mapping an epoch, with the key `epoch`; the others become metrics.
-        documents: JSON documents to keep with the run, by their file name.
-        samples: How busy the machine was.
+        curves: A mapping for each epoch with the key `epoch`; its other entries become metrics.
+        documents: JSON documents to store with the run, by file name.
     """
-    _log_stage(run, stage, parameters, summary, curves, documents or {}, samples)
-
-
-def _log_stage(
-    run: PipelineRun,
-    stage: str,
-    parameters: Mapping[str, Any],
-    summary: Mapping[str, Any],
-    curves: Sequence[Mapping[str, float]],
-    documents: Mapping[str, Mapping[str, Any]],
-    samples: Sequence[SystemSample],
-) -> None:
     client = MlflowClient()
     parent = parent_run(client, run)
-    own = _stage_run(client, run, parent, stage, summary["started_at"])
-    engines = bool(os.environ.get(ENGINE_RUN_VARIABLE))
-    if own.info.status == "FINISHED" and not engines:
-        return  # all but the answer had arrived, or another fold has logged these shards
+    stage_run = open_stage_run(client, run, parent, stage, summary["started_at"])
+    of_engine = bool(os.environ.get(ENGINE_RUN_VARIABLE))
+    if stage_run.info.status == "FINISHED" and not of_engine:
+        return  # only the server's last answer was lost, or another fold has logged the same shards
     counted = {key: value for key, value in summary.items() if key not in _TIMES}
     counted["seconds"] = summary.get("seconds", summary["finished_at"] - summary["started_at"])
-    log_to(client, own, parameters, counted, curves, summary["finished_at"])
-    client.log_batch(own.info.run_id, system_metrics(samples))
-    for name, document in documents.items():
-        client.log_dict(own.info.run_id, dict(document), name)
-    if not run.held_out_family:  # of another fold it may have been noted, and stays until the whole run is complete
+    log_to(client, stage_run, parameters, counted, curves, summary["finished_at"])
+    for name, document in (documents or {}).items():
+        client.log_dict(stage_run.info.run_id, dict(document), name)
+    if not run.held_out_family:  # the failure may be another fold's: it stays until the whole run is complete
         forget_failure(client, parent, stage, *_BEFORE.get(stage, ()))
-    if not engines:
-        client.set_terminated(own.info.run_id, end_time=int(summary["finished_at"] * 1000))
+    if not of_engine:
+        client.set_terminated(stage_run.info.run_id, end_time=int(summary["finished_at"] * 1000))
 
 
-@queued_if_unreachable()
 def log_fan_out(
     run: PipelineRun, stage: str, parameters: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Logs a stage that ran once a shard as one nested run: counts and seconds added up.
-
-    Args:
-        run: The pipeline's run.
-        stage: Name of the stage.
-        parameters: Its settings.
-        summaries: What each of its tasks returned.
-    """
+    """Log a stage that ran once for each shard as one nested run, with the sums of its tasks' counts and seconds."""
     if os.environ.get(ENGINE_RUN_VARIABLE):
         return  # the engine has a run for each of these tasks
-    _log_stage(
-        replace(run, held_out_family=""),  # all folds begin with the same shards
-        stage,
-        parameters,
-        {
-            "tasks": len(summaries),
-            "versions": sum(summary["versions"] for summary in summaries),
-            "seconds": sum(summary["finished_at"] - summary["started_at"] for summary in summaries),
-            "started_at": min(summary["started_at"] for summary in summaries),
-            "finished_at": max(summary["finished_at"] for summary in summaries),
-        },
-        (),
-        {},
-        (),
-    )
+    summary = {
+        "tasks": len(summaries),
+        "versions": sum(summary["versions"] for summary in summaries),
+        "seconds": sum(summary["finished_at"] - summary["started_at"] for summary in summaries),
+        "started_at": min(summary["started_at"] for summary in summaries),
+        "finished_at": max(summary["finished_at"] for summary in summaries),
+    }
+    log_stage(replace(run, held_out_family=""), stage, parameters, summary)  # folds share their shards
 
 
 @contextmanager
 def active_run(client: MlflowClient, run: Run) -> Iterator[None]:
-    """Makes a run the active one and ends it, unless it is the pipeline engine's, which ends its own."""
-    given = os.environ.get(ENGINE_RUN_VARIABLE)
+    """Make a run the active one and end it; a run of the pipeline engine stays open."""
+    task_run_id = os.environ.get(ENGINE_RUN_VARIABLE)
     with mlflow.start_run(run.info.run_id):
         yield
-    if given:
-        os.environ[ENGINE_RUN_VARIABLE] = given  # MLflow takes it away when a run starts
+    if task_run_id:
+        os.environ[ENGINE_RUN_VARIABLE] = task_run_id  # MLflow deletes it when a run starts
         client.update_run(run.info.run_id, status="RUNNING")
 
 
 def ask_server() -> None:
-    """Asks the server for something that it always has, and waits half a minute at most.
+    """Ask the server for something that it always has, for half a minute at most.
 
     Raises:
         MlflowException: It does not answer.
     """
-    with asked_briefly():
+    with short_timeouts():
         MlflowClient().search_experiments(max_results=1)
 
 
 @queued_if_unreachable()
 def open_run(run: PipelineRun) -> None:
-    """Makes the run of a pipeline, which its stages then find by its identity; one that failed goes on."""
+    """Create the run of a pipeline, which its stages then find by its identity, or reopen one that failed."""
     client = MlflowClient()
     parent = parent_run(client, run)
     if forget_failure(client, parent):
@@ -211,14 +182,14 @@ def complete_run(
     documents: Mapping[str, Path],
     description: Path,
 ) -> None:
-    """Completes the run of a pipeline that held families of workers out, one after the other, and registers nothing.
+    """Complete the run of a pipeline that held out each family of workers once and registers no model.
 
     Args:
         run: The pipeline's run.
         config: The whole config.
         summary: The headline: numbers become metrics.
-        documents: Text files to keep with the run, by the name to show; `families.json` names the families.
-        description: What the run amounts to, as Markdown.
+        documents: Text files to store with the run, by file name; `families.json` names the families.
+        description: File with the result as Markdown.
     """
     client = MlflowClient()
     parent = parent_run(client, run)
@@ -232,19 +203,43 @@ def complete_run(
             log_data(config["name"], digest, f"without {family}")
         for name, path in documents.items():
             mlflow.log_text(path.read_text(encoding="utf-8"), name)
-    # Kubeflow's page stands behind the table, which may be long.
+    # The table may be too long: the link to Kubeflow must not be cut off.
     page = engine_page(parent)
     note = description.read_text(encoding="utf-8")
     ending = f"\n\n{page}" if page else ""
-    client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, note[: MAX_DESCRIPTION_LENGTH - len(ending)] + ending)
+    client.set_tag(parent.info.run_id, NOTE_TAG, note[: MAX_DESCRIPTION_LENGTH - len(ending)] + ending)
     forget_failure(client, parent)
 
 
 def _digests(client: MlflowClient, parent: Run, families: Sequence[str]) -> dict[str, str]:
-    """Finds the digests of the folds' data sets, as far as they were merged in this run and not taken from a cache."""
-    merged = f"tags.`{_STAGE_TAG}` = 'merge_dataset' and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'"
-    found = {
-        each.data.tags.get(_FAMILY_TAG): each.data.tags.get("sha256")
-        for each in client.search_runs([parent.info.experiment_id], merged)
+    """Find the digests of the folds' data sets, except of those that this run took from a cache."""
+    merged = f"tags.`{_STAGE_TAG}` = 'merge_dataset' and tags.`{PARENT_TAG}` = '{parent.info.run_id}'"
+    digests = {
+        stage_run.data.tags.get(_FAMILY_TAG): stage_run.data.tags.get("sha256")
+        for stage_run in client.search_runs([parent.info.experiment_id], merged)
     }
-    return {family: str(found[family]) for family in families if found.get(family)}
+    return {family: str(digests[family]) for family in families if digests.get(family)}
+
+
+def _quality_schema() -> Schema:
+    """Return the columns of ImageNet_Quality in MLflow's types."""
+    # An image that serves a model has no pyarrow.
+    import pyarrow as pa
+
+    from metrifier_core.data.records import QUALITY
+
+    types = {
+        pa.string(): DataType.string,
+        pa.int32(): DataType.integer,
+        pa.int64(): DataType.long,
+        pa.float64(): DataType.double,
+        pa.list_(pa.float64()): Array(DataType.double),
+    }
+    return Schema([ColSpec(types[field.type], field.name) for field in QUALITY])
+
+
+def log_data(run_name: str, sha256: str, fold: str = "") -> None:
+    """Log ImageNet_Quality to the active run as an input; `fold` tells it from the tables of other folds."""
+    source = CodeDatasetSource(tags={"metrifier.run": run_name})
+    name = f"ImageNet_Quality {fold}".strip()
+    mlflow.log_input(MetaDataset(source, name, sha256[:DIGITS], _quality_schema()), context="training")

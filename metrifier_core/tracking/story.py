@@ -1,4 +1,4 @@
-"""What MLflow's table and compare page say of a pipeline's run: few names, the same for all runs, and a description."""
+"""The few columns by which MLflow compares pipeline runs, the same for all runs, and a run's description."""
 
 import hashlib
 import os
@@ -10,10 +10,10 @@ from mlflow.entities import Run
 from metrifier_core.settings.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
 
 DIGITS = 36
-"""Of a data set's SHA-256, as many as MLflow keeps."""
+"""Digits of a data set's SHA-256 that MLflow stores."""
 
 MAX_DESCRIPTION_LENGTH = 5000
-"""Of a run's or a model version's text, in characters."""
+"""Limit of the description of a run or a model version, in characters."""
 
 _ENGINE_PAGE_TAG = "kfp.pipeline_run_url"  # set by Kubeflow's MLflow plugin, without the host of Kubeflow's UI
 
@@ -31,32 +31,21 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def story(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, str]:
-    """Names what one run has and another has not, in words that stand out among the whole config's dotted names.
-
-    Args:
-        config: The whole config.
-        dataset: The data set's card.
-    """
+    """Return the parameters by which runs differ, under names that stand out among the dotted names of the config."""
     held_out = ", ".join(config["workers"]["held_out"])
-    return {**_told(config, held_out), "data_digest": dataset["sha256"][:DIGITS]}
+    return {**_columns(config, held_out), "data_digest": dataset["sha256"][:DIGITS]}
 
 
 def story_of_families(config: Mapping[str, Any], families: Sequence[str], digests: Mapping[str, str]) -> dict[str, str]:
-    """Names the same of a run over families of workers.
-
-    Args:
-        config: The whole config.
-        families: Those that were held out, one after the other.
-        digests: Of the folds' data sets; where not all are known, neither is that of the whole.
-    """
-    told = _told(config, f"each family once: {', '.join(families)}")
+    """Return the same for a run that held out each family once; without a digest unless all folds' are known."""
+    columns = _columns(config, f"each family once: {', '.join(families)}")
     if not families or set(digests) != set(families):
-        return told
+        return columns
     whole = hashlib.sha256("".join(f"{family} {digests[family]}\n" for family in sorted(families)).encode())
-    return {**told, "data_digest": whole.hexdigest()[:DIGITS]}
+    return {**columns, "data_digest": whole.hexdigest()[:DIGITS]}
 
 
-def _told(config: Mapping[str, Any], held_out: str) -> dict[str, str]:
+def _columns(config: Mapping[str, Any], held_out: str) -> dict[str, str]:
     return {
         "architecture": config["metrifier"]["architecture"],
         "label_workers": ", ".join(config["workers"]["label"]),
@@ -67,37 +56,22 @@ def _told(config: Mapping[str, Any], held_out: str) -> dict[str, str]:
 def describe_run(
     run: Run, description: str, model_name: str, version: str, standing: str, kubeflow: str | None = None
 ) -> str:
-    """Adds to a run's description where the report, the model and the engine's run are.
+    """Append links to the report, the model and the engine's run to a run's description, as Markdown.
 
-    Links are relative to the UI's own page, whatever the address that somebody sees it at.
-
-    Args:
-        run: The pipeline's run.
-        description: What the metrics amount to, as Markdown.
-        model_name: Name in the registry.
-        version: Of the model that the run made.
-        standing: Whether that is the champion, and why.
-        kubeflow: The address of Kubeflow's UI.
-
-    Returns:
-        Markdown.
+    The links are relative to the UI's page, so that they work under any address of the server.
     """
-    own = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     lines = [
-        f"[The report]({own}/artifacts/report.html)",
+        description,
+        f"[The report]({page}/artifacts/report.html)",
         f"[{model_name} version {version}](#/models/{model_name}/versions/{version}): {standing}",
+        engine_page(run, kubeflow),
     ]
-    page = engine_page(run, kubeflow)
-    return "\n\n".join([description, *lines, *([page] if page else [])])
+    return "\n\n".join(filter(None, lines))
 
 
 def engine_page(run: Run, kubeflow: str | None = None) -> str:
-    """Says where Kubeflow's UI shows a run, as Markdown; nothing of a run on one machine.
-
-    Args:
-        run: The pipeline's run.
-        kubeflow: The address of Kubeflow's UI; that of the environment where left out.
-    """
+    """Return a link to a run in Kubeflow's UI (the environment's if None) as Markdown; empty on one machine."""
     page = run.data.tags.get(_ENGINE_PAGE_TAG, "")
     identity = os.environ.get(RUN_ID_VARIABLE)
     address = kubeflow or os.environ.get(KUBEFLOW_VARIABLE)

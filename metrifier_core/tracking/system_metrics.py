@@ -1,87 +1,48 @@
-"""How busy the machine was while a stage ran, sampled as MLflow samples it for runs of its own."""
+"""System metrics of a stage: CPU, memory, disk, network and GPUs, sampled and logged by MLflow."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from threading import Event, Thread
 from typing import Any
 
-from mlflow.entities import Metric
-from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
+from mlflow import MlflowClient
 
 from metrifier_core.execution.progress import say
-
-SystemSample = dict[str, float]
-"""Unix seconds as `time`, and MLflow's figures by the names that it gives them."""
-
-_SECONDS = 10.0  # between two samples, as MLflow has it
-
-
-_KINDS = ("CPU", "Disk", "Network", "GPU")
-
-
-def _monitors() -> dict[str, Any]:
-    """Makes MLflow's monitors by their kinds, as far as this machine has what they look at."""
-    monitors = {}
-    for kind in _KINDS:
-        try:
-            # Here, since not every image of the pipeline has psutil.
-            module = import_module(f"mlflow.system_metrics.metrics.{kind.lower()}_monitor")
-            monitors[kind] = getattr(module, f"{kind}Monitor")()
-        except Exception as error:
-            # Without a GPU, or what asks it, there is nothing to be said.
-            if not (kind == "GPU" and isinstance(error, ImportError | RuntimeError)):
-                _give_up(kind, error)
-    return monitors
-
-
-def _give_up(kind: str, error: Exception) -> None:
-    say(f"system metrics: goes on without {kind}. Reason: {type(error).__name__}: {error}")
+from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.tracking.offline_queue import is_queueing
+from metrifier_core.tracking.pipeline_run import PipelineRun, parent_run
+from metrifier_core.tracking.runs import open_stage_run
+from metrifier_core.tracking.timeouts import short_timeouts
 
 
 @contextmanager
-def sampled_system_metrics() -> Iterator[list[SystemSample]]:
-    """Samples how busy CPU, memory, disk, network and GPUs are until the context ends, once more at its end.
+def log_system_metrics(run: PipelineRun, stage: str) -> Iterator[None]:
+    """Log system metrics to the run of a stage while the context lasts; `log_stage` then completes that run.
 
-    What cannot be sampled is left out and said once: a training does not end for it.
-
-    Yields:
-        The samples, to be read when the context has ended; one in ten seconds, or in as many as
-        `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` says.
+    MLflow samples every 10 s, or as `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` says. A stage never fails for its system
+    metrics: a message says why there are none.
     """
-    monitors, samples, over = _monitors(), list[SystemSample](), Event()
-    interval = MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or _SECONDS
-
-    def sample() -> None:
-        ended = False
-        while not ended:
-            ended = over.wait(interval)
-            values = {"time": time.time()}
-            for kind, monitor in list(monitors.items()):
-                try:
-                    monitor.collect_metrics()
-                    values |= monitor.aggregate_metrics()
-                    monitor.clear_metrics()
-                except Exception as error:
-                    _give_up(kind, error)
-                    del monitors[kind]
-            samples.append(values)
-
-    sampler = Thread(target=sample, name="system metrics", daemon=True)
-    sampler.start()
+    monitor = None if is_queueing() else _start_monitor(run, stage)
     try:
-        yield samples
+        yield
     finally:
-        over.set()
-        sampler.join()
+        if monitor is not None:
+            monitor.finish()
 
 
-def system_metrics(samples: Sequence[SystemSample]) -> list[Metric]:
-    """Turns samples into metrics that MLflow shows on a run's page of system metrics."""
-    return [
-        Metric(f"system/{key}", value, int(sample["time"] * 1000), step)
-        for step, sample in enumerate(samples)
-        for key, value in sample.items()
-        if key != "time"
-    ]
+def _start_monitor(run: PipelineRun, stage: str) -> Any:
+    try:
+        # It needs psutil, which only the extra `train` has.
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        with short_timeouts():
+            client = MlflowClient()
+            run_id = open_stage_run(client, run, parent_run(client, run), stage, time.time()).info.run_id
+            client.update_run(run_id, status="RUNNING")  # an earlier attempt may have failed
+            monitor = SystemMetricsMonitor(run_id, resume_logging=True)
+        monitor.start()
+    except Exception as error:
+        reason = without_credentials(f"{type(error).__name__}: {error}")
+        say(f"{stage}: goes on without system metrics. Reason: {reason}")
+        return None
+    return monitor

@@ -25,6 +25,7 @@ def made(tmp_path_factory):
     seed, shards = config["seed"], config["shards"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.5")  # a training here takes seconds
         images, rejected = artifact(Dataset, "images"), artifact(Dataset, "rejected")
         sharded = {"source": config["source"], "splits": config["splits"], "seed": seed, "shards": shards}
         uris = components.download.python_func(**sharded, images=images, rejected=rejected)

@@ -134,10 +134,10 @@ def test_the_runners_retries_last_a_minute():
 
 
 def test_a_server_that_swallows_what_it_is_sent_is_soon_given_up(folder, monkeypatch):
-    from metrifier_core.tracking import patience
+    from metrifier_core.tracking import timeouts
 
-    assert patience._BRIEFLY[TIMEOUT] == 10
-    monkeypatch.setattr(patience, "_BRIEFLY", {RETRIES: 1, TIMEOUT: 1})
+    assert timeouts._LIMITS[TIMEOUT] == 10
+    monkeypatch.setattr(timeouts, "_LIMITS", {RETRIES: 1, TIMEOUT: 1})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)

@@ -47,6 +47,6 @@ def commands(group: Any) -> Iterator[Any]:
 def test_help_fills_the_lines_of_a_narrow_terminal() -> None:
     shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["score", "--help"]).stdout
     lines = [line.strip() for line in shown.splitlines()]
-    assert "rejected; the others are scored, and the exit status is 1; so it is where a" in lines
+    assert "rejected. The others are scored, and the exit status is 1, as it is if a" in lines
     assert "metrifier score photo.jpg --model runs/digits/model" in lines
     assert all(isinstance(command, Command) for command in commands(get_command(app)))

@@ -1,4 +1,4 @@
-"""`metrifier score --explain`: a picture an image, and the table as ever."""
+"""`metrifier score --explain`: a picture for each image, and the same table."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from tests.helpers.tiny_models import write_brightness_metrifier
 
 
 def run(*arguments: str | Path) -> Result:
-    """Runs `metrifier score`; an exception other than its exit fails the test."""
+    """Run `metrifier score`; an exception other than its exit fails the test."""
     return CliRunner().invoke(app, ["score", *map(str, arguments)], catch_exceptions=False)
 
 
@@ -54,7 +54,7 @@ def test_each_image_that_can_be_used_has_a_picture(
 
 
 def test_pictures_lie_as_the_images_do(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below the current folder, or else below the root."""
+    """Pictures lie like their images below the current folder, or else below the root."""
     for name in ("photos/day/a.png", "photos/night/a.png", "one.png"):
         write_image(tmp_path / name)
     monkeypatch.chdir(tmp_path / "photos")
@@ -106,7 +106,7 @@ def explanation(parts: list[list[float]], occlusion: list[list[float]]) -> Expla
 
 
 def drawn_colours(png: bytes, panel: int) -> set[tuple[int, ...]]:
-    """What is in one of the three panels."""
+    """Return the colours of one of the three panels."""
     picture = decode_image(png)
     third = picture.shape[1] // 3
     return set(map(tuple, picture[:, panel * third : (panel + 1) * third].reshape(-1, 3).tolist()))
@@ -126,7 +126,7 @@ def test_a_picture_has_the_image_and_the_ends_of_both_scales() -> None:
 
 @pytest.mark.parametrize(("step", "stands_out"), [(1e-6, False), (0.4, True)])
 def test_a_difference_of_nothing_is_not_drawn_as_one(step: float, stands_out: bool) -> None:
-    """Colours have a scale, not less than a little wide."""
+    """The colour scale has a minimum width."""
     drawn = draw_explanation(natural_image(2), explanation([[0.5, 0.5 + step]], [[0, step]]), "photo.png")
     picture = decode_image(drawn).astype(int)
     panel, middle = picture.shape[1] // 3, picture.shape[0] // 2

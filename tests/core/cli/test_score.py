@@ -1,4 +1,4 @@
-"""`metrifier score`: a row for every file, a status that a script can trust, one sentence where it cannot start."""
+"""`metrifier score`: a row for every file, a status that scripts can trust, one sentence if it cannot start."""
 
 import contextlib
 import csv
@@ -29,7 +29,7 @@ from tests.helpers.tiny_models import write_brightness_metrifier
 
 
 def run(*arguments: str | Path, names: bytes | None = None) -> Result:
-    """Runs `metrifier` on what stands on its standard input; an exception other than its exit fails the test."""
+    """Run `metrifier` with this standard input; an exception other than its exit fails the test."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=names, catch_exceptions=False)
 
 
@@ -41,7 +41,7 @@ def rows_of(table: str, *more: str) -> list[dict[str, str]]:
 
 
 def write_grey(path: Path, level: int) -> Path:
-    """An image whose quality is level / 255, as the metrifier of brightness has it."""
+    """Write an image to which the brightness metrifier gives the quality level / 255."""
     path.write_bytes(encode_png(np.full((16, 16, 3), level, np.uint8)))
     return path
 
@@ -230,7 +230,7 @@ def test_a_threshold_decides_on_what_is_written(model: Path, tmp_path: Path) -> 
     result = run("score", *paths, tmp_path / "text.png", "--model", model, "--threshold", "0.2")
     assert result.exit_code == 1
     rows = rows_of(result.stdout, "decision")
-    # 51 / 255 is .2, and what cannot be scored is not let through.
+    # 51 / 255 is .2; a file that cannot be scored is rejected.
     assert [row["decision"] for row in rows] == ["reject", "accept", "accept", "reject"]
     assert rows[1]["quality"] == "0.200000"
 
@@ -292,7 +292,7 @@ def test_every_score_is_one_row_whatever_its_name(found: list[tuple[str, bool]])
         written[table_format] = stream.getvalue()
     rows = list(csv.DictReader(io.StringIO(written[TableFormat.CSV], newline="")))
     lines = [json.loads(line) for line in written[TableFormat.JSONL].split("\n")[:-1]]
-    # Python's csv does not quote what it takes for the end of a line.
+    # Python's csv does not quote a carriage return.
     expected = [path.replace("\r", "\\r") for path, _ in found]
     assert [row["path"] for row in rows] == [line["path"] for line in lines] == expected
 
@@ -321,7 +321,7 @@ def test_no_name_on_standard_input_is_said(model: Path) -> None:
 
 
 def test_names_are_scored_before_standard_input_ends(model: Path, photo: Path) -> None:
-    """More names than are read ahead: rows come although the writer is not done."""
+    """Rows are printed before the writer is done, after more names than are read ahead."""
     command = [sys.executable, "-m", "metrifier_core", "score", "-", "--model", model, "--format", "jsonl"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdin is not None
@@ -363,7 +363,7 @@ def test_a_command_is_silent_in_a_pipe_however_long_it_takes(monkeypatch: pytest
     ("target", "bar"), [("terminal", False), ("pipe", False), ("shell's file", True), ("--output", True)]
 )
 def test_a_bar_is_for_a_terminal_that_shows_no_rows(model: Path, photo: Path, target: str, bar: bool) -> None:
-    """What comes out of a pipe may be shown on the very terminal that a bar would be on."""
+    """The output of a pipe may appear on the terminal that would show the bar."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     table = photo.with_suffix(".csv")

@@ -1,4 +1,4 @@
-"""`metrifier threshold`: a score that holds on images it never saw, or one sentence."""
+"""`metrifier threshold`: a threshold and its accuracy on other images, or one sentence."""
 
 import csv
 import io
@@ -15,21 +15,21 @@ from metrifier_core.cli import app
 from tests.helpers.colour_workers import COLOURS, draw_colours, make_entry, write_colour_classifier, write_manifest
 from tests.helpers.tiny_models import write_brightness_metrifier
 
-# Four images of each colour; the brighter the colour, the oftener their label is what the worker sees.
+# Four images of each colour; the brighter the colour, the more often the worker is right.
 IMAGES = 40
 BRIGHTNESS = COLOURS.sum(axis=1)
 RIGHT_OF_FOUR = {570: 4, 505: 4, 495: 4, 475: 4, 465: 4, 415: 2, 405: 2, 365: 0, 285: 0}
 
 
 def run(*arguments: object, command: str = "threshold", given: str | None = None) -> Result:
-    """Runs `metrifier threshold` on what is given on standard input; an exception but its exit fails the test."""
+    """Run `metrifier threshold` with this standard input; an exception other than its exit fails the test."""
     runner = CliRunner(env={"COLUMNS": "120"})
     return runner.invoke(app, [command, *map(str, arguments)], input=given, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a metrifier of brightness, a worker, and labelled images."""
+    """Make a folder with a brightness metrifier, a worker and labelled images."""
     folder = tmp_path_factory.mktemp("gate")
     write_brightness_metrifier(folder / "model")
     entry = make_entry(write_colour_classifier(folder / "colour.onnx"))
@@ -57,7 +57,7 @@ def read(result: Result) -> Any:
 
 def test_a_target_by_hand(gate: Path) -> None:
     found = read(run(*given(gate), "--target-accuracy", 0.9, "--output", "-"))
-    # Of five colours all 20 are right; with that of 415 = .542 * 3 * 255 it is 22 of 24, with the next 26 of 32.
+    # Of the five brightest colours all 20 are right; with 415 = .542 * 3 * 255 it is 22 of 24, with the next 26 of 32.
     assert (found["threshold"], found["kept_images"], found["images"]) == (round(415 / 765, 6), 24, 40)
     assert found["accuracy"]["here"] == pytest.approx(22 / 24)
     assert found["accuracy"]["low"] < 22 / 24 < found["accuracy"]["high"]
@@ -103,7 +103,7 @@ def test_what_cannot_be_reached_is_one_sentence(gate: Path, tmp_path: Path) -> N
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("no threshold that keeps 20 images or more reaches an accuracy of 1: the best is ")
     assert result.stderr.count("\n") == 1
-    # The older gate is not there to be used.
+    # The older threshold is gone.
     found = json.loads(output.read_text())
     assert (found["threshold"], found["reason"], found["images"]) == (None, result.stderr.strip(), 30)
     refused = run(gate / "images", "--model", gate / "model", "--threshold", found["threshold"], command="score")

@@ -1,4 +1,4 @@
-"""`metrifier workers`: what there is, whether it is what its entry says, and AlexNet from torchvision's weights."""
+"""`metrifier workers`: list them, verify them on labelled images, and import AlexNet from torchvision."""
 
 import json
 import subprocess
@@ -32,19 +32,19 @@ IMAGES = 30
 
 
 def run(*arguments: str | Path, columns: int = 300) -> Result:
-    """Runs `metrifier workers`; an exception other than its exit fails the test."""
+    """Run `metrifier workers`; an exception other than its exit fails the test."""
     return CliRunner(env={"COLUMNS": str(columns)}).invoke(
         app, ["workers", *map(str, arguments)], catch_exceptions=False
     )
 
 
 def words(text: str) -> str:
-    """What a panel or a page of help says, without its frame."""
+    """Return the text of a panel or a page of help without its frame."""
     return " ".join(text.replace("│", " ").split())
 
 
 def read_table(text: str) -> list[list[str]]:
-    """The cells of a printed table that is wide enough for a line a row."""
+    """Return the cells of a printed table whose rows are one line each."""
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line.startswith("│")]
 
 
@@ -60,7 +60,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalogue(weights: Path, tmp_path: Path) -> Path:
-    """A right entry and one whose channels are swapped."""
+    """Write a catalogue with a correct entry and one whose channels are swapped."""
     swapped = make_entry(weights, family="Swapped", channels="BGR")
     return write_catalogue(tmp_path / "workers.yaml", right=make_entry(weights), swapped=swapped)
 
@@ -172,7 +172,7 @@ def test_verify_says_which_images_are_left_out_once(catalogue: Path, manifest: P
 
 
 def test_match_chooses_images_by_their_path(catalogue: Path, tmp_path: Path) -> None:
-    """A folder whose labels are all wrong shows whether it is used."""
+    """The labels of one folder are all wrong, which shows whether it is used."""
     colours, labels = draw_colours(IMAGES)
     write_manifest(tmp_path, colours, labels, "val/{:03d}.png")
     write_manifest(tmp_path, colours, (labels + 3) % len(COLOURS), "train/{:03d}.png")
@@ -194,7 +194,7 @@ def test_match_chooses_images_by_their_path(catalogue: Path, tmp_path: Path) -> 
 
 
 def test_limit_takes_images_in_an_order_of_their_identity(catalogue: Path, manifest: Path, tmp_path: Path) -> None:
-    """The same as a source's `max_sources`: the first lines of a manifest may be of one class."""
+    """As a source's `max_sources` does: the first lines of a manifest may be of one class."""
     source = ManifestSource(kind="manifest", manifest=str(manifest), root=str(tmp_path / "images"), max_sources=20)
     chosen = {item.image_id for item in list_items(source)}
     for path in (tmp_path / "images").iterdir():
@@ -217,7 +217,7 @@ def test_root_is_the_folder_images_beside_the_manifest_or_its_own(catalogue: Pat
         ["--images", beside],
         ["--images", inside],
         ["--images", elsewhere, "--root", own.parent / "images"],
-        # What is asked for goes before what lies beside.
+        # --root takes precedence over the folder beside the manifest.
         ["--images", beside, "--root", own.parent / "images"],
     ):
         assert run("verify", catalogue, "--worker", "right", *arguments).exit_code == 0
@@ -323,7 +323,7 @@ def test_import_alexnet_refuses_what_it_cannot_convert(tmp_path: Path, monkeypat
     advice = "(they begin with 7be5be79 or 4df8aa71): give the right one with --sha256"
     for arguments, message in (
         (["none.pth"], "there is no file none.pth"),
-        ([state, "--output", "alexnet.keras"], "--output alexnet.keras: has to end in .weights.h5"),
+        ([state, "--output", "alexnet.keras"], "--output alexnet.keras: expected a name that ends in .weights.h5"),
         ([state], f"{state} has the SHA-256 {own}, which is none of torchvision's {advice}"),
         ([state, "--sha256", other], f"{state} has the SHA-256 {own}, not {other}"),
     ):
@@ -343,7 +343,7 @@ def test_import_alexnet_refuses_a_file_that_is_not_whole(tmp_path: Path, monkeyp
 
 
 def alexnet_by_hand(state: dict[str, NDArray[np.float32]], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logits of one image, (3, 224, 224), as torchvision defines them."""
+    """Return the logits of one image, (3, 224, 224), as torchvision defines them."""
 
     def windows(maps: NDArray[np.float32], size: int, stride: int) -> NDArray[np.float32]:
         return sliding_window_view(maps, (size, size), axis=(1, 2))[:, ::stride, ::stride]
@@ -371,7 +371,7 @@ def alexnet_by_hand(state: dict[str, NDArray[np.float32]], pixels: NDArray[np.fl
 
 
 def test_import_alexnet_prints_an_entry_that_is_a_worker(tmp_path: Path) -> None:
-    """All at once, since 61 million parameters take seconds."""
+    """One test for everything, since 61 million parameters take seconds."""
     rng = np.random.default_rng(0)
     state = {}
     for name, shape in SHAPES.items():
@@ -394,7 +394,7 @@ def test_import_alexnet_prints_an_entry_that_is_a_worker(tmp_path: Path) -> None
         row[:4] for row in read_table(run("list", entries).stdout)
     ]
 
-    image = picture(224, 224)  # not below what `crop_fraction` wants: it is used whole
+    image = picture(224, 224)  # large enough for `crop_fraction` to use it whole
     normal = (image / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     expected = alexnet_by_hand(state, normal.transpose(2, 0, 1).astype(np.float32))
     assert np.ptp(expected) > 1

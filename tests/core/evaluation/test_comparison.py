@@ -126,7 +126,7 @@ def test_what_mlflow_does_not_keep_is_said(runs: dict[str, Path], in_mlflow: dic
         (("{good}", "nowhere"), "nowhere does not hold a metrifier"),
         (
             ("{good}", "runs:/0123456789abcdef"),
-            "predictions.parquet cannot be had from sqlite:",
+            "predictions.parquet cannot be loaded from sqlite:",
         ),
         (
             ("{good}", "{poor}", "--output", "/no/such/found.json"),

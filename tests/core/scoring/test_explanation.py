@@ -1,4 +1,4 @@
-"""Where an image's quality comes from: what the maps hold, and that they cost no more than they may."""
+"""Explanations: the values of both maps, and the number of views that they take."""
 
 import threading
 from pathlib import Path
@@ -21,7 +21,7 @@ SHAPES = [(8, 8), (32, 32), (40, 300), (70, 90), (97, 61), (250, 400)]
 
 
 def detail(shown: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """A score that only detail can raise: how far neighbouring pixels are from each other."""
+    """Score by detail only: the mean difference between neighbouring pixels."""
     steps = np.abs(np.diff(shown.astype(np.float64), axis=2))
     return np.asarray(steps.mean(axis=(1, 2, 3)) / 255)
 
@@ -56,7 +56,7 @@ def test_a_part_has_the_score_of_an_image_of_its_own(metrifier: Metrifier, shape
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_occlusion_is_what_the_whole_image_loses(shape: tuple[int, int]) -> None:
-    """Also where views that do not show the part are not scored again."""
+    """Views that do not show the part are not scored again, and the result is the same."""
     image = noise_image(2, *shape)
     rows = grid_cells(*shape)
     blurred = without_detail(image, len(rows), len(rows[0]))
@@ -78,7 +78,7 @@ def test_the_part_that_the_score_rests_on_stands_out() -> None:
 
 
 def test_what_no_view_shows_has_no_part_in_the_score() -> None:
-    """Three crops and the middle are seen of a wide image."""
+    """A wide image is scored by three crops and its shrunk middle."""
     found = explain_image(noise_image(3, 60, 1200), CROP, detail)
     assert found.occlusion.shape == (1, PARTS)
     assert (found.occlusion[0] != 0).tolist() == [True, False, True, True, False, True]

@@ -1,4 +1,4 @@
-"""`Metrifier.filter`: the good ones, in order, as they are, in a loader of TensorFlow's too."""
+"""`Metrifier.filter` yields the good items, in order and unchanged, also in a tf.data pipeline."""
 
 import itertools
 import logging
@@ -28,7 +28,7 @@ def metrifier(tmp_path_factory: pytest.TempPathFactory) -> Metrifier:
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """A PNG for each grey, and a broken one after the second."""
+    """Write a PNG for each grey, and a broken one after the second."""
     paths = []
     for index, level in enumerate(GREYS):
         paths.append(tmp_path / f"{index}.png")
@@ -59,7 +59,7 @@ def test_the_threshold_itself_is_good_enough(metrifier: Metrifier) -> None:
 
 
 def test_a_threshold_that_was_written_down_keeps_the_image_that_it_came_from(metrifier: Metrifier) -> None:
-    """Such as `metrifier threshold` prints it, for whom `metrifier score` decides."""
+    """Thresholds are printed by `metrifier threshold` and applied by `metrifier score`."""
     images = [grey(level) for level in range(256)]
     for image in images:
         written = round(metrifier(image), 6)

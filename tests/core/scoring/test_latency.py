@@ -1,4 +1,4 @@
-"""How long a view takes, as a registered version says."""
+"""The latency that is logged with a registered version."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The metrifier as users hold it: one score an image, whoever asks and whatever else is scored beside it."""
+"""`Metrifier`: the score of an image is the same by every method, whatever is scored beside it."""
 
 import itertools
 import subprocess
@@ -26,7 +26,7 @@ def make_image(height: int, width: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What training leaves behind, with an untrained network."""
+    """Write what a training writes, with an untrained network."""
     import keras
 
     folder = tmp_path_factory.mktemp("run") / "model"
@@ -45,7 +45,7 @@ def metrifier(model_folder: Path) -> Metrifier:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A PNG of every shape."""
+    """Write a PNG of every shape."""
     folder = tmp_path_factory.mktemp("images")
     paths = [folder / f"{height}x{width}.png" for height, width in SHAPES]
     for path, shape in zip(paths, SHAPES, strict=True):
@@ -81,6 +81,11 @@ def test_the_image_is_left_as_it_was(metrifier: Metrifier) -> None:
 def test_an_array_may_be_a_view_of_another(metrifier: Metrifier) -> None:
     turned = make_image(100, 80)[::-1, ::-1]
     assert metrifier(turned) == metrifier(turned.copy())
+
+
+def test_it_is_shown_by_its_folder_runtime_and_fingerprint(metrifier: Metrifier, model_folder: Path) -> None:
+    fingerprint = metrifier.card.fingerprint[:12]
+    assert repr(metrifier) == f"Metrifier('{model_folder}', runtime='{metrifier.runtime}', fingerprint='{fingerprint}')"
 
 
 def test_two_loads_agree(metrifier: Metrifier, model_folder: Path, files: list[Path]) -> None:
@@ -138,7 +143,7 @@ def test_a_folder_without_a_model_is_a_clear_error(name: str, tmp_path: Path) ->
 
 
 def test_scoring_loads_nothing_that_only_a_pipeline_needs() -> None:
-    """A registered model is served where no more than its few requirements are installed."""
+    """A registered model is served where only its few requirements are installed."""
     heavy = ("keras", "mlflow", "pyarrow", "ruamel", "scipy", "sklearn", "tensorflow")
     code = f"import sys, metrifier_core.scoring.metrifier; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

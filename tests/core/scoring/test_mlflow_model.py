@@ -1,4 +1,4 @@
-"""`mlflow models serve` on the champion: every answer is the metrifier's own, a bad image leaves the others alone."""
+"""`mlflow models serve`: every answer is the metrifier's own, and a bad image does not affect the others."""
 
 import base64
 import json
@@ -133,7 +133,7 @@ def test_every_form_of_a_table_is_read(server: str, metrifier: Metrifier, form: 
 
 @pytest.mark.parametrize("form", [{"inputs": [text(SMALL), text(LARGE)]}, FORMS["split"]([[text(SMALL), text(LARGE)]])])
 def test_the_only_row_may_be_a_list_of_texts(server: str, metrifier: Metrifier, form: Any) -> None:
-    """MLflow makes one and the same table of both: as many images as there are texts."""
+    """MLflow turns both into the same table, which holds as many images as texts."""
     answers = ask(server, form).json()["predictions"]
     assert [answer["quality"] for answer in answers] == [metrifier(SMALL), metrifier(LARGE)]
 
@@ -172,7 +172,7 @@ def test_nothing_in_the_model_is_pickled(products: Products) -> None:
     import mlflow
 
     folder = Path(mlflow.artifacts.download_artifacts(CHAMPION))
-    assert (folder / "code" / "metrifier_core" / "mlflow_model.py").is_file()
+    assert (folder / "code" / "metrifier_core" / "scoring" / "mlflow_model.py").is_file()
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
     assert {path.name for path in (folder / "artifacts" / "model").iterdir()} == {
         path.name for path in products.model.iterdir()

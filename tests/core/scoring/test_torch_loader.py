@@ -1,4 +1,4 @@
-"""`Metrifier.filter` in PyTorch's data loaders, in this process and in one of theirs: `make test-torch` has torch."""
+"""`Metrifier.filter` in PyTorch's data loaders, in this process and in theirs; run by `make test-torch`."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def metrifier(tmp_path_factory: pytest.TempPathFactory) -> Metrifier:
 
 
 class Greys(torch.utils.data.Dataset):
-    """Grey images as torch has them, (3, H, W), with their place."""
+    """Grey images, (3, H, W) as in torch, with their index."""
 
     def __len__(self) -> int:
         return len(GREYS)
@@ -30,7 +30,7 @@ class Greys(torch.utils.data.Dataset):
 
 
 class GoodGreys(torch.utils.data.IterableDataset):
-    """Those that are good enough."""
+    """The greys that are good enough."""
 
     def __init__(self, metrifier: Metrifier) -> None:
         self.metrifier = metrifier
@@ -52,7 +52,7 @@ def as_image(pair):
     ],
 )
 def test_a_loader_streams_the_good_ones(metrifier: Metrifier, loading: dict[str, object]) -> None:
-    metrifier(natural_image(1, 700, 900))  # whatever threads scoring starts, they are there before a fork
+    metrifier(natural_image(1, 700, 900))  # start the threads of scoring before the fork
     loader = torch.utils.data.DataLoader(GoodGreys(metrifier), batch_size=3, timeout=60 if loading else 0, **loading)
     for _ in range(2):  # epochs
         batches = list(loader)

@@ -1,4 +1,4 @@
-"""What MLflow cannot be told waits, in order, and is told when it can be reached; the user hears of it once."""
+"""Log calls are queued in order while MLflow is unreachable and replayed later; the user is told once."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def door(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Door]:
-    """A server that can be shut, and a folder for what waits."""
+    """Provide a server that can be shut, and a folder for the queue."""
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv(UNLOGGED_VARIABLE, str(tmp_path / "unlogged"))
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Any:
 
 
 def log_all(run: Any, folder: Path) -> None:
-    """Has the stages of a run log, each in its own way."""
+    """Log the stages of a run, each in its own way."""
     from metrifier_core.tracking import complete_run, log_fan_out, log_stage
 
     (folder / "table.md").write_text("# table", encoding="utf-8")
@@ -49,15 +49,14 @@ def log_all(run: Any, folder: Path) -> None:
     log_stage(run, "download", {"source": {"kind": "digits"}}, {**SUMMARY, "read": 60})
     shards = [{"versions": 3, "started_at": 10.0, "finished_at": 14.0}]
     log_fan_out(run, "distort", {"severity": 5}, shards)
-    samples = [{"time": 12.0, "cpu_utilization_percentage": 99.5}]
     curves = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
-    log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}}, samples)
+    log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}})
     documents = {name: folder / name for name in ("table.md", "families.json")}
     complete_run(run, CONFIG, {**SUMMARY, "families": 2}, documents, folder / "table.md")
 
 
 def look(run: Any) -> dict[str, Any]:
-    """What MLflow knows of a run, its nested runs by their names."""
+    """Return what MLflow knows of a run and its nested runs, by name."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -101,7 +100,7 @@ def test_what_waited_is_logged_as_it_would_have_been(
 
     door.state = "open"
     assert look(run) == {}
-    # The next start is a run of its own, of other code perhaps; what waited belongs to the one before.
+    # The next start may be another run, of other code; the queue belongs to the one before.
     monkeypatch.setenv(RUN_ID_VARIABLE, "another")
     log_what_waits(tmp_path / "unlogged")
     assert look(run) == expected
@@ -117,7 +116,7 @@ def test_a_server_that_is_killed_in_the_middle_gets_the_rest_later_and_nothing_t
     door.state = "shut"
     log_stage(run, "prepare_workers", {}, SUMMARY)
     door.state = "open"
-    # Not at once, though it could: what is told later must not come first.
+    # Queued although the server is back: later calls must not overtake earlier ones.
     log_stage(run, "train_metrifier", {}, SUMMARY)
     assert set(look(run)) == {"digits", "download"}
     log_what_waits(tmp_path / "unlogged")
@@ -128,7 +127,7 @@ def test_a_server_that_is_killed_in_the_middle_gets_the_rest_later_and_nothing_t
 def test_a_stage_that_is_cut_off_while_it_is_logged_is_one_run(
     door: Door, run: Any, tmp_path: Path, lasts: int
 ) -> None:
-    """Whatever the last request was that the server has answered."""
+    """Cut the server off after each of the requests in turn."""
     from mlflow import MlflowClient
 
     from metrifier_core.tracking import log_stage
@@ -153,7 +152,7 @@ def test_a_stage_that_is_cut_off_while_it_is_logged_is_one_run(
         [client.get_experiment_by_name(run.experiment).experiment_id], "tags.`metrifier.stage` = 'train_metrifier'"
     )
     for name, points in (("loss", 2), ("parameters", 1)):
-        assert len(client.get_metric_history(own.info.run_id, name)) == points, "nothing stands there twice"
+        assert len(client.get_metric_history(own.info.run_id, name)) == points, "nothing is logged twice"
 
 
 @pytest.mark.parametrize("lasts", range(1, 8))

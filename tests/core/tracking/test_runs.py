@@ -1,10 +1,9 @@
-"""MLflow, the real one on SQLite: few runs that hold much, nothing logged twice, and nothing lost without a server."""
+"""A real MLflow on SQLite: few runs that hold much, nothing logged twice, nothing lost without a server."""
 
 import ast
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ SUMMARY = {"started_at": 1_000_000.0, "finished_at": 1_000_012.5}
 
 @pytest.fixture(scope="module", autouse=True)
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty tracking database; what MLflow puts into the environment and the import path goes with it."""
+    """Provide an empty tracking database, and undo what MLflow does to the environment and the import path."""
     path = tmp_path_factory.mktemp("tracking") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
@@ -54,14 +53,14 @@ def client(database: Path) -> Any:  # noqa: ARG001
 
 @pytest.fixture
 def run(request: pytest.FixtureRequest) -> Any:
-    """A pipeline run in an experiment of its own."""
+    """Provide a pipeline run in a new experiment."""
     from metrifier_core.tracking import PipelineRun
 
     return PipelineRun(f"run {request.node.name}", f"experiment {request.node.name}")
 
 
 def runs_of(client: Any, experiment: str) -> tuple[Any, dict[str, Any]]:
-    """The one parent run of an experiment, and its nested runs by name."""
+    """Return the only parent run of an experiment, and its nested runs by name."""
     found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     (parent,) = [each for each in found if "mlflow.parentRunId" not in each.data.tags]
     nested = {each.info.run_name: each for each in found if each is not parent}
@@ -123,7 +122,6 @@ def test_a_run_that_is_taken_up_again_has_not_failed(client: Any, run: Any) -> N
 
 
 def test_a_restarted_pipeline_finds_its_parent_again(client: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the identity that the environment gives it."""
     from metrifier_core.settings.environment import RUN_ID_VARIABLE
     from metrifier_core.tracking import log_stage
 
@@ -144,7 +142,7 @@ def test_artifacts_of_a_local_database_stay_beside_it(client: Any, run: Any, dat
 
 
 def test_curves_have_a_point_an_epoch(client: Any, run: Any) -> None:
-    """As many as a long training has: more than a server takes in one call."""
+    """A long training has more points than a server accepts in one call."""
     from metrifier_core.tracking import log_stage
 
     epochs = range(1, 401)
@@ -156,38 +154,6 @@ def test_curves_have_a_point_an_epoch(client: Any, run: Any) -> None:
         assert [(point.step, point.value) for point in history] == [(epoch, scale / epoch) for epoch in epochs]
     assert own.data.metrics["loss"] == 1 / 400
     assert "epoch" not in own.data.metrics
-
-
-def test_how_busy_the_machine_was_is_logged_as_mlflow_logs_it(
-    client: Any, run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from metrifier_core.tracking import log_stage, sampled_system_metrics
-
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
-    begun = time.time()
-    with sampled_system_metrics() as samples:
-        while len(samples) < 3:
-            time.sleep(0.01)
-    log_stage(run, "train_metrifier", {}, SUMMARY, samples=samples)
-
-    own = runs_of(client, run.experiment)[1]["train_metrifier"]
-    history = client.get_metric_history(own.info.run_id, "system/system_memory_usage_percentage")
-    assert [point.step for point in history] == list(range(len(samples)))
-    assert all(0 < point.value < 100 for point in history)
-    times = [point.timestamp / 1000 for point in history]
-    assert times == sorted(times)
-    assert begun - 0.001 <= times[0] <= times[-1] <= time.time()
-    assert {"system/cpu_utilization_percentage", "system/disk_usage_percentage"} <= own.data.metrics.keys()
-    assert "system/time" not in own.data.metrics
-
-
-def test_a_stage_that_fails_is_sampled_no_longer() -> None:
-    from metrifier_core.tracking import sampled_system_metrics
-
-    with pytest.raises(ValueError, match="diverged"), sampled_system_metrics() as samples:
-        raise ValueError("training diverged")
-    assert len(samples) == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "system metrics"]
 
 
 def test_very_many_and_very_long_parameters_are_logged(client: Any, run: Any) -> None:
@@ -240,7 +206,7 @@ def test_the_checkouts_own_folder_does_not_shadow_mlflow() -> None:
 
 
 def test_without_mlflow_the_cure_is_named() -> None:
-    """As where it is not installed and the checkout's own folder is found in its place."""
+    """Simulate an environment without MLflow, where the checkout's own folder is found in its place."""
     code = (
         "import sys, types\n"
         "sys.modules['mlflow'] = module = types.ModuleType('mlflow')\n"
@@ -269,7 +235,7 @@ def test_one_room_alone_imports_mlflow() -> None:
     assert {importer.split("/")[0] for importer in importers} == {"tracking"}
 
 
-# A run over families, which registers nothing
+# A run over families registers nothing
 
 
 def complete(run: Any, folder: Path, merged: tuple[str, ...]) -> None:
@@ -441,7 +407,7 @@ def test_a_registration_that_was_cut_off_goes_on_with_its_version(
         with pytest.raises(MemoryError):
             products.register(run, "cut off", 0.5)
     parent, _ = runs_of(client, run.experiment)
-    assert parent.info.status == "FAILED", "a run is finished when all of it is there"
+    assert parent.info.status == "FAILED", "a run is finished once it is complete"
     found = [products.register(run, "cut off", 0.5) for _ in range(2)]
     assert [(each["version"], each["champion"]) for each in found] == [("1", True)] * 2
     assert len(client.search_model_versions("name = 'cut off'")) == 1
@@ -449,7 +415,7 @@ def test_a_registration_that_was_cut_off_goes_on_with_its_version(
 
 
 def test_another_model_of_the_same_settings_is_another_version(client: Any, run: Any, tmp_path: Path) -> None:
-    """A run is known by its settings: another machine may have made another model of them."""
+    """A run is identified by its settings: another machine may have trained another model from them."""
     one, other = (write_products(tmp_path / str(crop), crop) for crop in (32, 48))
     assert [made.register(run, "twice", 0.5)["version"] for made in (one, other, one)] == ["1", "2", "1"]
     assert {each.run_id for each in client.search_model_versions("name = 'twice'")} == {
@@ -503,7 +469,7 @@ def test_the_pipelines_run_carries_what_runs_are_compared_by(client: Any, regist
 
 
 def test_no_stage_has_an_input_of_a_name_that_tells_the_story() -> None:
-    """An engine that tracks too logs a pipeline's inputs into the same run, and no parameter has two values."""
+    """An engine that tracks too logs the inputs to the same run, and a parameter cannot have two values."""
     from metrifier_core.tracking.story import story
 
     assert not story(CONFIG, {"sha256": ""}).keys() & RunConfig.model_fields.keys()
@@ -575,8 +541,8 @@ def test_the_command_line_takes_registered_models(tmp_path: Path, products: Prod
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
-        (None, " cannot be had: no MLflow server is named, set MLFLOW_TRACKING_URI"),
-        ("http://127.0.0.1:9", " cannot be had from http://127.0.0.1:9: "),
+        (None, " cannot be loaded: no MLflow server is named, set MLFLOW_TRACKING_URI"),
+        ("http://127.0.0.1:9", " cannot be loaded from http://127.0.0.1:9: "),
     ],
 )
 def test_a_server_that_is_not_there_is_said_at_once(
@@ -593,18 +559,20 @@ def test_a_server_that_is_not_there_is_said_at_once(
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert reason in missing.stderr
     assert missing.stderr.count("\n") == 1
-    assert not [*tmp_path.iterdir()], "MLflow would make a database here, and say that it holds no such model"
+    assert not [*tmp_path.iterdir()], "MLflow would create an empty database here"
 
 
 def test_a_model_of_another_kind_is_refused(client: Any, tmp_path: Path) -> None:
     experiment = client.create_experiment("others", artifact_location=tmp_path.as_uri())
     other = client.create_run(experiment).info.run_id
     client.log_text(other, "flavors: {sklearn: {}}\n", "other/MLmodel")
-    with pytest.raises(ValueError, match=f"runs:/{other}/other is no metrifier"):
-        Metrifier.load(f"runs:/{other}/other")
+    client.log_text(other, "no model", "texts/readme.md")
+    for name in ("other", "texts"):
+        with pytest.raises(ValueError, match=f"runs:/{other}/{name} is not a metrifier"):
+            Metrifier.load(f"runs:/{other}/{name}")
 
 
-# Inside a pipeline engine that tracks too
+# In a pipeline engine that tracks too
 
 
 def test_a_run_that_the_engine_made_is_logged_into(
@@ -621,7 +589,7 @@ def test_a_run_that_the_engine_made_is_logged_into(
     monkeypatch.setenv("MLFLOW_RUN_ID", nested)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
 
-    for attempt in (1, 2):  # a retried task logs again, and MLflow refuses a parameter with another value
+    for attempt in (1, 2):  # a retried task logs again, and MLflow rejects another value of a parameter
         log_stage(run, "distort", {"seed": 7, "severity": attempt}, {**SUMMARY, "versions": attempt})
     result = products.register(run, "metrifier in an engine", None, {**CONFIG, "name": "other"})
     assert "could not be logged" not in capsys.readouterr().err
@@ -631,7 +599,7 @@ def test_a_run_that_the_engine_made_is_logged_into(
     task, pipeline = client.get_run(nested), client.get_run(parent)
     assert task.data.params == {"seed": '"7"', "severity": "1"}
     assert task.data.metrics == {"versions": 2, "seconds": 12.5}
-    assert task.info.status == pipeline.info.status == "RUNNING", "the engine ends what it began"
+    assert task.info.status == pipeline.info.status == "RUNNING", "the engine ends its own runs"
     assert pipeline.data.params["name"] == '"digits"'
     assert pipeline.data.params["metrifier.epochs"] == "5"
     assert pipeline.data.metrics["rows"] == 60

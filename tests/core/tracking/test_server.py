@@ -1,4 +1,4 @@
-"""A tracking server with its artifacts on S3, as `mlflow/kubernetes` has it: who logs needs no key to the bucket."""
+"""A tracking server with artifacts on S3, as in `mlflow/kubernetes`: its clients need no key to the bucket."""
 
 from collections.abc import Iterator
 

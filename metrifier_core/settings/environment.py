@@ -17,3 +17,6 @@ THREADS_VARIABLE = "METRIFIER_THREADS"
 
 UNLOGGED_VARIABLE = "METRIFIER_UNLOGGED"
 """Names a folder for what MLflow could not be told; it waits there until the run is started again."""
+
+FAILURES_VARIABLE = "METRIFIER_FAILURES"
+"""Names a folder in which a stage that fails writes its reason, in a file of the stage's name."""

@@ -12,6 +12,7 @@ from pipelines.cluster.portability import portability_warnings
 from pipelines.graph.images import Images, choose_images
 from pipelines.graph.metrifier_pipeline import build_graph
 from pipelines.graph.site import Site
+from pipelines.options import ImageOption, Overrides, fail
 from pipelines.tracking_server import check_seen_by_pods, tracking_server
 
 
@@ -41,23 +42,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    config: Annotated[Path, typer.Option(help="A YAML file such as configs/digits.yaml.")],
+    config: Annotated[Path, typer.Option(help="a YAML file such as configs/digits.yaml")],
     *,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[TARGET=]IMAGE",
-            help="Image of all stages, with {target} in it or not, or of data, train or ingest.",
-        ),
-    ] = None,
+    image: ImageOption = None,
     digest: Annotated[
         list[str] | None,
-        typer.Option(metavar="[TARGET=]DIGEST", help="sha256:..., instead of a tag that can be moved."),
+        typer.Option(metavar="[TARGET=]DIGEST", help="sha256:..., instead of a tag that can be moved"),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = Path("build/metrifier.yaml"),
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the file.")
-    ] = None,
+    output: Annotated[Path, typer.Option(help="where to write the pipeline")] = Path("build/metrifier.yaml"),
+    overrides: Overrides = None,
 ) -> None:
     """Write the pipeline as YAML, to be submitted with `kfp run create`.
 
@@ -71,8 +64,7 @@ def main(
     try:
         loaded = load_config(config, overrides or [])
     except ConfigError as error:
-        typer.echo(f"{config}: nothing was written, the config is wrong:\n{error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"{config}: nothing was written, the config is wrong:\n{error}", 2)
     try:
         if output.suffix not in {".yaml", ".yml"}:
             raise ValueError(f"--output {output}: expected a name that ends with .yaml")
@@ -80,8 +72,7 @@ def main(
         compile_pipeline(loaded, images, output)
     except (ValueError, OSError) as error:
         reason = f"--output {output}: {error.strerror}" if isinstance(error, OSError) else error
-        typer.echo(f"nothing was written: {reason}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"nothing was written: {reason}", 2)
     for warning in portability_warnings(loaded, images):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{output}: submit it with kfp --endpoint URL run create -e {loaded.tracking.experiment} -f {output}")

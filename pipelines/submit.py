@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -10,6 +10,7 @@ import typer
 from metrifier_core.config.run import ConfigError
 from pipelines.cluster.kfp_server import KfpServer, KfpServerError
 from pipelines.cluster.package import Package, PackageError, read_package
+from pipelines.options import Overrides, fail
 
 _TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105, the name of a variable
 _FAILURE_TAG = "metrifier.failure"  # on the run in MLflow, from a stage that failed
@@ -21,9 +22,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     package: Annotated[Path, typer.Argument(help="what `python -m pipelines.compile` wrote")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings that override those compiled in")
-    ] = None,
+    overrides: Overrides = None,
     *,
     endpoint: Annotated[str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="address of Kubeflow Pipelines")],
     run_name: Annotated[str | None, typer.Option("--run-name", "-r", help="by default the config's name")] = None,
@@ -43,22 +42,23 @@ def main(
       python -m pipelines.submit build/metrifier.yaml --endpoint http://127.0.0.1:8080 seed=1 metrifier.epochs=5
     """
     if urlsplit(endpoint).scheme not in {"http", "https"}:
-        _fail(f"nothing was submitted: --endpoint {endpoint}: expected http://... or https://...", 2)
+        fail(f"nothing was submitted: --endpoint {endpoint}: expected http://... or https://...", 2)
     try:
         loaded = read_package(package)
         arguments = loaded.arguments(overrides or [])
+        parameters = {**loaded.defaults, **arguments}
     except (PackageError, ConfigError) as error:
-        _fail(f"nothing was submitted: {error}", 2)
+        fail(f"nothing was submitted: {error}", 2)
     try:
         server = KfpServer(endpoint, namespace, os.environ.get(_TOKEN_VARIABLE))
         run_id = server.submit(
             package,
             arguments,
-            run_name or str(loaded.value("name", arguments)),
-            experiment or str(loaded.value("experiment", arguments)),
+            run_name or str(parameters["name"]),
+            experiment or str(parameters["experiment"]),
         )
     except KfpServerError as error:
-        _fail(f"nothing was submitted: {error}", 1)
+        fail(f"nothing was submitted: {error}", 1)
     typer.echo(f"Run:      {server.link(run_id)}")
     if not watch:
         _show_tracking(loaded, run_id)
@@ -66,18 +66,13 @@ def main(
     try:
         outcome = server.watch(run_id, typer.echo)
     except KfpServerError as error:
-        _fail(f"lost sight of the run, which goes on: {error}", 3)
+        fail(f"lost sight of the run, which goes on: {error}", 3)
     succeeded = outcome.state == "SUCCEEDED"
     message = "the run succeeded" if succeeded else f"the run ended as {outcome.state}: {outcome.reason}"
     typer.echo(message, err=not succeeded)
     _show_tracking(loaded, run_id, succeeded=succeeded)
     if not succeeded:
         raise typer.Exit(1)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(status) from None
 
 
 def _show_tracking(package: Package, run_id: str, *, succeeded: bool | None = None) -> None:

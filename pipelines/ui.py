@@ -4,9 +4,11 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+
+from pipelines.options import fail
 
 SERVER_FILE = ".mlflow"
 """A file in a run's folder that names the MLflow server which the run logs to."""
@@ -27,7 +29,7 @@ def main(
     """Print the address of the runs in a FOLDER, and serve MLflow's UI there until it is interrupted."""
     database = folder / "mlflow.db"
     if not database.is_file():
-        _fail(_elsewhere(folder, database))
+        fail(_elsewhere(folder, database), 2)
     server = f"sqlite:///{database}"
     os.environ["MLFLOW_TRACKING_URI"] = server
     from metrifier_core.tracking import runs_page
@@ -38,9 +40,10 @@ def main(
         with socket.create_server((_HOST, port)) as free:
             port = free.getsockname()[1]
     except OSError as error:
-        _fail(
+        fail(
             f"port {port} cannot be used ({error.strerror or error}): name another with --port NUMBER, or make ui "
-            "PORT=NUMBER; 0 takes any that is free"
+            "PORT=NUMBER; 0 takes any that is free",
+            2,
         )
     typer.echo(f"MLflow: http://{_HOST}:{port}{page}")
     sys.stdout.flush()
@@ -48,11 +51,6 @@ def main(
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", _HOST, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [*command, "--backend-store-uri", server])  # noqa: S606
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(2)
 
 
 def _elsewhere(folder: Path, database: Path) -> str:

@@ -30,10 +30,6 @@ class Package:
     defaults: Mapping[str, Any]
     tracking_uri: str | None
 
-    def value(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """Return the value of a parameter."""
-        return arguments.get(name, self.defaults[name])
-
     def arguments(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Return the parameters that overrides change, each as a whole and in its type.
 

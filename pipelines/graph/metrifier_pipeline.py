@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model, PipelineTask
+from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
 
 import components
 from metrifier_core.config.run import RunConfig
@@ -23,20 +23,6 @@ class RunArtifacts(NamedTuple):
     evaluated: Artifact
     registered: Artifact
     model_card: Markdown
-
-
-class _Fold(NamedTuple):
-    """An evaluated metrifier.
-
-    Attributes:
-        quality: The artifact with ImageNet_Quality.
-        model: The artifact with the metrifier.
-        evaluated: The task that evaluated it.
-    """
-
-    quality: Any
-    model: Any
-    evaluated: PipelineTask
 
 
 class FamiliesArtifacts(NamedTuple):
@@ -114,8 +100,11 @@ def build_graph(config: RunConfig, site: Site) -> Any:
 
 def _train_and_evaluate(
     site: Site, judged: JudgedShards, sections: Mapping[str, Any], prepared: Any, held_out_family: str = ""
-) -> _Fold:
-    """Add the tasks from the label to the evaluation; the cards of the prepared workers have their roles."""
+) -> dict[str, Any]:
+    """Add the tasks from the label to the evaluation, and return their artifacts.
+
+    The cards of the prepared workers have the roles of the fold.
+    """
     fold = {"held_out_family": held_out_family} if held_out_family else {}
     quality = site.run(
         components.merge_dataset,
@@ -134,7 +123,7 @@ def _train_and_evaluate(
         versions=judged.collect("versions"),
         quality=quality,
     ).outputs["model"]
-    evaluated = site.run(
+    evaluation = site.run(
         components.evaluate_spearman,
         **fold,
         **sections,
@@ -144,22 +133,16 @@ def _train_and_evaluate(
         losses=judged.collect("losses"),
         quality=quality,
         model=model,
-    )
-    return _Fold(quality, model, evaluated)
+    ).outputs
+    return {"quality": quality, "model": model, **{key: evaluation[key] for key in ("metrics", "report", "evaluated")}}
 
 
 def _register(site: Site, judged: JudgedShards, sections: dict[str, Any], tracking: Any) -> RunArtifacts:
     fold = _train_and_evaluate(site, judged, sections, judged.prepared)
-    evaluation = {key: fold.evaluated.outputs[key] for key in ("metrics", "report", "evaluated")}
     registered = site.run(
-        components.register_metrifier,
-        tracking=tracking,
-        versions=judged.collect("versions"),
-        quality=fold.quality,
-        model=fold.model,
-        **evaluation,
+        components.register_metrifier, tracking=tracking, versions=judged.collect("versions"), **fold
     ).outputs
-    return RunArtifacts(judged.images, judged.prepared, fold.quality, fold.model, **evaluation, **registered)
+    return RunArtifacts(images=judged.images, prepared=judged.prepared, **fold, **registered)
 
 
 def _compare(site: Site, judged: JudgedShards, sections: dict[str, Any], families: Sequence[str]) -> FamiliesArtifacts:
@@ -176,8 +159,8 @@ def _compare(site: Site, judged: JudgedShards, sections: dict[str, Any], familie
             **sections,
             families=list(families),
             family=family,
-            judged=fold.evaluated.outputs["metrics"],
-            evaluated=fold.evaluated.outputs["evaluated"],
+            judged=fold["metrics"],
+            evaluated=fold["evaluated"],
             **({"earlier": compared["metrics"]} if compared else {}),
         ).outputs
     return FamiliesArtifacts(compared["metrics"], compared["table"])

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,11 @@ class Site:
         limit = getattr(self.cluster, f"parallel_{name}") if self.cluster else None
         return dsl.ParallelFor(items, name=name, parallelism=limit)
 
-    def closing(self) -> AbstractContextManager[Any]:
-        """Close the run in MLflow if a task inside fails; on this machine the runner does so."""
+    def closing(self) -> Any:
+        """Return a context that closes the run in MLflow if a task inside fails; on this machine the runner does so."""
         if self.cluster is None:
             return nullcontext()
-        handler: AbstractContextManager[Any] = dsl.ExitHandler(self.run(components.close_run), name="stages")
-        return handler
+        return dsl.ExitHandler(self.run(components.close_run), name="stages")
 
     def pipeline(
         self, name: str, description: str, graph: Callable[..., Any], outputs: type, without: Collection[str] = ()

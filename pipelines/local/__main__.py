@@ -13,6 +13,7 @@ from metrifier_core.settings.credentials import without_credentials
 from pipelines.graph.images import choose_images
 from pipelines.local.results import Registration, baselines_table, families_tables, metrics_table
 from pipelines.local.runner import RunError, run_locally
+from pipelines.options import ImageOption, Overrides, fail
 
 _MIN_WIDTH = 96  # columns; in a narrower terminal the table wraps rather than lose figures
 
@@ -22,9 +23,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     config: Annotated[Path, typer.Argument(help="a YAML file such as configs/digits.yaml")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings that override the file")
-    ] = None,
+    overrides: Overrides = None,
     *,
     runs: Annotated[Path, typer.Option(help="the folder of all runs")] = Path("runs"),
     fresh: Annotated[bool, typer.Option("--fresh", help="discard what an earlier run of this name finished")] = False,
@@ -32,17 +31,12 @@ def main(
         str | None,
         typer.Option(metavar="NAME", help="reuse the results of runs/NAME for stages with the same settings"),
     ] = None,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[TARGET=]IMAGE",
-            help="run in containers: the image of all stages, with {target} in it or not, or of data, train or ingest",
-        ),
-    ] = None,
+    image: ImageOption = None,
 ) -> None:
     """Run the whole pipeline of a CONFIG on this machine, into runs/NAME.
 
-    The same command resumes a run: finished tasks and shards are not done again.
+    The same command resumes a run: finished tasks and shards are not done again. With --image the stages run in
+    containers.
 
     Examples:
       python -m pipelines.local configs/digits.yaml
@@ -59,18 +53,15 @@ def main(
     try:
         images = choose_images(image, []) if image else None
     except ValueError as error:
-        typer.echo(f"nothing was run: {error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"nothing was run: {error}", 2)
     try:
         loaded = load_config(config, overrides or [])
         folder = run_locally(loaded, runs, fresh=fresh, reuse=reuse, images=images)
     except ConfigError as error:
-        typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"{config}: nothing was run, the config is wrong:\n{error}", 2)
     except RunError as error:
         again = "\nFix the cause and run the same command again: it resumes from here." if error.resumable else ""
-        typer.echo(f"failed: {error}{again}", err=True)
-        raise typer.Exit(1) from None
+        fail(f"failed: {error}{again}", 1)
     path = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
     if loaded.held_out_families:
@@ -88,8 +79,7 @@ def main(
             typer.echo(f"In MLflow:       {_mlflow_page(server, folder, path, registration.experiment_id)}")
         typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {path}/model")
     if (folder / "unlogged").is_dir():
-        typer.echo(f"All results are complete, but not in MLflow at {server}: run the same command again", err=True)
-        raise typer.Exit(1)
+        fail(f"All results are complete, but not in MLflow at {server}: run the same command again", 1)
 
 
 def _mlflow_page(server: str, folder: Path, path: str, experiment: str = "") -> str:

@@ -122,7 +122,7 @@ class RunConfig(Settings):
             # All are label workers, which see every version, since each makes the label of some fold.
             arguments["workers"] = self.workers.holding_out(None).model_dump(mode="json", exclude_none=True)
             del arguments["tracking"]
-        # The graph cannot look into a section, so what it needs itself is a parameter of its own.
+        # The graph cannot look into a section, so what it needs itself is a separate parameter.
         arguments["worker_groups"] = self.workers.groups
         arguments["experiment"] = self.tracking.experiment
         return arguments

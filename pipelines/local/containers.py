@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -40,10 +40,8 @@ def _connect() -> docker.DockerClient:
 
 def _image_id(client: docker.DockerClient, image: str) -> str:
     """Return the ID of an image, which is pulled if it is not here."""
-    try:
+    with suppress(ImageNotFound):
         return str(client.images.get(image).id)
-    except ImageNotFound:
-        pass
     try:
         return str(client.images.pull(image).id)
     except DockerException as error:

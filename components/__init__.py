@@ -1,4 +1,4 @@
-"""The stages as Kubeflow components: thin bodies over `metrifier_core.stages`, a file each."""
+"""The stages as Kubeflow components, each a thin body over its function in `metrifier_core.stages`."""
 
 from components.close_run import close_run
 from components.compare_families import compare_families

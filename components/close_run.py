@@ -1,4 +1,4 @@
-"""The end of a run that failed."""
+"""The component that closes a failed run."""
 
 from kfp import dsl
 
@@ -7,11 +7,11 @@ from components.image import DEFAULT_IMAGE
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
 def close_run(status: dsl.PipelineTaskFinalStatus) -> None:
-    """Closes the run in MLflow as failed, with the reason that a stage noted; one that was completed stays as it is.
+    """Close the run in MLflow as failed, with the reason that a stage noted, unless the run was completed.
 
     Args:
-        status: How the pipeline ended. No server up to 2.17 hands on a message; up to 2.16 a pipeline that holds a loop
-            may be called RUNNING, however it ended: this task is its last, so what MLflow has of it counts.
+        status: How the pipeline ended. Servers up to 2.17 pass no message, and those up to 2.16 may call a pipeline
+            with a loop RUNNING, however it ended: this task is its last one, so MLflow's status decides.
     """
     from metrifier_core.tracking import PipelineRun, close_unfinished
 

@@ -1,4 +1,4 @@
-"""The folds of a run side by side."""
+"""The component that compares the folds of a run."""
 
 from typing import Any
 
@@ -26,28 +26,28 @@ def compare_families(
     evaluated: Input[Artifact],
     metrics: Output[Metrics],
     table: Output[Markdown],
-    earlier: Input[Metrics] = None,  # KFP has no other way to say optional
+    earlier: Input[Metrics] = None,  # the way in which KFP declares an optional input
 ) -> None:
-    """Adds one family to the comparison of what a metrifier reaches on each.
+    """Add one family to the comparison of the metrifiers, each evaluated on the family that was held out.
 
     Args:
         name: Name of the run.
         seed: The run's seed.
         shards: Number of shards.
         source: Where the images come from.
-        splits: How source images are shared out.
+        splits: How source images are split.
         distortions: Types, severities and how many of them.
         workers: All workers and their catalogue.
         merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
-        evaluation: How the metrifiers are judged.
-        families: All that are held out; the run is completed when the last of them is there.
-        family: Which one is added.
-        judged: The metrics of its fold.
-        evaluated: Names the files of its fold.
+        evaluation: How the metrifiers are evaluated.
+        families: All families that are held out; the last one completes the run.
+        family: The family to add.
+        judged: Metrics of its fold.
+        evaluated: Names the files of its fold in its metadata.
         metrics: Each family's figures, and their mean.
-        table: The same to look at.
-        earlier: The comparison that it is added to; the first is added to none.
+        table: The same as Markdown.
+        earlier: The comparison to add it to; none for the first family.
     """
     import json
     from pathlib import Path
@@ -66,17 +66,8 @@ def compare_families(
         return
     run = PipelineRun()
     log_stage(run, "compare_families", {"families": families}, summary)
-    config = {
-        "name": name,
-        "seed": seed,
-        "shards": shards,
-        "source": source,
-        "splits": splits,
-        "distortions": distortions,
-        "workers": workers,
-        "merge": merge,
-        "metrifier": metrifier,
-        "evaluation": evaluation,
-    }
+    data = {"seed": seed, "shards": shards, "source": source, "splits": splits, "distortions": distortions}
+    judging = {"workers": workers, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+    config = {"name": name, **data, **judging}
     documents = {"families.json": Path(metrics.path), "families.md": Path(table.path)}
     complete_run(run, config, summary, documents, Path(table.path))

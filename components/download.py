@@ -1,4 +1,4 @@
-"""Labelled images from a source, in shards."""
+"""The component that makes shards of a source's images."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ def download(
     rejected: Output[Dataset],
     listing: str = "",
 ) -> list[str]:
-    """Reads, checks, splits and shards the source images.
+    """Read, check, split and shard the source images.
 
     Args:
         source: Where the images come from.
-        splits: How source images are shared out.
+        splits: How source images are split.
         seed: The run's seed.
-        shards: How many shards to make.
+        shards: Number of shards to make.
         images: The shards.
         rejected: The images that could not be used.
-        listing: What the source holds, as a digest: a pipeline engine's cache sees inputs alone.
+        listing: Digest of what the source holds, for the engine's cache, which sees inputs alone.
 
     Returns:
-        Where the shards are, each of which is given to one branch alone.
+        URIs of the shards, one for each branch of the pipeline.
     """
     from pathlib import Path
 

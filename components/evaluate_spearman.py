@@ -1,4 +1,4 @@
-"""The metrifier's metrics and report."""
+"""The component that evaluates a metrifier."""
 
 from typing import Any, List  # noqa: UP035
 
@@ -31,47 +31,38 @@ def evaluate_spearman(
     evaluated: Output[Artifact],
     held_out_family: str = "",
 ) -> None:
-    """Judges the metrifier on the test versions by workers that had no part in the labels.
+    """Evaluate the metrifier on the test versions, against workers that had no part in the labels.
 
     Args:
         name: Name of the run.
         seed: The run's seed.
         shards: Number of shards.
         source: Where the images come from.
-        splits: How source images are shared out.
+        splits: How source images are split.
         distortions: Types, severities and how many of them.
         workers: Label workers, held-out workers and their catalogue.
         merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
-        evaluation: How the metrifier is judged.
+        evaluation: How the metrifier is evaluated.
         rejected: The images that could not be used.
         prepared: The workers.
-        versions: A table a shard.
-        losses: A table a shard.
+        versions: A table for each shard.
+        losses: A table for each shard.
         quality: ImageNet_Quality.
         model: The trained metrifier.
         metrics: Correlations, AUROC, AUGRC and errors with intervals, beside ceiling and baselines.
-        report: All of it to look at.
+        report: The same as an HTML page.
         evaluated: The predictions behind it.
-        held_out_family: Names the fold, where every family is held out once.
+        held_out_family: The fold, if each family is held out once.
     """
     from pathlib import Path
 
     from metrifier_core.stages.evaluate_spearman import evaluate_spearman as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage
 
-    config = {
-        "name": name,
-        "seed": seed,
-        "shards": shards,
-        "source": source,
-        "splits": splits,
-        "distortions": distortions,
-        "workers": workers,
-        "merge": merge,
-        "metrifier": metrifier,
-        "evaluation": evaluation,
-    }
+    data = {"seed": seed, "shards": shards, "source": source, "splits": splits, "distortions": distortions}
+    judging = {"workers": workers, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+    config = {"name": name, **data, **judging}
     summary = run_stage(
         config,
         Path(rejected.path),

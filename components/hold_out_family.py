@@ -1,4 +1,4 @@
-"""The workers in the roles of one fold."""
+"""The component that assigns the workers' roles of one fold."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ def hold_out_family(
     prepared: Input[Model],
     roles: Output[Model],
 ) -> dict[str, Any]:
-    """Holds one family of workers out of the labels.
+    """Hold one family of workers out of the labels.
 
     Args:
         workers: All workers and their catalogue.
-        family: What is held out.
+        family: The family to hold out.
         prepared: The workers.
-        roles: Their cards alone, with the roles of this fold.
+        roles: The workers' cards without their weights, with the roles of this fold.
 
     Returns:
         Label workers, held-out workers and their catalogue.

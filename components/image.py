@@ -1,6 +1,6 @@
-"""The container image that components run in, where a pipeline names no other."""
+"""The default container image of components."""
 
 from metrifier_core import __version__
 
 DEFAULT_IMAGE = f"metrifier-python:{__version__}"
-"""Caching keys on the image's name: a new version of the package must be a new tag."""
+"""The version is in the tag, since KFP caches by the image's name."""

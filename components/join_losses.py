@@ -1,4 +1,4 @@
-"""The losses of all workers on one shard."""
+"""The component that joins the losses of all workers on one shard."""
 
 from typing import List  # noqa: UP035
 
@@ -13,19 +13,19 @@ def join_losses(
     parts: Input[List[Dataset]],  # noqa: UP006
     losses: Output[Dataset],
 ) -> None:
-    """Puts the losses of all workers on one shard into one table.
+    """Join the losses of all workers on one shard into one table.
 
     Args:
-        parts: A table a worker.
-        losses: The one table; beside it what the shard's tasks counted.
+        parts: A table for each group of workers.
+        losses: The joined table, beside the summaries of the shard's tasks.
     """
     from pathlib import Path
 
     from metrifier_core.stages.join_losses import join_losses as run_stage
-    from metrifier_core.stages.running import read_shard_file, write_shard_file
+    from metrifier_core.stages.running import ShardSummary
 
     folders, output = [Path(part.path) for part in parts], Path(losses.path)
     run_stage(folders, output)
-    counted = [read_shard_file(folder) for folder in folders]
-    evaluated = [task for part in counted for task in part["worker_evaluate"]]
-    write_shard_file(output, {**counted[0], "worker_evaluate": evaluated})
+    summaries = [ShardSummary.read(folder) for folder in folders]
+    evaluated = [task for summary in summaries for task in summary.worker_evaluate]
+    summaries[0].model_copy(update={"worker_evaluate": evaluated}).write(output)

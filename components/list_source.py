@@ -1,4 +1,4 @@
-"""The beginning of a run: whether it can be run, and what its source holds."""
+"""The component that opens a run, checks its config and lists its source."""
 
 from typing import Any
 
@@ -24,10 +24,9 @@ def list_source(
     tracking: dict[str, Any],
     families: list[str],
 ) -> str:
-    """Opens the run in MLflow, checks its parameters and lists its source.
+    """Open the run in MLflow, check its parameters and list its source.
 
-    What stages read is not told from what they read in an earlier run by a name or an address: the name is handed to no
-    other stage that a cache should know again, and other images at the same address give another digest.
+    Other images at the same address give another digest, so that a cache never takes them for those of an earlier run.
 
     Args:
         name: Name of the run.
@@ -35,35 +34,25 @@ def list_source(
         seed: The run's seed.
         shards: Number of shards.
         source: Where the images come from.
-        splits: How source images are shared out.
+        splits: How source images are split.
         distortions: Types, severities and how many of them.
         workers: Label workers, held-out workers and their catalogue.
         worker_groups: The names of all workers, a list for those that share a task.
         merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
-        evaluation: How the metrifier is judged.
-        tracking: Name of the registered model; empty where none is registered.
-        families: Those that the graph holds out one after the other.
+        evaluation: How the metrifier is evaluated.
+        tracking: Name of the registered model; empty if none is registered.
+        families: Families that the graph holds out one after the other.
 
     Returns:
-        A digest of what the source holds.
+        A digest of the source's listing.
     """
     from metrifier_core.stages.list_source import list_source as run_stage
     from metrifier_core.tracking import PipelineRun, open_run
 
     open_run(PipelineRun(name, experiment))
-    config = {
-        "name": name,
-        "seed": seed,
-        "shards": shards,
-        "source": source,
-        "splits": splits,
-        "distortions": distortions,
-        "workers": workers,
-        "merge": merge,
-        "metrifier": metrifier,
-        "evaluation": evaluation,
-        "tracking": tracking,
-    }
+    data = {"seed": seed, "shards": shards, "source": source, "splits": splits, "distortions": distortions}
+    judging = {"workers": workers, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
+    config = {"name": name, **data, **judging, "tracking": tracking}
     listing: str = run_stage(config, worker_groups, families)["listing"]
     return listing

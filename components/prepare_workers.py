@@ -1,4 +1,4 @@
-"""Verified, calibrated workers."""
+"""The component that verifies, trains and calibrates the workers."""
 
 from typing import Any
 
@@ -9,19 +9,14 @@ from components.image import DEFAULT_IMAGE
 
 
 @dsl.component(base_image=DEFAULT_IMAGE, install_kfp_package=False)
-def prepare_workers(
-    workers: dict[str, Any],
-    seed: int,
-    images: Input[Dataset],
-    prepared: Output[Model],
-) -> None:
-    """Verifies or trains every worker and fits its temperature.
+def prepare_workers(workers: dict[str, Any], seed: int, images: Input[Dataset], prepared: Output[Model]) -> None:
+    """Verify or train every worker, and fit its temperature.
 
     Args:
         workers: Label workers, held-out workers and their catalogue.
         seed: The run's seed.
         images: The source images.
-        prepared: A weights file and a card each.
+        prepared: A weights file and a card for each worker.
     """
     from pathlib import Path
 

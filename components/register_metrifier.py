@@ -1,4 +1,4 @@
-"""The registered metrifier."""
+"""The component that registers a metrifier."""
 
 from typing import Any, List  # noqa: UP035
 
@@ -20,18 +20,18 @@ def register_metrifier(
     registered: Output[Artifact],
     model_card: Output[Markdown],
 ) -> None:
-    """Registers the metrifier as a new version of the model in MLflow.
+    """Register the metrifier as a new version of the model in MLflow.
 
     Args:
-        tracking: Name of the model, and the server.
-        versions: A table a shard; the champion so far scores their test versions too.
+        tracking: Name of the registered model, and the server.
+        versions: A table for each shard, whose test versions the present champion scores, too.
         quality: ImageNet_Quality.
         model: The trained metrifier.
         metrics: Its metrics.
         report: Its report.
         evaluated: The predictions behind it.
         registered: Name, version and whether it is the champion, as JSON.
-        model_card: What is to be known about the model.
+        model_card: The model's card.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The trained metrifier."""
+"""The component that trains a metrifier."""
 
 from typing import Any, List  # noqa: UP035
 
@@ -17,15 +17,15 @@ def train_metrifier(
     model: Output[Model],
     held_out_family: str = "",
 ) -> None:
-    """Trains the metrifier on the training versions, stopping by the validation versions.
+    """Train the metrifier on the training versions, stopping by the validation versions.
 
     Args:
         metrifier: Architecture and training.
         seed: The run's seed.
-        versions: A table a shard.
+        versions: A table for each shard.
         quality: ImageNet_Quality.
-        model: The network as Keras and ONNX, its card and its curves.
-        held_out_family: Names the fold, where every family is held out once.
+        model: The network as Keras and ONNX, its card and its training curves.
+        held_out_family: The fold, if each family is held out once.
     """
     import json
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The losses of some workers on one shard."""
+"""The component that evaluates workers on one shard."""
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
@@ -10,21 +10,21 @@ from components.image import DEFAULT_IMAGE
 def worker_evaluate(
     workers: list[str], prepared: Input[Model], versions: Input[Dataset], losses: Output[Dataset]
 ) -> None:
-    """Runs workers on the versions of one shard; a held-out worker sees test versions alone.
+    """Run workers on the versions of one shard; held-out workers see test versions alone.
 
     Args:
         workers: Names of the workers.
         prepared: The workers.
         versions: The versions of the shard.
-        losses: True-class probability, loss, cross-entropy and more, a row a version; beside it what was counted.
+        losses: True-class probability, loss, cross-entropy and more for each version, beside the tasks' summaries.
     """
     from pathlib import Path
 
-    from metrifier_core.stages.running import read_shard_file, write_shard_file
+    from metrifier_core.stages.running import ShardSummary
     from metrifier_core.stages.worker_evaluate import worker_evaluate as run_stage
 
     folder = Path(losses.path)
     summary = run_stage(Path(prepared.path), workers, Path(versions.path), folder)
-    # What comes next is handed the losses alone, so that it need not fetch the versions to know of them.
-    counted = read_shard_file(Path(versions.path))
-    write_shard_file(folder, {**counted, "versions": versions.uri, "worker_evaluate": [summary]})
+    # The stages after it get the losses alone, so that they need not fetch the versions.
+    distort = ShardSummary.read(Path(versions.path)).distort
+    ShardSummary(distort=distort, versions=versions.uri, worker_evaluate=[summary]).write(folder)

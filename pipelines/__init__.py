@@ -1,1 +1,1 @@
-"""The pipeline over the components: its graph, its compiler, its local runner."""
+"""The pipeline, and the commands that run, compile and submit it."""

@@ -1,4 +1,4 @@
-"""Writes the pipeline for a cluster: `python -m pipelines.compile --config CONFIG --image IMAGE --output FILE`."""
+"""The command that writes the pipeline for a cluster: `python -m pipelines.compile --config CONFIG --output FILE`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,22 +9,23 @@ from kfp.compiler import Compiler
 from metrifier_core.config.run import ConfigError, RunConfig, load_config
 from metrifier_core.settings.credentials import without_credentials
 from pipelines.cluster.portability import portability_warnings
-from pipelines.graph.build import build_graph
 from pipelines.graph.images import Images, choose_images
+from pipelines.graph.metrifier_pipeline import build_graph
 from pipelines.graph.site import Site
+from pipelines.options import ImageOption, Overrides, fail
 from pipelines.tracking_server import check_seen_by_pods, tracking_server
 
 
 def compile_pipeline(config: RunConfig, images: Images, output: Path) -> None:
-    """Writes the pipeline as YAML, the config's sections being the defaults of its parameters.
+    """Write the pipeline as YAML, with the config's sections as the defaults of its parameters.
 
     Args:
-        config: What the pipeline runs unless its submitter says otherwise.
+        config: What the pipeline runs by default.
         images: Container images of the stages.
         output: The YAML file.
 
     Raises:
-        ValueError: The MLflow server is one that pods cannot see.
+        ValueError: Pods cannot reach the MLflow server.
         OSError: The file cannot be written.
     """
     server = tracking_server(config.tracking)
@@ -41,23 +42,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    config: Annotated[Path, typer.Option(help="A YAML file such as configs/digits.yaml.")],
+    config: Annotated[Path, typer.Option(help="a YAML file such as configs/digits.yaml")],
     *,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[TARGET=]IMAGE",
-            help="Image of all stages, with {target} in it or not, or of data, train or ingest.",
-        ),
-    ] = None,
+    image: ImageOption = None,
     digest: Annotated[
         list[str] | None,
-        typer.Option(metavar="[TARGET=]DIGEST", help="sha256:..., instead of a tag that can be moved."),
+        typer.Option(metavar="[TARGET=]DIGEST", help="sha256:..., instead of a tag that can be moved"),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Where the pipeline goes.")] = Path("build/metrifier.yaml"),
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that stand above the file.")
-    ] = None,
+    output: Annotated[Path, typer.Option(help="where to write the pipeline")] = Path("build/metrifier.yaml"),
+    overrides: Overrides = None,
 ) -> None:
     """Write the pipeline as YAML, to be submitted with `kfp run create`.
 
@@ -71,21 +64,17 @@ def main(
     try:
         loaded = load_config(config, overrides or [])
     except ConfigError as error:
-        typer.echo(f"{config}: nothing was written, the config is wrong:\n{error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"{config}: nothing was written, the config is wrong:\n{error}", 2)
     try:
         if output.suffix not in {".yaml", ".yml"}:
             raise ValueError(f"--output {output}: expected a name that ends with .yaml")
         images = choose_images(image or [], digest or [])
         compile_pipeline(loaded, images, output)
-    except ValueError as error:
-        typer.echo(f"nothing was written: {error}", err=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"nothing was written: --output {output}: {error.strerror}", err=True)
-        raise typer.Exit(2) from None
-    for doubt in portability_warnings(loaded, images):
-        typer.echo(f"warning: {doubt}", err=True)
+    except (ValueError, OSError) as error:
+        reason = f"--output {output}: {error.strerror}" if isinstance(error, OSError) else error
+        fail(f"nothing was written: {reason}", 2)
+    for warning in portability_warnings(loaded, images):
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{output}: submit it with kfp --endpoint URL run create -e {loaded.tracking.experiment} -f {output}")
 
 

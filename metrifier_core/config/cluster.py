@@ -1,4 +1,4 @@
-"""What each stage gets on a cluster: the config's section `cluster`, which a run on this machine passes over."""
+"""The config's section `cluster`: what each stage gets on Kubernetes; a run on this machine ignores it."""
 
 import math
 import re
@@ -9,14 +9,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from metrifier_core.settings.base import Settings, closest
 
-# As Kubernetes takes them: a subdomain after RFC 1123, and a name with such a prefix.
+# Kubernetes refuses other names when a pod is made, and neither kfp nor its compiler checks them: a subdomain after
+# RFC 1123, and the name of a label or a resource, which may have such a prefix.
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _NAME = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 
 
-def _shaped(pattern: str, expected: str) -> AfterValidator:
-    """Refuses a text of another shape in a sentence."""
-
+def _matches(pattern: str, expected: str) -> AfterValidator:
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text, re.ASCII):
             raise ValueError(f"expected {expected} (got '{text}')")
@@ -25,34 +24,31 @@ def _shaped(pattern: str, expected: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _number_as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+_NumberAsText = BeforeValidator(
+    lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+)
+_CORES = r"(?![0.]+m?$)([0-9]+(\.[0-9]{1,3})?|[0-9]+m)"
 
-
-Cores = Annotated[
-    str,
-    BeforeValidator(_number_as_text),
-    _shaped(r"(?![0.]+m?$)([0-9]+(\.[0-9]{1,3})?|[0-9]+m)", "cores above zero such as 4, 0.5 or 500m"),
-]
+Cores = Annotated[str, _NumberAsText, _matches(_CORES, "cores above zero such as 4, 0.5 or 500m")]
 Memory = Annotated[
     str,
-    BeforeValidator(_number_as_text),
-    _shaped("[1-9][0-9]*(Ki|[MGT]i?)", "a whole number and Ki, M, Mi, G, Gi, T or Ti, such as 1536Mi"),
+    _NumberAsText,
+    _matches("[1-9][0-9]*(Ki|[MGT]i?)", "a whole number and Ki, M, Mi, G, Gi, T or Ti, such as 1536Mi"),
 ]
-Secret = Annotated[str, Field(max_length=253), _shaped(_SUBDOMAIN, "small letters, digits, - and . alone")]
-# As a volume is named by its secret, too: without dots, and shorter.
+Secret = Annotated[str, Field(max_length=253), _matches(_SUBDOMAIN, "small letters, digits, - and . alone")]
+# It names a volume, too: shorter, and without dots.
 MountedSecret = Annotated[
-    str, Field(max_length=63), _shaped("[a-z0-9]([a-z0-9-]*[a-z0-9])?", "small letters, digits and -")
+    str, Field(max_length=63), _matches("[a-z0-9]([a-z0-9-]*[a-z0-9])?", "small letters, digits and -")
 ]
-SecretKey = Annotated[str, Field(max_length=253), _shaped("[A-Za-z0-9._-]+", "letters, digits, -, _ and . alone")]
-Resource = Annotated[str, _shaped(f"{_SUBDOMAIN}/{_NAME}", "a resource of nodes such as nvidia.com/gpu")]
-Label = Annotated[str, _shaped(f"({_SUBDOMAIN}/)?{_NAME}", "a label such as pool or cloud.example/pool")]
-LabelValue = Annotated[str, _shaped(f"({_NAME})?", "up to 63 letters, digits, -, _ and .")]
+SecretKey = Annotated[str, Field(max_length=253), _matches("[A-Za-z0-9._-]+", "letters, digits, -, _ and . alone")]
+Resource = Annotated[str, _matches(f"{_SUBDOMAIN}/{_NAME}", "a resource of nodes such as nvidia.com/gpu")]
+Label = Annotated[str, _matches(f"({_SUBDOMAIN}/)?{_NAME}", "a label such as pool or cloud.example/pool")]
+LabelValue = Annotated[str, _matches(f"({_NAME})?", "up to 63 letters, digits, -, _ and .")]
 Variable = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Toleration(Settings):
-    """A taint of nodes that a stage may run on all the same, as Kubernetes has it."""
+    """A taint of nodes that a stage tolerates, with Kubernetes' own keys."""
 
     key: Label | None = None
     operator: Literal["Equal", "Exists"] = "Equal"
@@ -69,40 +65,41 @@ class Toleration(Settings):
 
 
 class SecretFile(Settings):
-    """A key of a Kubernetes secret that stages find in a file."""
+    """A key of a Kubernetes secret that stages read from a file."""
 
     secret: MountedSecret
     key: SecretKey
 
     @property
     def folder(self) -> str:
-        """Where the secret is mounted."""
+        """Return where the secret is mounted."""
         return f"/var/run/secrets/metrifier/{self.secret}"
 
     @property
     def path(self) -> str:
-        """The file."""
+        """Return the path of the file."""
         return f"{self.folder}/{self.key}"
 
 
 class StageSettings(Settings):
-    """What a task of one stage asks for."""
+    """What a task of one stage gets."""
 
     cpu: Cores = Field("1", description="cores that are requested, and threads that work on images")
     memory: Memory = Field("2Gi", description="requested, and the limit")
-    accelerator: Resource | None = Field(None, description="resource name of what it is given, e.g. nvidia.com/gpu")
-    accelerators: int | None = Field(None, ge=1, description="how many, 1 where left out; `accelerator` says of what")
-    retries: int = Field(2, ge=0, le=10, description="after a failure, a minute later and then ever more slowly")
-    timeout_minutes: int = Field(60 * 24, ge=1, description="after which a task counts as failed")
-    cache: bool = Field(True, description="take up what an earlier run with the same inputs made")
+    accelerator: Resource | None = Field(None, description="resource of nodes, e.g. nvidia.com/gpu")
+    accelerators: int | None = Field(
+        None, ge=1, description="how many, 1 if left out; `accelerator` names the resource"
+    )
+    retries: int = Field(2, ge=0, le=10, description="after a failure, with a pause of a minute that doubles")
+    timeout_minutes: int = Field(60 * 24, ge=1, description="after which a task fails")
+    cache: bool = Field(True, description="reuse the results of an earlier run with the same inputs")
     node_selector: dict[Label, LabelValue] = Field({}, description="labels that its node must have")
-    tolerations: list[Toleration] = Field([], description="taints of nodes that it may run on")
+    tolerations: list[Toleration] = Field([], description="taints of nodes that it tolerates")
 
     @property
     def threads(self) -> int:
-        """Counts a thread a core; each holds images, and memory is limited, whatever cores the node has."""
-        cores = int(self.cpu[:-1]) / 1000 if self.cpu.endswith("m") else float(self.cpu)
-        return math.ceil(cores)
+        """Return a thread for each core; a thread holds images, and memory is limited however many cores a node has."""
+        return math.ceil(int(self.cpu[:-1]) / 1000 if self.cpu.endswith("m") else float(self.cpu))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -114,7 +111,7 @@ class StageSettings(Settings):
 # Measured on real images: evaluating eight workers takes half a gigabyte, training a multitap three; the rest is room
 # for larger images, batches and networks.
 STAGES: Mapping[str, StageSettings] = {
-    # Its digest says of which images the cached `download` is; KFP alone would see the config and not them.
+    # Not cached: its digest decides whether the cached `download` is of the same images, which KFP cannot see.
     "list_source": StageSettings(memory="4Gi", cache=False),
     "download": StageSettings(cpu="2", memory="4Gi"),
     "prepare_workers": StageSettings(cpu="4", memory="8Gi"),
@@ -125,42 +122,39 @@ STAGES: Mapping[str, StageSettings] = {
     "merge_dataset": StageSettings(memory="4Gi", timeout_minutes=60 * 4),
     "train_metrifier": StageSettings(cpu="8", memory="16Gi", timeout_minutes=60 * 24 * 7),
     "evaluate_spearman": StageSettings(cpu="4", memory="8Gi"),
-    # These complete a run that `list_source` opened; a second try goes on with what the first one made.
+    # Not cached: these complete the run that `list_source` opened. A retry resumes what the first try made.
     "compare_families": StageSettings(timeout_minutes=60, cache=False),
-    # A champion scores every test version.
+    # The champion scores every test version.
     "register_metrifier": StageSettings(cpu="4", memory="4Gi", cache=False),
     "close_run": StageSettings(cache=False, timeout_minutes=30),
 }
-"""The stages, with what each gets where the config says nothing."""
+"""The stages, with what each gets by default."""
 
 
 class ClusterSettings(Settings):
     """Where and how the stages run on Kubernetes."""
 
-    parallel_shards: int = Field(8, ge=1, le=1000, description="shards that are worked on at the same time")
-    parallel_workers: int = Field(2, ge=1, le=100, description="groups of workers at the same time, in each of these")
+    parallel_shards: int = Field(8, ge=1, le=1000, description="shards at the same time")
+    parallel_workers: int = Field(2, ge=1, le=100, description="groups of workers at the same time, in each shard")
     secrets: dict[Secret, dict[SecretKey, Variable]] = Field(
         {}, description="Kubernetes secrets that every stage sees: secret -> its key -> environment variable"
     )
     secret_files: dict[Variable, SecretFile] = Field(
-        {}, description="the same for what is read from a file: environment variable that names it -> secret and key"
+        {}, description="secrets that are read from a file: environment variable that names the file -> secret and key"
     )
     image_pull_secrets: list[Secret] = Field([], description="Kubernetes secrets for a private image registry")
-    stages: dict[str, StageSettings] = Field(dict(STAGES), description="by stage; what is left out stays as it is")
+    stages: dict[str, StageSettings] = Field(dict(STAGES), description="by stage; what is left out has its default")
 
     @field_validator("stages", mode="before")
     @classmethod
-    def _complete(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        for stage in given:
+    def _add_defaults(cls, stages: Any) -> Any:
+        if not isinstance(stages, Mapping):
+            return stages
+        complete: dict[str, Any] = dict(STAGES)
+        for stage, settings in stages.items():
             if stage not in STAGES:
                 raise ValueError(f"unknown stage '{stage}', {closest(str(stage), list(STAGES))}")
-        complete: dict[str, Any] = {}
-        for stage, default in STAGES.items():
-            own = given.get(stage, {})
-            own = own.model_dump() if isinstance(own, StageSettings) else own
-            complete[stage] = {**default.model_dump(), **own} if isinstance(own, Mapping) else own
+            complete[stage] = STAGES[stage].model_dump() | settings if isinstance(settings, dict) else settings
         return complete
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The config of a run: read from YAML, validated whole before any work."""
+"""The config of a run, read from YAML and validated as a whole before any work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,40 +18,41 @@ from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import MiniatureSpec, WorkerSettings
 
 MAX_SHARDS = 64
-"""Tasks are told on one command line where the tables of all shards are, and Linux limits it to 128 KiB."""
+"""A task's command line names the tables of all shards, and Linux limits it to 128 KiB."""
 
 
 class ConfigError(ValueError):
-    """A config that cannot be run; the message has a line a mistake, each naming its key."""
+    """A config that cannot be run; the message has a line for each mistake, which names its key."""
 
 
 class EvaluationSettings(Settings):
-    """How a metrifier is judged."""
+    """How a metrifier is evaluated."""
 
     bootstrap_replicates: int = Field(1000, ge=10, le=100_000)
     leave_one_family_out: bool = Field(
-        False, description="train and judge once for every family of workers, held out while the others make the label"
+        False,
+        description="train and evaluate once for each family of workers, held out while the others make the label",
     )
 
 
 class TrackingSettings(Settings):
-    """Where runs and models stand in MLflow."""
+    """Where runs and models are in MLflow."""
 
     experiment: str = Field("metrifier", min_length=1)
     model_name: str = Field("metrifier", min_length=1, pattern="^[^/:]+$")
-    uri: str | None = Field(None, description="MLflow server; the variable MLFLOW_TRACKING_URI where left out")
-    kubeflow: str | None = Field(None, description="address of Kubeflow's UI, which runs on a cluster then link to")
+    uri: str | None = Field(None, description="MLflow server; by default the variable MLFLOW_TRACKING_URI")
+    kubeflow: str | None = Field(None, description="address of Kubeflow's UI, for links from runs on a cluster")
 
     @field_validator("uri")
     @classmethod
-    def _hold_no_secret(cls, uri: str | None) -> str | None:
+    def _check_uri(cls, uri: str | None) -> str | None:
         if uri is not None and "@" in urlsplit(uri).netloc:
             raise ValueError("credentials belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
         return uri
 
     @field_validator("kubeflow")
     @classmethod
-    def _lead_to_a_page(cls, address: str | None) -> str | None:
+    def _check_kubeflow(cls, address: str | None) -> str | None:
         parts = urlsplit(address or "")
         if address and (parts.scheme not in {"http", "https"} or "@" in parts.netloc or parts.query or parts.fragment):
             raise ValueError("expected the address of Kubeflow's UI such as https://kubeflow.example, no user in it")
@@ -59,7 +60,7 @@ class TrackingSettings(Settings):
 
 
 class RunConfig(Settings):
-    """Everything that decides what a run makes."""
+    """Everything that decides the results of a run."""
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9._-]*$", description="names the folder runs/NAME")
     seed: int = Field(0, ge=0, lt=2**32)
@@ -87,23 +88,15 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _check_judges(self) -> "RunConfig":
-        if not self.evaluation.leave_one_family_out:
-            if not self.workers.held_out:
-                raise ValueError(
-                    "workers.held_out: name a worker that judges, or set evaluation.leave_one_family_out=true"
-                )
-        elif not self.workers.families[1:] or not self.held_out_families:
-            families = ", ".join(self.workers.families)
-            raise ValueError(
-                "evaluation.leave_one_family_out: needs workers of two families, one of them not metrifier.backbone's; "
-                f"there are {families}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_backbone(self) -> "RunConfig":
         if self.evaluation.leave_one_family_out:
+            if not self.workers.families[1:] or not self.held_out_families:
+                raise ValueError(
+                    "evaluation.leave_one_family_out: needs workers of two families, one of them not "
+                    f"metrifier.backbone's; there are {', '.join(self.workers.families)}"
+                )
             return self
+        if not self.workers.held_out:
+            raise ValueError("workers.held_out: name a worker that judges, or set evaluation.leave_one_family_out=true")
         backbone = self.metrifier.backbone
         for name in self.workers.held_out:
             if backbone is not None and self.workers.catalogue[name].family == backbone.family:
@@ -115,28 +108,28 @@ class RunConfig(Settings):
 
     @property
     def held_out_families(self) -> list[str]:
-        """The families that are left out one after the other; a backbone cannot judge its own, nor be judged by it."""
+        """Return the families to hold out one after the other; the backbone's own family cannot judge it."""
         if not self.evaluation.leave_one_family_out:
             return []
         backbone = self.metrifier.backbone
         return [family for family in self.workers.families if backbone is None or family != backbone.family]
 
     def pipeline_arguments(self) -> dict[str, Any]:
-        """Gives the pipeline's parameters: a section a stage, so that a stage is redone only if its own changes."""
-        # Where tasks run is no parameter: it is written into the graph.
+        """Return the pipeline's parameters: sections, so that a stage is redone only if one of its own changes."""
+        # Where tasks run is written into the graph.
         arguments = self.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
         if self.evaluation.leave_one_family_out:
-            # Every worker sees every version, since each makes the label of some fold.
+            # All are label workers, which see every version, since each makes the label of some fold.
             arguments["workers"] = self.workers.holding_out(None).model_dump(mode="json", exclude_none=True)
             del arguments["tracking"]
-        # The pipeline cannot look into a section, so what its graph needs is handed to it by name.
+        # The graph cannot look into a section, so what it needs itself is a separate parameter.
         arguments["worker_groups"] = self.workers.groups
         arguments["experiment"] = self.tracking.experiment
         return arguments
 
 
 def _override(values: dict[str, Any], assignment: str) -> None:
-    """Sets one `key.of.section=value`, the value being YAML."""
+    """Apply one override `key.of.section=value`, whose value is YAML."""
     key, equals, text = assignment.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{assignment}': expected key=value, such as metrifier.epochs=3")
@@ -152,17 +145,17 @@ def _override(values: dict[str, Any], assignment: str) -> None:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Reads and validates a config.
+    """Read and validate a config.
 
     Args:
-        path: A YAML file; relative paths in it are relative to it.
-        overrides: `key=value` assignments that stand above the file, e.g. `metrifier.epochs=3`.
+        path: A YAML file; paths in it are relative to its folder.
+        overrides: `key=value` assignments that override the file, e.g. `metrifier.epochs=3`.
 
     Returns:
         The config, with worker entries inlined and paths absolute.
 
     Raises:
-        ConfigError: Something is wrong; every mistake is named.
+        ConfigError: The config is wrong; every mistake is named.
     """
     if not path.is_file():
         raise ConfigError(f"there is no config {path}")
@@ -176,18 +169,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def make_config(values: dict[str, Any], overrides: Sequence[str], folder: Path) -> RunConfig:
-    """Validates a config that was read.
+    """Validate a config, as `load_config` does.
 
     Args:
-        values: Its sections; they are changed.
-        overrides: As in `load_config`.
-        folder: What relative paths are relative to.
-
-    Returns:
-        The config.
+        values: Its sections, which the overrides change in place.
+        overrides: `key=value` assignments.
+        folder: The folder of relative paths.
 
     Raises:
-        ConfigError: Something is wrong; every mistake is named.
+        ConfigError: The config is wrong; every mistake is named.
     """
     for assignment in overrides:
         _override(values, assignment)

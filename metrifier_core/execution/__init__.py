@@ -1,1 +1,1 @@
-"""How work is done: in parallel, with progress, checksums and the same bytes each time."""
+"""How work is done: in parallel, with progress, checksums and reproducible training."""

@@ -5,15 +5,15 @@ from pathlib import Path
 
 
 def file_sha256(path: Path) -> str:
-    """Computes a file's SHA-256 as hexadecimal digits, in constant memory."""
+    """Return a file's SHA-256 as hexadecimal digits, in constant memory."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def path_sha256(path: Path) -> str:
-    """Computes the SHA-256 of a file; of a folder, that of the list of its files and theirs.
+    """Return the SHA-256 of a file, or of a folder's list of files with their checksums.
 
-    A folder's is what `find -L . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum` prints in it.
+    A folder's is the output of `find -L . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum` in it.
     """
     if path.is_file():
         return file_sha256(path)

@@ -1,4 +1,4 @@
-"""Work on many items by several threads, in order and with a bounded number of them in memory."""
+"""Parallel work on many items by threads, in order and with a bounded number of items in memory."""
 
 import os
 from collections import deque
@@ -12,32 +12,32 @@ from metrifier_core.settings.environment import THREADS_VARIABLE
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD_A_THREAD = 4
+_PENDING_PER_THREAD = 4
 
 
 def count_threads() -> int:
-    """Counts the threads to work on: `METRIFIER_THREADS` where that is set, else the cores that this process may use.
+    """Return the number of threads to use: `METRIFIER_THREADS` or, if unset, the cores that this process may use.
 
     Raises:
-        ValueError: The variable is no whole number above zero.
+        ValueError: The variable is not a whole number above 0.
     """
-    asked = os.environ.get(THREADS_VARIABLE)
-    if asked is None:
+    value = os.environ.get(THREADS_VARIABLE)
+    if value is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not asked.isascii() or not asked.isdigit() or not int(asked):
-        raise ValueError(f"{THREADS_VARIABLE}: expected a whole number above 0, got '{asked}'")
-    return int(asked)
+    if not value.isascii() or not value.isdigit() or not int(value):
+        raise ValueError(f"{THREADS_VARIABLE}: expected a whole number above 0, got '{value}'")
+    return int(value)
 
 
 def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
 ) -> Iterator[Result]:
-    """Applies a function to items on some threads; OpenCV, Pillow and onnxruntime let go of the lock.
+    """Apply a function to items in threads, for work that releases the GIL as OpenCV, Pillow and onnxruntime do.
 
     Args:
-        function: What to apply.
-        items: What to apply it to; read only a little ahead of the results.
-        threads: How many; as `count_threads` says where None.
+        function: Called once for each item.
+        items: Read only a little ahead of the results.
+        threads: Number of threads; `count_threads()` if None.
 
     Yields:
         The results, in the order of the items.
@@ -46,7 +46,7 @@ def parallel_map(
     remaining = iter(items)
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[Result]] = deque()
-        for item in islice(remaining, threads * _AHEAD_A_THREAD):
+        for item in islice(remaining, threads * _PENDING_PER_THREAD):
             pending.append(pool.submit(function, item))
         while pending:
             result = pending.popleft().result()
@@ -56,7 +56,7 @@ def parallel_map(
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Cuts items into lists of one size; the last may be shorter."""
+    """Yield lists of `size` items; the last one may be shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

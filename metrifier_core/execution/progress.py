@@ -2,23 +2,20 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
-FAILED = ": failed: "
-"""What stands between a stage's name and the reason why it failed."""
-
 LINE_PREFIX = "metrifier: "
-"""What every line of a stage begins with, so that a runner can tell it from its own log."""
+"""The beginning of every line that a stage prints, which tells it from other output."""
 
 _SECONDS_BETWEEN_LINES = 3.0
 
 Item = TypeVar("Item")
 
 
-class _LinePerUpdate:
-    """Turns a bar's carriage returns into whole lines, for logs that keep only those."""
+class _LineWriter:
+    """Writes each update of a bar as a line, for logs that keep whole lines alone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -35,37 +32,24 @@ class _LinePerUpdate:
 def progress(
     items: Iterable[Item], description: str, *, total: int | None = None, unit: str, log: bool = True
 ) -> Iterable[Item]:
-    """Iterates over items and shows how far it is, on standard error.
+    """Iterate over items and show the progress on standard error.
 
     Args:
         items: What to iterate over.
         description: What is being done.
-        total: How many items there are, where `len` cannot tell.
-        unit: What one item is called.
-        log: Whether to write lines where there is no terminal; a command in a pipe says nothing.
-
-    Returns:
-        The same items.
+        total: Number of items, if `len` cannot tell.
+        unit: Name of one item.
+        log: Whether to write lines if standard error is no terminal.
     """
-    if sys.stderr.isatty():
-        return tqdm(items, description, total=total, unit=f" {unit}", leave=False)
-    if not log:
+    terminal = sys.stderr.isatty()
+    if not (terminal or log):
         return items
-    # Only `write` and `flush` are asked of the stream.
-    stream = cast("TextIO", _LinePerUpdate(sys.stderr))
-    return tqdm(
-        items,
-        description,
-        total=total,
-        unit=f" {unit}",
-        file=stream,
-        ascii=True,
-        mininterval=_SECONDS_BETWEEN_LINES,
-        delay=_SECONDS_BETWEEN_LINES,
-        leave=False,
-    )
+    seconds = _SECONDS_BETWEEN_LINES
+    lines = {"file": _LineWriter(sys.stderr), "ascii": True, "mininterval": seconds, "delay": seconds}
+    options: dict[str, Any] = {} if terminal else lines
+    return tqdm(items, description, total=total, unit=f" {unit}", leave=False, **options)
 
 
 def say(text: str) -> None:
-    """Prints one line about a stage on standard error."""
+    """Print one line about a stage on standard error."""
     print(f"{LINE_PREFIX}{text}", file=sys.stderr, flush=True)  # noqa: T201

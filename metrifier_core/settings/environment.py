@@ -17,3 +17,6 @@ THREADS_VARIABLE = "METRIFIER_THREADS"
 
 UNLOGGED_VARIABLE = "METRIFIER_UNLOGGED"
 """A folder for what MLflow could not be sent; it waits there until the run is started again."""
+
+FAILURES_VARIABLE = "METRIFIER_FAILURES"
+"""A folder in which a stage that fails writes its reason, in a file of the stage's name."""

@@ -1,30 +1,27 @@
-"""What all stages share: they say what they do, they are timed, and a killed one goes on where it was."""
+"""What all stages share: messages, timing, and the folder that a killed stage resumes from."""
 
 import functools
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Self
 
-from metrifier_core.execution.progress import FAILED, say
-from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
+from pydantic import BaseModel
+
+from metrifier_core.execution.progress import say
+from metrifier_core.settings.environment import FAILURES_VARIABLE, PARTIAL_VARIABLE, RUN_ID_VARIABLE
 
 Summary = dict[str, Any]
-"""What a stage counted: numbers and short texts, kept as the metadata of its artifact or beside what it made."""
-
-# An engine hands a task the metadata of all its artifacts on one command line, which Linux limits to 128 KiB: those
-# that there is one of in every shard have none, and this file.
-_SHARD_FILE = "shard.json"
+"""What a stage counted: numbers and short texts, kept as the metadata of its artifact or beside its tables."""
 
 Arguments = ParamSpec("Arguments")
 
 
 def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary]:
-    """Makes a function a stage: says how it ended, or why not, and adds `started_at` and `finished_at` (Unix time)."""
+    """Make a function a stage: report how it ends, and add `started_at` and `finished_at` (Unix time)."""
 
     @functools.wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Summary:
@@ -32,8 +29,7 @@ def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary
         try:
             summary = function(*args, **kwargs)
         except Exception as error:
-            say(f"{function.__name__}{FAILED}{error}")
-            _note_failure(function.__name__, error)
+            _report_failure(function.__name__, str(error) or type(error).__name__)
             raise
         finished = time.time()
         counts = ", ".join(f"{key} {value}" for key, value in summary.items() if isinstance(value, int | str))
@@ -43,29 +39,34 @@ def stage(function: Callable[Arguments, Summary]) -> Callable[Arguments, Summary
     return run
 
 
-def _note_failure(name: str, error: Exception) -> None:
-    """Has a task of a pipeline tell MLflow why it fails, which the end of the pipeline is not told."""
-    if not (os.environ.get("MLFLOW_TRACKING_URI") and {RUN_ID_VARIABLE, "MLFLOW_RUN_ID"} & set(os.environ)):
-        return
-    with suppress(ImportError):
-        from metrifier_core.tracking import note_failure
+def _report_failure(name: str, reason: str) -> None:
+    """Print why a stage failed, and note it for the runner on this machine and, in a pipeline, in MLflow."""
+    say(f"{name}: failed: {reason}")
+    folder = os.environ.get(FAILURES_VARIABLE)
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with Path(folder, name).open("a", encoding="utf-8") as file:  # tasks of several shards may fail
+            file.write(" ".join(reason.split()) + "\n")
+    if os.environ.get("MLFLOW_TRACKING_URI") and {RUN_ID_VARIABLE, "MLFLOW_RUN_ID"} & set(os.environ):
+        with suppress(ImportError):
+            from metrifier_core.tracking import note_failure
 
-        note_failure(name, str(error) or type(error).__name__)
+            note_failure(name, reason)
 
 
 @contextmanager
 def partial_folder(output: Path, name: str, identity: str, *, kept: str | None = None) -> Iterator[Path]:
-    """Gives a stage a folder to fill piece by piece; it becomes the output when the stage is through.
+    """Provide a folder to fill piece by piece, which becomes the output when the stage is through.
 
     Args:
         output: Where the finished folder goes.
         name: The stage's name.
-        identity: Fingerprint of what the stage makes; a killed stage of the same identity is continued.
-        kept: A file that is no part of the output. It stays where a next attempt looks for it: a stage may be killed
-            when it is through, and before the pipeline has noted that.
+        identity: Fingerprint of what the stage makes; a killed stage of the same identity is resumed.
+        kept: A file that is not part of the output. It stays where the next attempt looks for it: a stage may be killed
+            when it is through, before the pipeline has noted that.
 
     Yields:
-        The folder, with the pieces that an earlier, killed attempt had finished.
+        The folder, with the pieces that an earlier, killed attempt finished.
     """
     home = os.environ.get(PARTIAL_VARIABLE)
     folder = output.with_name(f"{output.name}.partial") if home is None else Path(home) / f"{name}-{identity[:16]}"
@@ -74,7 +75,7 @@ def partial_folder(output: Path, name: str, identity: str, *, kept: str | None =
     for leftover in folder.glob("*.partial"):
         leftover.unlink()
     output.parent.mkdir(parents=True, exist_ok=True)
-    # A task that is tried again in the same place may find what its first try had finished.
+    # A task that is retried in the same place may find what its first try finished.
     shutil.rmtree(output, ignore_errors=True)
     shutil.move(folder, output)
     if kept is not None and home is not None:
@@ -84,12 +85,27 @@ def partial_folder(output: Path, name: str, identity: str, *, kept: str | None =
         (output / kept).unlink()
 
 
-def read_shard_file(folder: Path) -> dict[str, Any]:
-    """Reads what the tasks of a shard counted."""
-    found: dict[str, Any] = json.loads((folder / _SHARD_FILE).read_text())
-    return found
+class ShardSummary(BaseModel):
+    """The summaries of a shard's tasks, kept beside the shard's tables.
 
+    An engine passes the metadata of all artifacts to a task on one command line, which Linux limits to 128 KiB: too
+    little for every shard's.
 
-def write_shard_file(folder: Path, counted: Mapping[str, Any]) -> None:
-    """Writes what the tasks of a shard counted."""
-    (folder / _SHARD_FILE).write_text(json.dumps(counted) + "\n")
+    Attributes:
+        distort: Summary of the task that made the versions.
+        versions: URI of the versions.
+        worker_evaluate: Summaries of the tasks that ran the workers.
+    """
+
+    distort: Summary
+    versions: str = ""
+    worker_evaluate: list[Summary] = []
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the summaries from a shard's folder."""
+        return cls.model_validate_json((folder / "shard.json").read_text())
+
+    def write(self, folder: Path) -> None:
+        """Write the summaries to a shard's folder."""
+        (folder / "shard.json").write_text(self.model_dump_json() + "\n")

@@ -1,1 +1,1 @@
-"""What talks to a Kubeflow server."""
+"""Clients of a Kubeflow Pipelines server."""

@@ -1,4 +1,4 @@
-"""A compiled pipeline as it is submitted: its parameters' defaults are a whole config."""
+"""A compiled pipeline, whose parameters' defaults are a whole config."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -13,7 +13,7 @@ from metrifier_core.config.run import ConfigError, RunConfig, make_config
 
 
 class PackageError(ValueError):
-    """A file that is no compiled pipeline of this project."""
+    """A file that is not a compiled pipeline of this project."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +30,24 @@ class Package:
     defaults: Mapping[str, Any]
     tracking_uri: str | None
 
-    def value(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """Finds what a parameter will be."""
-        return arguments.get(name, self.defaults[name])
-
     def arguments(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Finds the parameters that overrides change, each whole and of its own type.
+        """Return the parameters that overrides change, each as a whole and in its type.
 
         Args:
-            overrides: `key=value`, the key with dots as in a config.
-
-        Returns:
-            What differs from the defaults.
+            overrides: `key=value`, with dots in the key as in a config.
 
         Raises:
-            ConfigError: The config that they make is wrong, or is one for another graph; every mistake is named.
+            ConfigError: The resulting config is wrong, with a line a mistake, or is one for another graph.
         """
-        before = self._config([])
-        after = self._config(overrides)
+        before, after = self._config([]), self._config(overrides)
         if after.cluster != before.cluster:
             raise ConfigError("cluster: is written into the graph: set it where the pipeline is compiled")
         if after.tracking.uri != before.tracking.uri:
             raise ConfigError("tracking.uri: is compiled into every task's environment: compile the pipeline again")
         if after.held_out_families != before.held_out_families:
             raise ConfigError("evaluation.leave_one_family_out: the families are part of the graph: compile it again")
-        standing = before.pipeline_arguments()
-        return {key: value for key, value in after.pipeline_arguments().items() if value != standing.get(key)}
+        compiled = before.pipeline_arguments()
+        return {key: value for key, value in after.pipeline_arguments().items() if value != compiled.get(key)}
 
     def _config(self, overrides: Sequence[str]) -> RunConfig:
         sections = {name: value for name, value in self.defaults.items() if name in RunConfig.model_fields}
@@ -63,10 +55,10 @@ class Package:
 
 
 def read_package(path: Path) -> Package:
-    """Reads a compiled pipeline.
+    """Read a compiled pipeline.
 
     Raises:
-        PackageError: It is not there, or is something else.
+        PackageError: The file does not exist, or is not a compiled pipeline.
     """
     if not path.is_file():
         raise PackageError(f"there is no file {path}: write it with python -m pipelines.compile")
@@ -77,6 +69,6 @@ def read_package(path: Path) -> Package:
         executors = document["deploymentSpec"]["executors"].values()
         variables = [variable for executor in executors for variable in executor.get("container", {}).get("env", [])]
     except (YAMLError, UnicodeDecodeError, LookupError, TypeError, StopIteration) as error:
-        raise PackageError(f"{path} is no compiled pipeline: write it with python -m pipelines.compile") from error
-    servers = {variable["value"] for variable in variables if variable["name"] == "MLFLOW_TRACKING_URI"}
+        raise PackageError(f"{path} is not a compiled pipeline: write it with python -m pipelines.compile") from error
+    servers = [variable["value"] for variable in variables if variable["name"] == "MLFLOW_TRACKING_URI"]
     return Package(path, defaults, next(iter(servers), None))

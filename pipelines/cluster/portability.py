@@ -1,4 +1,4 @@
-"""What a compiled pipeline names that pods may not find; they would fail late, so it is said at once."""
+"""Warnings about what a compiled pipeline names and pods may not find, which would fail late."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,22 +10,20 @@ from pipelines.tracking_server import tracking_server
 
 
 def portability_warnings(config: RunConfig, images: Images) -> Iterator[str]:
-    """Finds what is missing or stands on this machine alone.
+    """Yield a sentence for what is missing, or exists on this machine alone.
 
     Args:
-        config: What was compiled.
+        config: The compiled config.
         images: Container images of the stages.
-
-    Yields:
-        A sentence each: on images that no registry has, an MLflow server that is not named, and every local path.
     """
-    unpublished = [image for image in asdict(images).values() if image in asdict(Images()).values()]
+    built_here = asdict(Images()).values()
+    unpublished = [image for image in asdict(images).values() if image in built_here]
     if unpublished:
         yield f"in no registry: {', '.join(unpublished)}; push yours and name them with --image"
     if not tracking_server(config.tracking):
         yield (
-            "no MLflow server is named, which registering needs at the very end: name one in tracking.uri or "
-            "MLFLOW_TRACKING_URI, or have the pods' environment name it"
+            "no MLflow server is named, which registration needs at the end: name one in tracking.uri or "
+            "MLFLOW_TRACKING_URI, or in the pods' environment"
         )
     for key, path in named_paths(config):
-        yield f"{key}: {path} is a path of this machine; pods see it only where their image holds it: name a URI"
+        yield f"{key}: {path} is a path of this machine; pods see it only if their image holds it: name a URI"

@@ -1,1 +1,1 @@
-"""What feeds what: the pipelines over the components."""
+"""The graph of the pipeline: which component feeds which."""

@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine: `python -m pipelines.local CONFIG [key=value ...]`."""
+"""The command that runs the pipeline on this machine: `python -m pipelines.local CONFIG [key=value ...]`."""
 
 import json
 import os
@@ -11,10 +11,11 @@ from rich.console import Console
 from metrifier_core.config.run import ConfigError, load_config
 from metrifier_core.settings.credentials import without_credentials
 from pipelines.graph.images import choose_images
-from pipelines.local.results import baselines_table, families_tables, metrics_table
+from pipelines.local.results import Registration, baselines_table, families_tables, metrics_table
 from pipelines.local.runner import RunError, run_locally
+from pipelines.options import ImageOption, Overrides, fail
 
-_TABLE_WIDTH = 96
+_MIN_WIDTH = 96  # columns; in a narrower terminal the table wraps rather than lose figures
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -22,27 +23,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     config: Annotated[Path, typer.Argument(help="a YAML file such as configs/digits.yaml")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings that stand above the file")
-    ] = None,
+    overrides: Overrides = None,
     *,
     runs: Annotated[Path, typer.Option(help="the folder of all runs")] = Path("runs"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="forget what an earlier run of this name finished")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="discard what an earlier run of this name finished")] = False,
     reuse: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="take what runs/NAME finished, where the config says the same of a stage"),
+        typer.Option(metavar="NAME", help="reuse the results of runs/NAME for stages with the same settings"),
     ] = None,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[TARGET=]IMAGE",
-            help="run in containers: the image of all stages, with {target} in it or not, or of data, train or ingest",
-        ),
-    ] = None,
+    image: ImageOption = None,
 ) -> None:
     """Run the whole pipeline of a CONFIG on this machine, into runs/NAME.
 
-    Run again, it goes on where it was: finished tasks and shards are not done again.
+    The same command resumes a run: finished tasks and shards are not done again. With --image the stages run in
+    containers.
 
     Examples:
       python -m pipelines.local configs/digits.yaml
@@ -55,49 +49,43 @@ def main(
 
       python -m pipelines.local configs/digits.yaml --image metrifier-{target}:0.1.0
     """
-    # Cut figures help nobody: a narrower terminal wraps the table.
-    console = Console(width=max(_TABLE_WIDTH, Console().width))
+    console = Console(width=max(_MIN_WIDTH, Console().width))
     try:
         images = choose_images(image, []) if image else None
     except ValueError as error:
-        typer.echo(f"nothing was run: {error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"nothing was run: {error}", 2)
     try:
         loaded = load_config(config, overrides or [])
         folder = run_locally(loaded, runs, fresh=fresh, reuse=reuse, images=images)
     except ConfigError as error:
-        typer.echo(f"{config}: nothing was run, the config is wrong:\n{error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"{config}: nothing was run, the config is wrong:\n{error}", 2)
     except RunError as error:
-        again = "\nOnce that is mended, the same command goes on from here." if error.begun else ""
-        typer.echo(f"failed: {error}{again}", err=True)
-        raise typer.Exit(1) from None
-    shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+        again = "\nFix the cause and run the same command again: it resumes from here." if error.resumable else ""
+        fail(f"failed: {error}{again}", 1)
+    path = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
     if loaded.held_out_families:
         console.print(*families_tables(json.loads((folder / "families.json").read_text())))
-        typer.echo(f"Comparison:      {shown}/families.md")
-        typer.echo(f"Reports:         {shown}/families/*/report.html")
-        typer.echo(f"In MLflow:       {_look(server, folder, shown)}")
+        typer.echo(f"Comparison:      {path}/families.md")
+        typer.echo(f"Reports:         {path}/families/*/report.html")
+        typer.echo(f"In MLflow:       {_mlflow_page(server, folder, path)}")
     else:
         metrics = json.loads((folder / "metrics.json").read_text())
         console.print(metrics_table(metrics), baselines_table(metrics))
-        typer.echo(f"Report:          {shown}/report.html")
-        registered = json.loads((folder / "registered.json").read_text())
-        if registered["version"] is not None:
-            standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
-            typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-            typer.echo(f"In MLflow:       {_look(server, folder, shown, registered['experiment_id'])}")
-        typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
+        typer.echo(f"Report:          {path}/report.html")
+        registration = Registration.model_validate_json((folder / "registered.json").read_text())
+        if registration.version is not None:
+            typer.echo(f"Registered:      {registration}")
+            typer.echo(f"In MLflow:       {_mlflow_page(server, folder, path, registration.experiment_id)}")
+        typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {path}/model")
     if (folder / "unlogged").is_dir():
-        typer.echo(f"All results are complete, but not in MLflow at {server}: run the same command again", err=True)
-        raise typer.Exit(1)
+        fail(f"All results are complete, but not in MLflow at {server}: run the same command again", 1)
 
 
-def _look(server: str, folder: Path, shown: str, experiment: str = "") -> str:
-    """Says how a run is looked at in MLflow."""
+def _mlflow_page(server: str, folder: Path, path: str, experiment: str = "") -> str:
+    """Return the command or the address that shows a run in MLflow."""
     if server == f"sqlite:///{folder / 'mlflow.db'}":
-        return f"make ui RUN={shown}"
+        return f"make ui RUN={path}"
     if server.startswith("sqlite:"):
         return f".venv/bin/mlflow ui --backend-store-uri {server}"
     return f"{server}/#/experiments/{experiment}/runs" if experiment else server

@@ -1,4 +1,4 @@
-"""What a container says, passed on while it runs, and to the last line."""
+"""The log of a container, printed to the last line while the container runs."""
 
 import sys
 import threading
@@ -6,66 +6,56 @@ from collections.abc import Iterable, Iterator
 
 from docker.models.containers import Container
 
-from metrifier_core.execution.progress import FAILED, LINE_PREFIX
+_FOLLOW_SECONDS = 10  # for the rest of a followed log, once its container has ended
 
-_LAST_WORDS = 10  # seconds for what has been said, once a container has ended
-
-_PRINTING = threading.Lock()
-
-
-def say(line: str) -> None:
-    """Writes where KFP's own runner prints; containers run side by side."""
-    with _PRINTING:
-        sys.stdout.write(f"{line}\n")
+_PRINTING = threading.Lock()  # containers run side by side
 
 
 class ContainerLog:
-    """Follows a container's log.
+    """A container's log, printed line by line.
 
-    An engine may never end a log that it is asked to follow (podman now and then misses that a container has ended), or
-    give up on one that is silent for long: the end of the container is what counts, and the log is then read once more.
-
-    Attributes:
-        failed: Whether a stage said in it that it failed.
+    A followed log may never end (podman can miss that a container has ended), or break off after a long silence. So the
+    end of the container decides, after which the log is read once more.
     """
 
     def __init__(self, container: Container) -> None:
-        """Begins to pass on, in a thread of its own."""
-        self.failed = False
+        """Start to print in a thread."""
         self._container = container
-        self._said = 0
+        self._printed = 0
         self._ended = False
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._follower = threading.Thread(target=self._follow, daemon=True)
         self._follower.start()
 
+    def __repr__(self) -> str:
+        return f"ContainerLog({self._container!r}, {self._printed} lines)"
+
     def end(self) -> None:
-        """Passes on what is left, when the container has ended."""
-        self._follower.join(_LAST_WORDS)
-        with self._turn:
+        """Print the rest; call it when the container has ended."""
+        self._follower.join(_FOLLOW_SECONDS)
+        with self._lock:
             self._ended = True
-        for line in list(read_lines([self._container.logs()]))[self._said :]:
-            self._pass_on(line)
+        for line in list(read_lines([self._container.logs()]))[self._printed :]:
+            self._print(line)
 
     def _follow(self) -> None:
         try:
             for line in read_lines(self._container.logs(stream=True, follow=True)):
-                with self._turn:
+                with self._lock:
                     if self._ended:
                         return
-                    self._pass_on(line)
+                    self._print(line)
         except Exception:  # of several libraries
-            return  # what is missing is read at the end
+            return  # `end` reads what is missing
 
-    def _pass_on(self, line: bytes) -> None:
-        text = line.decode(errors="replace")
-        self.failed = self.failed or (text.strip().startswith(LINE_PREFIX) and FAILED in text)
-        self._said += 1
-        say(text)
+    def _print(self, line: bytes) -> None:
+        self._printed += 1
+        with _PRINTING:
+            sys.stdout.write(f"{line.decode(errors='replace')}\n")
 
 
 def read_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Puts lines together of the pieces in which a log arrives, without their ends."""
+    """Yield the lines, without line ends, of a log that arrives in pieces."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")

@@ -1,4 +1,4 @@
-"""What an earlier start of a run could not log: it is logged when MLflow can be reached again."""
+"""The queue of what MLflow could not be told: it is logged when the server answers again."""
 
 import os
 from pathlib import Path
@@ -8,22 +8,22 @@ from metrifier_core.settings.credentials import without_credentials
 from metrifier_core.settings.environment import UNLOGGED_VARIABLE
 
 _RETRIES_VARIABLE = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-_RETRIES = "5"  # about a minute, which a server takes to start again; MLflow's own would be four
+_RETRIES = "5"  # about a minute, enough for a server to restart; MLflow's default lasts four
 
 
-def postponing(folder: Path) -> None:
-    """Has tasks put what they cannot log into a folder; see `tracking.queued_if_unreachable`."""
+def enable_queue(folder: Path) -> None:
+    """Make tasks queue in a folder what they cannot log; see `tracking.queued_if_unreachable`."""
     os.environ[UNLOGGED_VARIABLE] = str(folder)
     os.environ.setdefault(_RETRIES_VARIABLE, _RETRIES)
 
 
-def log_what_waits(folder: Path, server: str, *, told: bool = False) -> None:
-    """Logs what waits in a folder, and looks whether MLflow can be reached.
+def flush_queue(folder: Path, server: str, *, quiet: bool = False) -> None:
+    """Log what is queued, and check that MLflow answers.
 
     Args:
-        folder: Where it waits. It is made where MLflow cannot be reached, so that no task waits for an answer.
-        server: The server, as it is said.
-        told: Whether it was said already that MLflow cannot be reached.
+        folder: The queue. It is created if MLflow does not answer, so that no task waits for it.
+        server: The server's URI.
+        quiet: Whether to omit the message that MLflow does not answer.
     """
     if server.startswith("sqlite:") and not folder.is_dir():
         return
@@ -39,21 +39,20 @@ def log_what_waits(folder: Path, server: str, *, told: bool = False) -> None:
         open_run,
     )
 
-    waiting = len(offline_queue(folder))
+    queued = len(offline_queue(folder))
     try:
         refused = log_offline_queue(
             folder, [open_run, log_stage, log_fan_out, fail_run, complete_run, register_now], ask_server
         )
     except Exception as error:
         folder.mkdir(parents=True, exist_ok=True)
-        if not told:
+        if not quiet:
             say(
                 f"MLflow at {without_credentials(server)} could not be reached; what is to be logged waits in {folder} "
                 f"and is logged when the run is started again. Reason: {without_credentials(str(error))}"
             )
         return
-    if waiting > len(refused):
-        say(f"MLflow: logged what had waited, {waiting - len(refused)} entries")
+    if queued > len(refused):
+        say(f"MLflow: logged {queued - len(refused)} queued entries")
     for file, reason in refused.items():
-        why = without_credentials(reason)
-        say(f"MLflow does not take {file}, which goes on waiting; delete it to give it up. Reason: {why}")
+        say(f"MLflow refuses {file}, which stays queued; delete it to drop it. Reason: {without_credentials(reason)}")

@@ -1,4 +1,4 @@
-"""Runs tasks in child processes, which end with the run, however it ends."""
+"""Tasks in child processes, which end with the run, however it ends."""
 
 import contextlib
 import hashlib
@@ -12,13 +12,14 @@ from kfp.local import subprocess_task_handler
 
 import metrifier_core
 from pipelines.graph.images import Images
+from pipelines.local.place import Place, replaced
 
 _SOURCE_FOLDERS = ("metrifier_core", "components", "pipelines")
 
-# Standard input ends when the run lets go of its other end, or is killed: then so do the task and all that it started.
-_WITH_THE_RUN = """
+# Standard input is a pipe that closes when the run ends, even if it is killed: then kill the task's process group.
+_END_WITH_THE_RUN = """
 exec 3<&0 </dev/null
-(read -r said <&3; kill -KILL 0) >/dev/null 2>&1 &
+(read -r line <&3; kill -KILL 0) >/dev/null 2>&1 &
 "$@" 3<&-
 status=$?
 { kill $!; wait $!; } 2>/dev/null
@@ -26,47 +27,41 @@ exit $status
 """
 
 
-class Processes:
-    """The child processes of one run.
+class Processes(Place):
+    """The child processes of one run."""
 
-    Attributes:
-        names: The stages' images as KFP knows them: the code, and what the run reads, is in the tag.
-        code: Identifies the code.
-    """
+    kind = "process"
 
     def __init__(self, listing: str) -> None:
-        """Prepares; nothing is started yet.
+        """Prepare without starting anything.
 
         Args:
-            listing: What the run reads, in short.
+            listing: Digest of what the run reads.
         """
-        self.code = _code_digest()
-        name = f"metrifier-python:{metrifier_core.__version__}-{self.code}-{listing[:16]}"
-        self.names = Images(name, name, name)
-        theirs, own = os.pipe()
-        self._theirs, self._own = os.fdopen(theirs, "rb"), os.fdopen(own, "wb")
+        code = _code_digest()
+        name = f"metrifier-python:{metrifier_core.__version__}-{code}-{listing[:16]}"
+        super().__init__(Images(name, name, name), code)
+        reader, writer = os.pipe()
+        self._reader, self._writer = os.fdopen(reader, "rb"), os.fdopen(writer, "wb")
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """Has KFP's runner start its processes this way; its own go on after a run that was killed."""
-        kfps_own = subprocess_task_handler.run_local_subprocess
-        subprocess_task_handler.run_local_subprocess = self._run
+        """Make KFP start its processes this way; its own would outlive a run that is killed."""
         try:
-            yield
+            with replaced(subprocess_task_handler, "run_local_subprocess", self._run):
+                yield
         finally:
-            subprocess_task_handler.run_local_subprocess = kfps_own
             self.stop()
-            self._theirs.close()
+            self._reader.close()
 
     def stop(self) -> None:
-        """Ends the tasks that run, and every one that is started from now on."""
-        self._own.close()
+        """Kill the running tasks, and every one that is started from now on."""
+        self._writer.close()
 
     def _run(self, full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
-        """Runs a task to its end."""
         with subprocess.Popen(  # noqa: S603
-            ["/bin/sh", "-c", _WITH_THE_RUN, "sh", *full_command],
-            stdin=self._theirs,
+            ["/bin/sh", "-c", _END_WITH_THE_RUN, "sh", *full_command],
+            stdin=self._reader,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -76,11 +71,11 @@ class Processes:
         ) as task:
             for line in task.stdout or ():
                 sys.stdout.write(line)
-            return task.wait()
+            return self.end_task(full_command, task.wait())
 
 
 def _code_digest() -> str:
-    """Identifies the code, so that what other code made is never taken for this one's."""
+    """Return a digest of the source code, so that results of other code are never reused."""
     digest = hashlib.sha256()
     root = Path(metrifier_core.__file__).parents[1]
     for folder in _SOURCE_FOLDERS:

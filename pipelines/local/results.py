@@ -1,16 +1,16 @@
-"""What a finished run shows: files under the names that people look for, and the metrics as a table."""
+"""The results of a finished run: files under the names that users expect, and the metrics as tables."""
 
-import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter
 from rich.box import SIMPLE
 from rich.table import Table
 
-_SHOWN = {
+_FIGURES = {
     "global": "global",
     "within_image": "within image",
     "within_condition": "within condition",
@@ -19,148 +19,171 @@ _SHOWN = {
 }
 
 
-def _link(target: Path, name: Path) -> None:
-    """Points a name at a folder that a task made, whatever stood there before."""
-    temporary = name.with_name(f".{name.name}.new")
+class Registration(BaseModel):
+    """A registered metrifier, as `registered.json` has it.
+
+    Attributes:
+        model_name: Name in MLflow's registry.
+        version: None if MLflow could not be reached yet.
+        champion: Whether the version is the champion.
+        gate: Why it is or is not.
+        experiment_id: MLflow's experiment.
+    """
+
+    model_name: str
+    version: str | None
+    champion: bool
+    gate: str
+    experiment_id: str = ""
+
+    def __str__(self) -> str:
+        standing = "the champion" if self.champion else "a challenger"
+        return f"{self.model_name} version {self.version}, {standing}: {self.gate}"
+
+
+class _Fold(BaseModel):
+    """Where a fold's files are, as `compare_families` notes it."""
+
+    model: Path
+    metrics: Path
+    report: Path
+    evaluated: Path
+
+
+_TABLES = TypeAdapter(dict[str, list[Path]])  # the folders of `versions` and `losses`, in made_from.json
+_FOLDS = TypeAdapter(dict[str, _Fold])  # by family
+
+
+def _replace(path: Path) -> Path:
+    """Return where to write what then replaces a path at once."""
+    temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, name.parent))
-    temporary.replace(name)
+    return temporary
 
 
-def _copy(source: Path, name: Path) -> None:
-    """Copies a file: its own name has no ending, and a browser that follows a link to it would show its source."""
-    temporary = name.with_name(f".{name.name}.new")
+def _link(target: Path, path: Path) -> None:
+    """Link a path to a folder or a table that a task made."""
+    temporary = _replace(path)
+    temporary.symlink_to(os.path.relpath(target, path.parent))
+    temporary.replace(path)
+
+
+def _copy(source: Path, path: Path) -> None:
+    """Copy a file: artifacts have no suffix, and a browser that follows a link to one would show HTML as text."""
+    temporary = _replace(path)
     shutil.copyfile(source, temporary)
-    temporary.replace(name)
+    temporary.replace(path)
 
 
 def publish(outputs: Mapping[str, Any], folder: Path) -> None:
-    """Gives what the tasks made the names that people look for.
+    """Put the artifacts of a run under the names that users expect.
 
     Args:
         outputs: The pipeline's artifacts.
         folder: The run's folder.
     """
-    quality, evaluated = Path(outputs["quality"].path), Path(outputs["evaluated"].path)
-    for artifact, name in (("images", "images"), ("prepared", "workers"), ("model", "model")):
-        _link(Path(outputs[artifact].path), folder / name)
-    for source, name in (
-        (quality / "quality.parquet", "quality.parquet"),
-        (quality / "dataset.json", "dataset.json"),
-        (evaluated / "predictions.parquet", "predictions.parquet"),
-        (evaluated / "examples.png", "examples.png"),
-        (Path(outputs["metrics"].path), "metrics.json"),
-        (Path(outputs["report"].path), "report.html"),
-        (Path(outputs["registered"].path), "registered.json"),
-        (Path(outputs["model_card"].path), "model_card.md"),
-    ):
-        _copy(source, folder / name)
-    for table, tasks in json.loads((quality / "made_from.json").read_text()).items():
+    paths = {name: Path(artifact.path) for name, artifact in outputs.items()}
+    for name, artifact in (("images", "images"), ("workers", "prepared"), ("model", "model")):
+        _link(paths[artifact], folder / name)
+    for name in ("quality.parquet", "dataset.json"):
+        _copy(paths["quality"] / name, folder / name)
+    for name in ("predictions.parquet", "examples.png"):
+        _copy(paths["evaluated"] / name, folder / name)
+    for name in ("metrics.json", "report.html", "registered.json", "model_card.md"):
+        _copy(paths[Path(name).stem], folder / name)
+    for table, tasks in _TABLES.validate_json((paths["quality"] / "made_from.json").read_text()).items():
         shards = folder / table
         shutil.rmtree(shards, ignore_errors=True)
         shards.mkdir()
         for task in tasks:
-            for path in Path(task).glob("*.parquet"):
+            for path in task.glob("*.parquet"):
                 _link(path, shards / path.name)
 
 
 def publish_families(outputs: Mapping[str, Any], folder: Path) -> None:
-    """Gives what the folds of a run made the names that people look for.
+    """Put the artifacts of all folds under the names that users expect.
 
     Args:
         outputs: The pipeline's artifacts.
-        folder: The run's folder; each family has one of its own in `families`.
+        folder: The run's folder, in which each family gets the folder `families/FAMILY`.
     """
     _copy(Path(outputs["metrics"].path), folder / "families.json")
     _copy(Path(outputs["table"].path), folder / "families.md")
-    for family, files in json.loads(outputs["metrics"].metadata["folds"]).items():
-        own = folder / "families" / family
-        own.mkdir(parents=True, exist_ok=True)
-        _link(Path(files["model"]), own / "model")
-        evaluated = Path(files["evaluated"])
-        for source, name in (
-            (Path(files["metrics"]), "metrics.json"),
-            (Path(files["report"]), "report.html"),
-            (evaluated / "predictions.parquet", "predictions.parquet"),
-            (evaluated / "examples.png", "examples.png"),
-        ):
-            _copy(source, own / name)
+    for family, fold in _FOLDS.validate_json(outputs["metrics"].metadata["folds"]).items():
+        target = folder / "families" / family
+        target.mkdir(parents=True, exist_ok=True)
+        _link(fold.model, target / "model")
+        _copy(fold.metrics, target / "metrics.json")
+        _copy(fold.report, target / "report.html")
+        for name in ("predictions.parquet", "examples.png"):
+            _copy(fold.evaluated / name, target / name)
 
 
 def _number(value: float | None, form: str = ".3f") -> str:
     return "" if value is None else format(value, form)
 
 
-def _row(name: str, level: str, found: Mapping[str, float | None]) -> list[str]:
-    interval = "" if found["low"] is None else f"{_number(found['low'])} to {_number(found['high'])}"
-    value = found["rho"] if "rho" in found else found["value"]
-    return [name, level, _number(value), interval, _number(found["ceiling"]), _number(found.get("share"), ".0%")]
+def _value(figure: Mapping[str, float | None]) -> float | None:
+    return figure["rho"] if "rho" in figure else figure["value"]
+
+
+def _table(title: str, texts: Iterable[str], numbers: Iterable[str]) -> Table:
+    table = Table(title=title, box=SIMPLE)
+    for heading in texts:
+        table.add_column(heading, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """Lays out the headline metrics.
+    """Return the headline metrics: the metrifier against each held-out worker and their mean.
 
     Args:
-        metrics: What stands in `metrics.json`.
-
-    Returns:
-        A table for a terminal: the metrifier against each held-out worker and their mean.
+        metrics: The content of `metrics.json`.
     """
     title = f"Spearman on {metrics['rows']:,} test versions of {metrics['sources']:,} source images"
-    table = Table(title=title, box=SIMPLE)
-    for heading in ("held-out worker", "level"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("value", "95 % interval", "ceiling", "share"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, found in metrics["workers"].items():
-        for index, (key, level) in enumerate(_SHOWN.items()):
-            table.add_row(*_row("" if index else name, level, found[key]))
+    table = _table(title, ("held-out worker", "level"), ("value", "95 % interval", "ceiling", "share"))
+    for worker, figures in metrics["workers"].items():
+        for index, (key, level) in enumerate(_FIGURES.items()):
+            figure = figures[key]
+            interval = "" if figure["low"] is None else f"{_number(figure['low'])} to {_number(figure['high'])}"
+            numbers = _number(_value(figure)), interval, _number(figure["ceiling"]), _number(figure.get("share"), ".0%")
+            table.add_row("" if index else worker, level, *numbers)
     return table
 
 
 def baselines_table(metrics: Mapping[str, Any]) -> Table:
-    """Lays out what the metrifier has to beat.
+    """Return the metrifier beside its ceiling and the baselines, against the mean of the held-out workers.
 
     Args:
-        metrics: What stands in `metrics.json`.
-
-    Returns:
-        A table for a terminal: every predictor against the held-out workers' mean; the intervals are in the report.
+        metrics: The content of `metrics.json`.
     """
-    table = Table(title="Beside the ceiling and the baselines, mean over held-out workers", box=SIMPLE)
-    table.add_column("predictor", no_wrap=True)
-    for heading in _SHOWN.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    named = {"ceiling": metrics["ceiling"], "metrifier": metrics["workers"], **metrics["baselines"]}
-    for name, by_target in named.items():
-        found = by_target["mean"]
-        values = [found[key]["rho"] if "rho" in found[key] else found[key]["value"] for key in _SHOWN]
-        table.add_row(name.replace("_", " "), *map(_number, values))
+    table = _table(
+        "Beside the ceiling and the baselines, mean over held-out workers", ("predictor",), _FIGURES.values()
+    )
+    predictors = {"ceiling": metrics["ceiling"], "metrifier": metrics["workers"], **metrics["baselines"]}
+    for name, workers in predictors.items():
+        table.add_row(name.replace("_", " "), *(_number(_value(workers["mean"][key])) for key in _FIGURES))
     return table
 
 
-def families_tables(found: Mapping[str, Any]) -> list[Table]:
-    """Lays out what a metrifier reaches on every family of workers that was held out.
+def families_tables(families: Mapping[str, Any]) -> list[Table]:
+    """Return the metrifier on each family of held-out workers, and the means over the families of all predictors.
 
     Args:
-        found: What stands in `families.json`.
-
-    Returns:
-        Two tables for a terminal: the metrifier on each family, and the means over the families of all predictors; the
-        intervals are in `families.md`.
+        families: The content of `families.json`; its intervals are in `families.md` alone.
     """
-    own = {family: fold["seen"]["predictors"]["metrifier"] for family, fold in found["families"].items()}
-    means = found["mean"]["seen"]["predictors"]
-    titles = ("The metrifier, by the family that was held out", "Mean over the families")
+    folds = {family: fold["seen"]["predictors"]["metrifier"] for family, fold in families["families"].items()}
+    means = {name.replace("_", " "): row for name, row in families["mean"]["seen"]["predictors"].items()}
     tables = []
-    for title, heading, rows in zip(titles, ("family", "predictor"), (own, means), strict=True):
-        table = Table(title=title, box=SIMPLE)
-        table.add_column(heading, no_wrap=True)
-        for figure in (*_SHOWN.values(), "share"):
-            table.add_column(figure, justify="right", no_wrap=True)
-        for name, by_figure in rows.items():
-            values = [_number(by_figure[key]["value"]) for key in _SHOWN]
-            share = _number(by_figure["global"].get("share"), ".0%")
-            table.add_row(name if heading == "family" else name.replace("_", " "), *values, share)
+    for title, heading, rows in (
+        ("The metrifier, by the family that was held out", "family", folds),
+        ("Mean over the families", "predictor", means),
+    ):
+        table = _table(title, (heading,), (*_FIGURES.values(), "share"))
+        for name, figures in rows.items():
+            share = _number(figures["global"].get("share"), ".0%")
+            table.add_row(name, *(_number(figures[key]["value"]) for key in _FIGURES), share)
         tables.append(table)
     return tables

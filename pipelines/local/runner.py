@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine, in processes or containers, and takes up what an earlier run had finished."""
+"""The pipeline on this machine, in processes or containers, resuming what an earlier run finished."""
 
 import contextlib
 import fcntl
@@ -14,17 +14,18 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from metrifier_core.config.run import ConfigError, RunConfig
-from metrifier_core.execution.progress import FAILED, LINE_PREFIX
+from metrifier_core.execution.progress import LINE_PREFIX
 from metrifier_core.ingest.client import ingest_command
 from metrifier_core.settings.credentials import without_credentials
-from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE
+from metrifier_core.settings.environment import FAILURES_VARIABLE, PARTIAL_VARIABLE, RUN_ID_VARIABLE
 from metrifier_core.sources import list_items, listing_digest
 from metrifier_core.workers import MiniatureSpec, find_weights, open_worker
 from pipelines.graph.images import Images
-from pipelines.local.offline_queue import log_what_waits, postponing
+from pipelines.local.offline_queue import enable_queue, flush_queue
+from pipelines.local.place import Place
 from pipelines.local.results import publish, publish_families
 from pipelines.local_paths import folders_to_mount
 from pipelines.tracking_server import tracking_server
@@ -34,38 +35,33 @@ _CACHE = ".kfp_cache"
 
 
 class RunError(RuntimeError):
-    """A pipeline that did not get to its end; the message has the stage and its reason.
+    """A pipeline that failed; the message names the stage and its reason.
 
     Attributes:
-        begun: Whether anything was done that a next start goes on from.
+        resumable: Whether the next start resumes what this one did.
     """
 
-    def __init__(self, message: str, *, begun: bool = False) -> None:
+    def __init__(self, message: str, *, resumable: bool = False) -> None:
         super().__init__(message)
-        self.begun = begun
+        self.resumable = resumable
 
 
-class _StageLines(io.TextIOBase):
-    """Keeps the whole log in a file and passes on the lines that stages say about themselves."""
+class _RunLog(io.TextIOBase):
+    """Writes everything to a file, and the lines of stages to the terminal, too."""
 
     def __init__(self, log: TextIO, terminal: TextIO) -> None:
         self._log = log
         self._terminal = terminal
         self._started = time.monotonic()
         self._rest = ""
-        self.failures: list[str] = []
 
     def write(self, text: str) -> int:
         self._log.write(text)
         *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            said = line.strip()
-            if said.startswith(LINE_PREFIX):
-                said = said.removeprefix(LINE_PREFIX)
-                if FAILED in said:
-                    self.failures.append(said)
+        for line in map(str.strip, lines):
+            if line.startswith(LINE_PREFIX):
                 minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
-                self._terminal.write(f"[{minutes:02d}:{seconds:02d}] {said}\n")
+                self._terminal.write(f"[{minutes:02d}:{seconds:02d}] {line.removeprefix(LINE_PREFIX)}\n")
                 self._terminal.flush()
         return len(text)
 
@@ -74,13 +70,14 @@ class _StageLines(io.TextIOBase):
 
 
 def check_inputs(config: RunConfig) -> str:
-    """Looks at everything that the run will read, so that a long one does not fail late.
+    """Check everything that the run will read, so that a long run does not fail late.
 
     Returns:
-        A digest of what the source holds and of who can decode it, so that other images are never taken for these.
+        A digest of what the source holds and of whether the ingest decoder is there, without which some images are
+        rejected: results of other images are never reused.
 
     Raises:
-        ConfigError: A source or a weights file is missing or is another one; the message names the key.
+        ConfigError: A source or a weights file is missing or has another checksum; the message names the key.
     """
     try:
         items = list_items(config.source)
@@ -91,32 +88,10 @@ def check_inputs(config: RunConfig) -> str:
         raise ConfigError(str(error)) from error
     if not items:
         raise ConfigError("source: there are no images")
-    # Images that want the ingest decoder are rejected where there is none.
     return hashlib.sha256(f"{listing_digest(items)}{ingest_command() is not None}".encode()).hexdigest()
 
 
-class _Place(Protocol):
-    """Where tasks run.
-
-    Attributes:
-        names: The stages' images. KFP tells tasks apart by image and arguments: what else they depend on is in the tag.
-        code: Identifies the code that runs there.
-    """
-
-    @property
-    def names(self) -> Images: ...
-
-    @property
-    def code(self) -> str: ...
-
-    def used(self) -> contextlib.AbstractContextManager[None]:
-        """Has KFP run tasks there."""
-
-    def stop(self) -> None:
-        """Ends the tasks that run, and every one that is started from now on."""
-
-
-def _find_place(images: Images | None, config: RunConfig, listing: str, folder: Path) -> _Place:
+def _find_place(images: Images | None, config: RunConfig, listing: str, folder: Path) -> Place:
     if images is None:
         from pipelines.local.processes import Processes
 
@@ -124,15 +99,15 @@ def _find_place(images: Images | None, config: RunConfig, listing: str, folder: 
     from pipelines.local.containers import ContainerError, Containers
 
     try:
-        # Beside the run's folder lie those of others, from which it may have taken something over.
+        # The folder of all runs is readable, since a run may reuse what others finished.
         return Containers.find(images, (*folders_to_mount(config), folder.parent), listing, folder)
     except ContainerError as error:
         raise RunError(f"nothing was run: {error}") from error
 
 
 @contextlib.contextmanager
-def _only_run(folder: Path) -> Iterator[None]:
-    """Keeps a second run out of the folder of one that is going on; a killed run lets go by itself."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; the lock of a killed run is released by the system."""
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,16 +117,16 @@ def _only_run(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(place: _Place) -> Iterator[None]:
-    """Has Ctrl-C and SIGTERM end the tasks first: KFP waits for all that stand in a loop. What is ignored stays so."""
+def _stopped_by_signals(place: Place) -> Iterator[None]:
+    """Kill the tasks on Ctrl-C and SIGTERM, since KFP waits for all tasks of a loop. Ignored signals stay ignored."""
 
     def stop(*_: object) -> None:
-        logging.disable()  # that the tasks which are ended here have failed is no news
+        logging.disable()  # the failures of tasks that are killed here are no news
         place.stop()
         raise KeyboardInterrupt
 
-    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    earlier = {number: signal.signal(number, stop) for number in heeded}
+    handled = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    earlier = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     finally:
@@ -160,18 +135,18 @@ def _stopped_by_signals(place: _Place) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _take_over(entries: Path, own: Path) -> None:
-    """Adds what KFP knows of another run's tasks to what it knows of this one's: by their inputs, where they are.
+def _reuse_cache(source: Path, target: Path) -> None:
+    """Add the cache entries of another run to this one's; they name artifacts where they are.
 
     Raises:
         RunError: There is no such run.
     """
-    if not entries.is_dir():
-        raise RunError(f"nothing was run: there is no run to reuse in {entries.parents[1]}")
-    own.mkdir(parents=True, exist_ok=True)
-    for entry in entries.glob("*.json"):
-        if not (own / entry.name).exists():
-            shutil.copyfile(entry, own / entry.name)
+    if not source.is_dir():
+        raise RunError(f"nothing was run: there is no run to reuse in {source.parents[1]}")
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in source.glob("*.json"):
+        if not (target / entry.name).exists():
+            shutil.copyfile(entry, target / entry.name)
 
 
 def run_locally(
@@ -183,86 +158,81 @@ def run_locally(
     images: Images | None = None,
     terminal: TextIO = sys.stdout,
 ) -> Path:
-    """Runs the pipeline, taking up what an earlier run of the same name had finished.
+    """Run the pipeline, resuming what an earlier run of the same name finished.
 
     Args:
         config: What to run.
         runs: The folder of all runs.
-        fresh: Whether to forget what an earlier run had finished.
-        reuse: Name of another run in the folder of runs; what it had finished is taken where nothing that a stage reads
-            is another. It stays where it is.
-        images: The images that the stages run in, by Docker or what speaks its API; None for child processes.
-        terminal: Where the stages' progress is written.
+        fresh: Whether to discard what an earlier run finished.
+        reuse: Name of another run in `runs`, whose results are reused for stages with the same inputs; they stay where
+            they are.
+        images: The images that the stages run in, by Docker or what serves its API; None for child processes.
+        terminal: Where to write the stages' progress.
 
     Returns:
         The run's folder.
 
     Raises:
-        ConfigError: What the run would read is missing or is another; nothing was run.
-        RunError: A stage failed, there is no run to reuse, another one is going on in the folder, or nothing runs
-            containers here.
+        ConfigError: An input is missing or has another checksum; nothing was run.
+        RunError: A stage failed, there is no run to reuse, another run is going on in the folder, or no container
+            engine answers.
     """
     listing = check_inputs(config)
     from kfp import local
 
     from metrifier_core.tracking import PipelineRun, fail_run, open_run
-    from pipelines.graph.build import build_graph
+    from pipelines.graph.metrifier_pipeline import build_graph
     from pipelines.graph.site import Site
 
     folder = (runs / config.name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = folder / "tasks"
-    partial = folder / "partial"
-    unlogged = folder / "unlogged"
-    with _only_run(folder), (folder / "log.txt").open("a", encoding="utf-8") as log:
-        if fresh:
-            for stale in (tasks, partial, unlogged):
-                shutil.rmtree(stale, ignore_errors=True)
+    tasks, partial, unlogged, reasons = (folder / name for name in ("tasks", "partial", "unlogged", "failures"))
+    run = PipelineRun(config.name, config.tracking.experiment)
+    with _lock(folder), (folder / "log.txt").open("a", encoding="utf-8") as log:
+        for stale in (tasks, partial, unlogged, reasons) if fresh else (reasons,):
+            shutil.rmtree(stale, ignore_errors=True)
         if reuse is not None:
-            _take_over(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
+            _reuse_cache(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
         place = _find_place(images, config, listing, folder)
-        # Of what stages are given: a run whose identity is new has something to do, and ends.
-        settings = json.dumps(config.pipeline_arguments(), sort_keys=True)
+        arguments = config.pipeline_arguments()
+        # A fingerprint of what stages are given: a run with another one has something to do.
+        settings = json.dumps(arguments, sort_keys=True)
         identity = hashlib.sha256(f"{place.code}{listing}{settings}".encode()).hexdigest()[:12]
         server = tracking_server(config.tracking) or f"sqlite:///{folder / 'mlflow.db'}"
-        # For those who look for its runs here.
         (folder / SERVER_FILE).write_text(without_credentials(server) + "\n", encoding="utf-8")
         os.environ["MLFLOW_TRACKING_URI"] = server
         os.environ[PARTIAL_VARIABLE] = str(partial / place.code)
+        os.environ[FAILURES_VARIABLE] = str(reasons)
         os.environ[RUN_ID_VARIABLE] = f"{config.name}-{identity}"
-        postponing(unlogged)
+        enable_queue(unlogged)
         runner = local.SubprocessRunner(use_venv=False) if images is None else local.DockerRunner()
         local.init(runner, pipeline_root=str(tasks), enable_caching=True, cache_root=str(tasks / _CACHE))
-        # Which database it makes is MLflow's own affair.
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        lines = _StageLines(log, terminal)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # silence how it makes its database
+        if "tracking" in arguments:  # of registration alone, which is repeated on another server
+            arguments["tracking"] = {**arguments["tracking"], "uri": without_credentials(server)}
         try:
             with (
-                contextlib.redirect_stdout(lines),
+                contextlib.redirect_stdout(_RunLog(log, terminal)),
                 place.used(),
                 _stopped_by_signals(place),
                 warnings.catch_warnings(),
             ):
-                warnings.simplefilter("ignore")  # KFP's own, of settings that mean nothing here
-                log_what_waits(unlogged, server)
-                open_run(PipelineRun(config.name, config.tracking.experiment))
-                pipeline = build_graph(config, Site(place.names))
-                arguments = config.pipeline_arguments()
-                # Registration alone has the server among its arguments: it is repeated on another one.
-                if "tracking" in arguments:
-                    arguments["tracking"] = {**arguments["tracking"], "uri": without_credentials(server)}
-                outputs = pipeline(**arguments).outputs
+                warnings.simplefilter("ignore")  # KFP's, of settings that have no effect here
+                flush_queue(unlogged, server)
+                open_run(run)
+                outputs = build_graph(config, Site(place.names))(**arguments).outputs
         except (Exception, KeyboardInterrupt) as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            reason = "stopped" if stopped else "; ".join(lines.failures) or str(error) or type(error).__name__
-            fail_run(PipelineRun(config.name, config.tracking.experiment), reason)
-            raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", begun=True) from error
+            if isinstance(error, KeyboardInterrupt):
+                reason = "stopped"
+            else:
+                reason = "; ".join(place.failures(reasons)) or str(error) or type(error).__name__
+            fail_run(run, reason)
+            raise RunError(f"{reason}\nThe whole log: {folder / 'log.txt'}", resumable=True) from error
         show = publish_families if config.held_out_families else publish
         show(outputs, folder)
         if unlogged.is_dir():
-            # What the server missed may have been its last minute alone. It may have been the registration, too.
-            log_what_waits(unlogged, server, told=True)
+            # The server may be back. What is logged now may include the registration, which changes the results.
+            flush_queue(unlogged, server, quiet=True)
             show(outputs, folder)
-        # Nothing is left to go on from.
         shutil.rmtree(partial, ignore_errors=True)
     return folder

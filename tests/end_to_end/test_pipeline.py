@@ -184,7 +184,7 @@ def test_a_run_that_is_not_there_cannot_be_taken_up(tmp_path):
     refused = run(tmp_path, "--reuse", "nothing")
     assert refused.returncode == 1
     assert f"nothing was run: there is no run to reuse in {tmp_path / 'nothing'}" in refused.stderr
-    assert "Once that is mended" not in refused.stderr
+    assert "run the same command again" not in refused.stderr
 
 
 def _stop_when(runs: Path, said: str, by: signal.Signals) -> tuple[int, str]:
@@ -241,7 +241,7 @@ def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_its_tasks_and_closes_
     assert status == 1
     assert errors.startswith("failed: stopped\n")
     assert "Traceback" not in errors
-    assert "the same command goes on from here" in errors
+    assert "run the same command again: it resumes from here" in errors
     client = MlflowClient(f"sqlite:///{tmp_path / 'quick' / 'mlflow.db'}")
     (stopped,) = client.search_runs(
         [found.experiment_id for found in client.search_experiments()], "tags.`kfp.pipeline_run_id` != ''"

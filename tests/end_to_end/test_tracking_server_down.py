@@ -1,6 +1,7 @@
 """A tracking server that is lost, whenever, costs neither a run's work nor what it would have logged."""
 
 import json
+import re
 import subprocess
 from contextlib import contextmanager
 
@@ -62,7 +63,7 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
         with _started(tmp_path / "runs", door.url) as process:
             said, _ = process.communicate(timeout=_PATIENCE)
         assert process.returncode == 0, said
-        assert "MLflow: logged what had waited" in said
+        assert re.search(r"MLflow: logged \d+ queued entries", said)
         assert ": done in" not in said, "nothing is worked on again but what waited"
         registered = json.loads((folder / "registered.json").read_text())
         assert (registered["version"], registered["champion"]) == ("1", True)
@@ -83,7 +84,7 @@ def test_a_server_that_is_well_again_before_the_end_has_it_all_then(tmp_path, mo
                     door.state = "open"
             assert process.wait(_PATIENCE) == 0, said
         assert said.count("could not be logged to MLflow") == 1
-        assert "MLflow: logged what had waited" in said
+        assert re.search(r"MLflow: logged \d+ queued entries", said)
         assert not (folder / "unlogged").exists()
         registered = json.loads((folder / "registered.json").read_text())
         assert (registered["version"], registered["champion"]) == ("1", True)

@@ -1,6 +1,6 @@
-"""Compiled graphs, without what changes for other reasons: texts, a config's values, the components' own code.
+"""Compiled graphs without texts, values of a config and the code of components, which change for other reasons.
 
-`python -m tests.helpers.compiled_graphs > tests/golden/graphs.json` writes them anew, where a change means to.
+`python -m tests.helpers.compiled_graphs > tests/golden/graphs.json` writes them again after an intended change.
 """
 
 import json
@@ -30,7 +30,7 @@ CLUSTER = """cluster={
   },
 }"""
 _WIDTH = 120
-# Two families: every one more repeats the same tasks.
+# Two families: each further one repeats the same tasks.
 GRAPHS = {
     "metrifier": [],
     "families": [
@@ -41,7 +41,7 @@ GRAPHS = {
 
 
 def compile_graph(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compiles one of the graphs: the pipeline, and what Kubernetes is told."""
+    """Compile one of the graphs: the pipeline, and its settings for Kubernetes."""
     config = load_config(CONFIG, [*GRAPHS[name], CLUSTER, "tracking.uri=https://mlflow.example"])
     images = choose_images(["registry.example/metrifier-{target}:1"], DIGESTS)
     with TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def compile_graph(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def without_texts(pipeline: Any) -> Any:
-    """Leaves out what is told to people, the SDK's version, and what other tests hold against its source."""
+    """Return a graph without descriptions, the SDK's version, and what other tests compare with its source."""
     if isinstance(pipeline, list):
         return [without_texts(value) for value in pipeline]
     if not isinstance(pipeline, dict):
@@ -62,12 +62,12 @@ def without_texts(pipeline: Any) -> Any:
 
 
 def golden_graphs() -> dict[str, Any]:
-    """Gives every graph as it is kept."""
+    """Return every graph as it is in the golden file."""
     return {name: [without_texts(document) for document in compile_graph(name)] for name in GRAPHS}
 
 
 def _render(value: Any, indent: str = "") -> str:
-    """Writes JSON in which everything that fits stands on one line."""
+    """Return JSON in which everything that fits is on one line."""
     short = json.dumps(value, sort_keys=True)
     if not isinstance(value, dict | list) or len(indent) + len(short) <= _WIDTH:
         return short

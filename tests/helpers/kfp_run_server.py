@@ -1,4 +1,4 @@
-"""A small server that speaks Kubeflow Pipelines' v2beta1 API as far as a submission needs it."""
+"""A small server with the part of Kubeflow Pipelines' v2beta1 API that a submission needs."""
 
 import json
 import threading
@@ -15,12 +15,12 @@ CREATED = "2026-01-01T00:00:00Z"
 
 
 def _node(name: str, state: str, *children: str) -> dict[str, Any]:
-    """A task as released servers show it: a node of Argo's, without an error and without its own pod's name."""
+    """Return a task as released servers show it: a node of Argo's, without an error and without its own pod's name."""
     return {"display_name": name, "state": state, "child_tasks": [{"pod_name": child} for child in children]}
 
 
 def failed_tasks(*stages: str) -> list[dict[str, Any]]:
-    """The nodes of a run in which tasks failed, each after a second try; a component's second task ends with -2."""
+    """Return the nodes of a run in which tasks failed, each after two tries; a component's second task ends with -2."""
     tasks = [
         _node("metrifier-x7k2p", "FAILED", "root-driver"),
         _node("root-driver", "SUCCEEDED", "root"),
@@ -44,18 +44,18 @@ def failed_tasks(*stages: str) -> list[dict[str, Any]]:
 
 @dataclass
 class RunService:
-    """What was posted, and what is answered.
+    """The requests that were posted, and the answers to give.
 
     Attributes:
         url: The server's address.
         posted: Bodies of the runs that were created.
         authorizations: The header of every request.
-        states: Of the run, look after look; the last one stays.
-        tasks: Of a run that failed.
-        failures: How many looks at the run are answered with 502 first.
+        states: States of the run, one for each request; the last one stays.
+        tasks: Tasks of a run that failed.
+        failures: Number of requests for the run that are answered with 502 first.
         silences: Methods and paths whose requests are never answered, such as "POST runs".
         closing: Set when the server ends.
-        refusals: Answers by path instead of the usual ones, as status and body.
+        refusals: Status and body by path, instead of the usual answers.
     """
 
     url: str = ""
@@ -68,10 +68,10 @@ class RunService:
     closing: threading.Event = field(default_factory=threading.Event)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def answer(  # noqa: PLR0911, one an address
+    def answer(  # noqa: PLR0911, one for each address
         self, method: str, path: str, body: dict[str, Any]
     ) -> tuple[int, Any]:
-        """Answers one request."""
+        """Answer one request."""
         for prefix, (status, text) in self.refusals.items():
             if path.startswith(prefix):
                 return status, text
@@ -97,7 +97,7 @@ class RunService:
 
 @contextmanager
 def serve() -> Iterator[RunService]:
-    """Runs a server on a free port of this machine."""
+    """Run a server on a free port of this machine."""
     service = RunService()
 
     class Handler(BaseHTTPRequestHandler):
@@ -123,7 +123,7 @@ def serve() -> Iterator[RunService]:
             self._answer()
 
         def log_message(self, *_: Any) -> None:
-            """Keeps the tests' output clean."""
+            """Keep the tests' output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

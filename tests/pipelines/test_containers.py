@@ -1,4 +1,4 @@
-"""Running in containers, as far as it can be seen where nothing runs any; `tests/containers` has the rest."""
+"""Running in containers, as far as it can be tested without an engine; `tests/containers` has the rest."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from typer.testing import CliRunner
 
-from metrifier_core.execution.progress import FAILED
 from pipelines.graph.images import Images
 from pipelines.local import container_log
 from pipelines.local.__main__ import app
 from pipelines.local.container_log import ContainerLog, read_lines
-from pipelines.local.containers import Containers, stage_of
+from pipelines.local.containers import Containers
+from pipelines.local.place import stage_of
 from tests.helpers.runs import run
 from tests.pipelines.test_compile import CONFIG
 
@@ -20,7 +20,7 @@ def test_without_an_engine_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     result = run(tmp_path, "--image", "metrifier-{target}:1")
     assert result.returncode == 1
-    assert "nothing was run: nothing runs containers here: start Docker, or serve podman's socket" in result.stderr
+    assert "nothing was run: no container engine answers: start Docker, or serve podman's socket" in result.stderr
 
 
 def test_an_unknown_target_is_refused(tmp_path):
@@ -61,13 +61,12 @@ class Talker:
 @pytest.mark.parametrize("ends", ["well", "broken", "never"])
 @pytest.mark.parametrize("followed", [0, 20, 60, len(Talker.SAID)])
 def test_a_log_is_passed_on_once_and_whole_however_following_it_ends(monkeypatch, capsys, followed, ends):
-    monkeypatch.setattr(container_log, "_LAST_WORDS", 0.05 if ends == "never" else 10)
+    monkeypatch.setattr(container_log, "_FOLLOW_SECONDS", 0.05 if ends == "never" else 10)
     talker = Talker(followed, ends=ends)
     log = ContainerLog(talker)
     log.end()
     talker.over.set()
     assert capsys.readouterr().out == f"{Talker.SAID.decode()}\n"
-    assert log.failed is (FAILED in Talker.SAID.decode())
 
 
 class Engine:
@@ -114,3 +113,18 @@ def test_containers_end_with_a_run_that_is_stopped_and_no_other_begins(tmp_path)
 def test_a_stage_is_known_by_what_its_container_executes():
     assert stage_of(["sh", "-c", "...", "--executor_input", "{}", "--function_to_execute", "distort"]) == "distort"
     assert stage_of(["sh"]) == "a stage"
+
+
+def test_a_stage_that_fails_is_named_with_its_own_reason_or_else_with_its_status(tmp_path):
+    place = Containers(Engine(), Images("own", "own", "own"), {"own": "metrifier:1"}, tmp_path, ())
+    assert place.end_task(["--function_to_execute", "download"], 0) == 0
+    assert place.failures(tmp_path) == []
+    for stage, status in (("distort", 1), ("merge_dataset", 3), ("train_metrifier", 137)):
+        assert place.end_task(["--function_to_execute", stage], status) == status
+    (tmp_path / "distort").write_text("no room\nno room\nno disk\n")
+    assert place.failures(tmp_path) == [
+        "distort: failed: no room",
+        "distort: failed: no disk",
+        "merge_dataset: failed: its container ended with status 3",
+        "train_metrifier: failed: its container ended with status 137 (killed, perhaps out of memory)",
+    ]

@@ -1,4 +1,4 @@
-"""What waits is logged at the start and at the end of a run, and a server that does not answer holds up neither."""
+"""The queue is logged at the start and at the end of a run, and a server that does not answer delays neither."""
 
 import io
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from metrifier_core.config.run import load_config
 from pipelines.local import runner
-from pipelines.local.offline_queue import log_what_waits, postponing
+from pipelines.local.offline_queue import enable_queue, flush_queue
 from tests.helpers.tracking_servers import door_of, tracking_server
 
 CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
@@ -28,13 +28,13 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where it waits, with the environment that a runner makes."""
+    """The queue's folder, with the environment that a runner makes."""
     for variable in ("MLFLOW_RUN_ID", RETRIES, TIMEOUT):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
     monkeypatch.setenv("METRIFIER_RUN_ID", f"id of {tmp_path.name}")
     monkeypatch.setenv("METRIFIER_UNLOGGED", "")
-    postponing(tmp_path / "unlogged")
+    enable_queue(tmp_path / "unlogged")
     return tmp_path / "unlogged"
 
 
@@ -51,7 +51,7 @@ def log(stage):
     log_stage(PipelineRun("waiting", "waiting"), stage, {}, SUMMARY)
 
 
-def postpone(door, monkeypatch, *stages):
+def queue(door, monkeypatch, *stages):
     with monkeypatch.context() as impatient:
         impatient.setenv(RETRIES, "0")
         door.state = "shut"
@@ -60,40 +60,40 @@ def postpone(door, monkeypatch, *stages):
 
 
 def test_a_server_that_answers_leaves_nothing(door, folder, capsys):
-    log_what_waits(folder, door.url)
+    flush_queue(folder, door.url)
     assert not folder.exists()
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_a_server_that_does_not_answer_is_said_once(door, folder, capsys, told):
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_server_that_does_not_answer_is_said_once(door, folder, capsys, quiet):
     door.state = "shut"
-    log_what_waits(folder, door.url, told=told)
+    flush_queue(folder, door.url, quiet=quiet)
     assert folder.is_dir(), "no stage asks again"
     said = capsys.readouterr().err
-    assert said.count("could not be reached; what is to be logged waits in") == (not told)
+    assert said.count("could not be reached; what is to be logged waits in") == (not quiet)
     assert os.environ[RETRIES] == "5"
     assert TIMEOUT not in os.environ
 
 
 def test_what_waited_is_logged_and_what_is_refused_is_named(door, folder, capsys, monkeypatch):
-    postpone(door, monkeypatch, "download", "distort")
+    queue(door, monkeypatch, "download", "distort")
     odd = folder / f"{0:020d}-1.json"
     odd.write_text('{"function": "of_another_release", "arguments": {}}')
     door.state = "open"
     capsys.readouterr()
-    log_what_waits(folder, door.url)
+    flush_queue(folder, door.url)
     said = capsys.readouterr().err
-    assert "MLflow: logged what had waited, 2 entries" in said
-    assert f"MLflow does not take {odd}, which goes on waiting; delete it to give it up" in said
+    assert "MLflow: logged 2 queued entries" in said
+    assert f"MLflow refuses {odd}, which stays queued; delete it to drop it" in said
     odd.unlink()
-    log_what_waits(folder, door.url)
+    flush_queue(folder, door.url)
     assert not folder.exists()
 
 
 def test_errors_of_a_moment_while_it_is_logged_are_sat_out(door, folder, capsys, monkeypatch):
     """With as many retries as the runner sets, which make up a minute."""
-    postpone(door, monkeypatch, "download")
+    queue(door, monkeypatch, "download")
     door.state = "open"
     passed = door.passed
     mending = threading.Timer(6, lambda: setattr(door, "state", "open"))
@@ -106,11 +106,11 @@ def test_errors_of_a_moment_while_it_is_logged_are_sat_out(door, folder, capsys,
 
     threading.Thread(target=break_it, daemon=True).start()
     capsys.readouterr()
-    log_what_waits(folder, door.url)
+    flush_queue(folder, door.url)
     mending.join()
     said = capsys.readouterr().err
-    assert "does not take" not in said
-    assert "MLflow: logged what had waited, 1 entries" in said
+    assert "refuses" not in said
+    assert "MLflow: logged 1 queued entries" in said
     assert not folder.exists()
 
 
@@ -142,7 +142,7 @@ def test_a_server_that_swallows_what_it_is_sent_is_soon_given_up(folder, monkeyp
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         begun = time.monotonic()
-        log_what_waits(folder, url)
+        flush_queue(folder, url)
         assert time.monotonic() - begun < 30, "MLflow alone would wait for two minutes, twice"
     assert folder.is_dir()
     assert TIMEOUT not in os.environ
@@ -154,10 +154,10 @@ def test_results_are_shown_before_mlflow_is_asked_once_more_and_again_with_what_
     config = load_config(CONFIG, ["tracking.uri=http://me.example:1"])
     done = []
     graph = SimpleNamespace(outputs={})
-    monkeypatch.setattr("pipelines.graph.build_graph", lambda *_: lambda **_: graph)
+    monkeypatch.setattr("pipelines.graph.metrifier_pipeline.build_graph", lambda *_: lambda **_: graph)
     monkeypatch.setattr("metrifier_core.tracking.open_run", lambda _: (tmp_path / "quick" / "unlogged").mkdir())
     monkeypatch.setattr(runner, "publish", lambda *_: done.append("published"))
-    monkeypatch.setattr(runner, "log_what_waits", lambda *_, told=False: done.append("told" if told else "asked"))
+    monkeypatch.setattr(runner, "flush_queue", lambda *_, quiet=False: done.append("quiet" if quiet else "asked"))
     where = runner.run_locally(config, tmp_path, terminal=io.StringIO())
-    assert done == ["asked", "published", "told", "published"]
+    assert done == ["asked", "published", "quiet", "published"]
     assert (where / ".mlflow").read_text() == "http://me.example:1\n"

@@ -186,12 +186,12 @@ def test_images_that_nobody_names_are_those_that_make_images_makes(tmp_path):
     [
         (["--image", "trian=x"], "--image trian=x: unknown image 'trian', did you mean 'train'?"),
         (["--digest", "train=sha256:12"], "--digest sha256:12: expected sha256: and 64 hexadecimal digits"),
-        (["--image", ""], "--image '': no image has such a name"),
-        (["--image", "train="], "--image '': no image has such a name"),
-        (["--image", "Foo Bar:::"], "--image 'Foo Bar:::': no image has such a name"),
+        (["--image", ""], "--image '': expected [HOST/]NAME[:TAG]"),
+        (["--image", "train="], "--image '': expected [HOST/]NAME[:TAG]"),
+        (["--image", "Foo Bar:::"], "--image 'Foo Bar:::': expected [HOST/]NAME[:TAG]"),
         (["--image", "registry.example/{traget}:1"], "in which only {target} is replaced"),
-        (["--image", "registry.example/{target}:1", "--digest", DIGEST], "write TARGET=sha256:..."),
-        (["--digest", DIGEST], "write TARGET=sha256:..."),
+        (["--image", "registry.example/{target}:1", "--digest", DIGEST], "use TARGET=sha256:..."),
+        (["--digest", DIGEST], "use TARGET=sha256:..."),
     ],
 )
 def test_a_wrong_image_is_refused_in_a_sentence(tmp_path, options, message):

@@ -81,7 +81,7 @@ def test_every_local_path_that_pods_would_read_is_doubted(tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert result.stderr.splitlines() == [
-        f"warning: {key}: {tmp_path / name} is a path of this machine; pods see it only where their image holds it: "
+        f"warning: {key}: {tmp_path / name} is a path of this machine; pods see it only if their image holds it: "
         "name a URI"
         for key, name in (("source.root", "images"), ("workers.catalogue.mine.file", "mine.onnx"))
     ]

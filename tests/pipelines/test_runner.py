@@ -8,8 +8,8 @@ from kfp.local.config import LocalExecutionConfig
 
 from metrifier_core.config.run import load_config
 from metrifier_core.settings.environment import PARTIAL_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
-from pipelines.graph import build as graph
-from pipelines.local.__main__ import _look
+from pipelines.graph import metrifier_pipeline as graph
+from pipelines.local.__main__ import _mlflow_page
 from pipelines.local.runner import RunError, run_locally
 from tests.pipelines.test_compile import CONFIG
 
@@ -47,7 +47,7 @@ def test_a_run_that_is_stopped_is_closed(stopped_by, reason, tmp_path, monkeypat
     with pytest.raises(RunError, match="The whole log") as told:
         run_locally(load_config(CONFIG), tmp_path, terminal=io.StringIO())
     assert str(told.value).startswith(f"{reason}\n")
-    assert told.value.begun
+    assert told.value.resumable
     client = mlflow.MlflowClient(f"sqlite:///{next(tmp_path.iterdir()) / 'mlflow.db'}")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (run,) = client.search_runs(experiments)
@@ -56,7 +56,7 @@ def test_a_run_that_is_stopped_is_closed(stopped_by, reason, tmp_path, monkeypat
 
 def test_where_a_run_is_looked_at(tmp_path):
     folder = tmp_path / "runs" / "mine"
-    assert _look(f"sqlite:///{folder}/mlflow.db", folder, "runs/mine") == "make ui RUN=runs/mine"
+    assert _mlflow_page(f"sqlite:///{folder}/mlflow.db", folder, "runs/mine") == "make ui RUN=runs/mine"
     of_another = f"sqlite:///{tmp_path}/mlflow.db"
-    assert _look(of_another, folder, "runs/mine") == f".venv/bin/mlflow ui --backend-store-uri {of_another}"
-    assert _look("http://host:5000", folder, "runs/mine", "7") == "http://host:5000/#/experiments/7/runs"
+    assert _mlflow_page(of_another, folder, "runs/mine") == f".venv/bin/mlflow ui --backend-store-uri {of_another}"
+    assert _mlflow_page("http://host:5000", folder, "runs/mine", "7") == "http://host:5000/#/experiments/7/runs"

@@ -38,7 +38,7 @@ def package(tmp_path_factory):
 
 @pytest.fixture
 def service(monkeypatch):
-    monkeypatch.setattr(services, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(services, "_POLL_SECONDS", 0.01)
     for variable in _VARIABLES:
         monkeypatch.setenv(variable, "")  # so that what a command sets is undone
         monkeypatch.delenv(variable)
@@ -188,8 +188,8 @@ def test_who_may_not_look_any_more_is_told_at_once(package, service, status, rem
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
-        ("/apis/v2beta1/healthz", 401, "401 Unauthorized: it wants to know who you are: set KF_PIPELINES_TOKEN"),
-        ("/apis/v2beta1/runs", 403, "403 Forbidden: you may not do that there"),
+        ("/apis/v2beta1/healthz", 401, "401 Unauthorized: it requires authentication: set KF_PIPELINES_TOKEN"),
+        ("/apis/v2beta1/runs", 403, "403 Forbidden: access is denied"),
         ("/", 404, "404 Not Found: there is no Kubeflow Pipelines at this address"),
         ("/apis/v2beta1/runs", 500, "500 Internal Server Error: it says: out of disk"),
     ],

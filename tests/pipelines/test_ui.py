@@ -81,7 +81,7 @@ def test_a_port_that_another_has_is_refused_before_a_link_leads_there(folder, na
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         said = refuse(str(folder), "--port", port) if "option" in named else refuse(str(folder), PORT=port)
-    assert said.startswith(f"port {port} cannot be had (")
+    assert said.startswith(f"port {port} cannot be used (")
     assert "name another with --port NUMBER, or make ui PORT=NUMBER" in said
     assert said.count("\n") == 1
 

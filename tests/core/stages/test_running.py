@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metrifier_core.stages.running import partial_folder
+from metrifier_core.stages.running import ShardSummary, Summary, partial_folder, stage
 
 
 def fill(output: Path, kept: str | None = None) -> list[str]:
@@ -40,3 +40,29 @@ def test_the_output_is_all_that_the_stage_has_left(tmp_path: Path, monkeypatch: 
     fill(tmp_path / "task" / "model")
     assert sorted(path.name for path in (tmp_path / "task" / "model").iterdir()) == ["checkpoint", "model.bin"]
     assert not list((tmp_path / "partial").iterdir())
+
+
+def test_a_stage_that_fails_writes_its_reason_for_the_runner_and_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("METRIFIER_FAILURES", str(tmp_path / "failures"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    @stage
+    def distort(error: Exception) -> Summary:
+        raise error
+
+    with pytest.raises(OSError, match="no room"):
+        distort(OSError("no room\nin /tmp"))
+    with pytest.raises(KeyError):
+        distort(KeyError())
+    assert (tmp_path / "failures" / "distort").read_text() == "no room in /tmp\nKeyError\n"
+    assert "metrifier: distort: failed: no room" in capsys.readouterr().err
+
+
+def test_the_summary_of_a_shard_survives_its_file(tmp_path: Path) -> None:
+    summary = ShardSummary(
+        distort={"versions": 3, "started_at": 1.25}, versions="s3://v", worker_evaluate=[{"rows": 2}]
+    )
+    summary.write(tmp_path)
+    assert ShardSummary.read(tmp_path) == summary

@@ -28,7 +28,7 @@ def compare_families(
     table: Output[Markdown],
     earlier: Input[Metrics] = None,  # KFP has no other way to say optional
 ) -> None:
-    """Adds one family to the comparison of what a metrifier reaches on each.
+    """Add one family to the comparison of what a metrifier reaches on each.
 
     Args:
         name: Name of the run.
@@ -41,21 +41,22 @@ def compare_families(
         merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
         evaluation: How the metrifiers are judged.
-        families: All that are held out; the run is completed when the last of them is there.
-        family: Which one is added.
-        judged: The metrics of its fold.
-        evaluated: Names the files of its fold.
-        metrics: Each family's figures, and their mean.
-        table: The same to look at.
-        earlier: The comparison that it is added to; the first is added to none.
+        families: All families that are held out; the last one completes the run.
+        family: The family to add.
+        judged: Metrics of its fold.
+        evaluated: Files of its fold.
+        metrics: Figures of each family, and their mean.
+        table: The same as a table.
+        earlier: The comparison to add it to; none for the first family.
     """
     import json
     from pathlib import Path
 
     from metrifier_core.stages.compare_families import compare_families as run_stage
+    from metrifier_core.statistics import FamiliesMetrics
     from metrifier_core.tracking import PipelineRun, complete_run, log_stage
 
-    compared = json.loads(Path(earlier.path).read_text())["families"] if earlier else {}
+    compared = FamiliesMetrics.model_validate_json(Path(earlier.path).read_bytes()).families if earlier else {}
     summary = run_stage(name, compared, family, Path(judged.path), Path(metrics.path), Path(table.path))
     for key, value in summary.items():
         metrics.log_metric(key, value)

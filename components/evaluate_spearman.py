@@ -31,7 +31,7 @@ def evaluate_spearman(
     evaluated: Output[Artifact],
     held_out_family: str = "",
 ) -> None:
-    """Judges the metrifier on the test versions by workers that had no part in the labels.
+    """Judge the metrifier on the test versions by workers that had no part in the labels.
 
     Args:
         name: Name of the run.
@@ -44,16 +44,16 @@ def evaluate_spearman(
         merge: How the label workers' probabilities become one number.
         metrifier: Architecture and training.
         evaluation: How the metrifier is judged.
-        rejected: The images that could not be used.
+        rejected: Images that could not be used.
         prepared: The workers.
-        versions: A table a shard.
-        losses: A table a shard.
+        versions: One table per shard.
+        losses: One table per shard.
         quality: ImageNet_Quality.
         model: The trained metrifier.
-        metrics: Correlations, AUROC, AUGRC and errors with intervals, beside ceiling and baselines.
-        report: All of it to look at.
+        metrics: All metrics with intervals, beside ceiling and baselines.
+        report: The same as a page with figures.
         evaluated: The predictions behind it.
-        held_out_family: Names the fold, where every family is held out once.
+        held_out_family: Name of the fold, where every family is held out once.
     """
     from pathlib import Path
 

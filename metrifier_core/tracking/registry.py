@@ -19,11 +19,13 @@ from mlflow.types.schema import AnyType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from metrifier_core._version import __version__
+from metrifier_core.data.dataset_card import DATASET_CARD, DatasetCard
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.execution.progress import say
 from metrifier_core.images import encode_png
 from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.statistics import Metrics
 from metrifier_core.tracking.champion import CHALLENGER, CHAMPION, Challenge, Patience, decide
 from metrifier_core.tracking.data import log_data
 from metrifier_core.tracking.failures import forget_failure
@@ -48,8 +50,8 @@ def register_model(
     run: PipelineRun,
     model_name: str,
     config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    dataset: Mapping[str, Any],
+    metrics: Metrics,
+    dataset: DatasetCard,
     model: Path,
     report: Path,
     predictions: Path,
@@ -88,8 +90,8 @@ def register_model(
     found = headline(metrics)
     card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
     counted = {
-        "rows": metrics["rows"],
-        "sources": metrics["sources"],
+        "rows": metrics.rows,
+        "sources": metrics.sources,
         "parameters": card.parameters,
         "latency_ms": latency_ms,
     }
@@ -135,13 +137,13 @@ def _find_version(client: MlflowClient, model_name: str, run: Run, own: str) -> 
 
 
 def _log_files(
-    config: Mapping[str, Any], metrics: Mapping[str, Any], dataset: Mapping[str, Any], report: Path, predictions: Path
+    config: Mapping[str, Any], metrics: Metrics, dataset: DatasetCard, report: Path, predictions: Path
 ) -> None:
     """Logs to the active run what it was made from and what was found."""
-    log_data(config["name"], dataset["sha256"])
+    log_data(config["name"], dataset.sha256)
     mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
-    mlflow.log_dict(dict(metrics), "metrics.json")
-    mlflow.log_dict(dict(dataset), "dataset.json")
+    mlflow.log_text(metrics.model_dump_json(indent=2), "metrics.json")
+    mlflow.log_text(dataset.model_dump_json(indent=2), DATASET_CARD)
     mlflow.log_artifact(str(predictions))
 
 

@@ -1,6 +1,5 @@
 """Runs the pipeline on this machine: `python -m pipelines.local CONFIG [key=value ...]`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,9 @@ import typer
 from rich.console import Console
 
 from metrifier_core.config.run import ConfigError, load_config
+from metrifier_core.data.registration import Registration
 from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.statistics import FamiliesMetrics, Metrics
 from pipelines.graph.images import choose_images
 from pipelines.local.results import baselines_table, families_tables, metrics_table
 from pipelines.local.runner import RunError, run_locally
@@ -75,19 +76,19 @@ def main(
     shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
     if loaded.held_out_families:
-        console.print(*families_tables(json.loads((folder / "families.json").read_text())))
+        console.print(*families_tables(FamiliesMetrics.model_validate_json((folder / "families.json").read_bytes())))
         typer.echo(f"Comparison:      {shown}/families.md")
         typer.echo(f"Reports:         {shown}/families/*/report.html")
         typer.echo(f"In MLflow:       {_look(server, folder, shown)}")
     else:
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
         console.print(metrics_table(metrics), baselines_table(metrics))
         typer.echo(f"Report:          {shown}/report.html")
-        registered = json.loads((folder / "registered.json").read_text())
-        if registered["version"] is not None:
-            standing = f"{'the champion' if registered['champion'] else 'a challenger'}: {registered['gate']}"
-            typer.echo(f"Registered:      {registered['model_name']} version {registered['version']}, {standing}")
-            typer.echo(f"In MLflow:       {_look(server, folder, shown, registered['experiment_id'])}")
+        registered = Registration.model_validate_json((folder / "registered.json").read_bytes())
+        if registered.version is not None:
+            standing = f"{'the champion' if registered.champion else 'a challenger'}: {registered.gate}"
+            typer.echo(f"Registered:      {registered.model_name} version {registered.version}, {standing}")
+            typer.echo(f"In MLflow:       {_look(server, folder, shown, registered.experiment_id or '')}")
         typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {shown}/model")
     if (folder / "unlogged").is_dir():
         typer.echo(f"All results are complete, but not in MLflow at {server}: run the same command again", err=True)

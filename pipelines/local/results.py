@@ -1,4 +1,4 @@
-"""What a finished run shows: files under the names that people look for, and the metrics as a table."""
+"""The results of a finished run: files under well-known names, and the metrics as tables."""
 
 import json
 import os
@@ -10,17 +10,21 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-_SHOWN = {
-    "global": "global",
-    "within_image": "within image",
-    "within_condition": "within condition",
-    "auroc": "AUROC",
-    "augrc": "AUGRC",
-}
+from metrifier_core.statistics import (
+    CEILING,
+    HEADLINE,
+    MEAN,
+    METRIFIER,
+    FamiliesMetrics,
+    Figures,
+    Metric,
+    Metrics,
+    list_metrics,
+)
 
 
 def _link(target: Path, name: Path) -> None:
-    """Points a name at a folder that a task made, whatever stood there before."""
+    """Point a name at a folder of a task, replacing what was there."""
     temporary = name.with_name(f".{name.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, name.parent))
@@ -28,14 +32,14 @@ def _link(target: Path, name: Path) -> None:
 
 
 def _copy(source: Path, name: Path) -> None:
-    """Copies a file: its own name has no ending, and a browser that follows a link to it would show its source."""
+    """Copy a file: an artifact has no suffix, and a browser that follows a link to it would show its source."""
     temporary = name.with_name(f".{name.name}.new")
     shutil.copyfile(source, temporary)
     temporary.replace(name)
 
 
 def publish(outputs: Mapping[str, Any], folder: Path) -> None:
-    """Gives what the tasks made the names that people look for.
+    """Put what the tasks of a run made under well-known names.
 
     Args:
         outputs: The pipeline's artifacts.
@@ -65,18 +69,18 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
 
 
 def publish_families(outputs: Mapping[str, Any], folder: Path) -> None:
-    """Gives what the folds of a run made the names that people look for.
+    """Put what the folds of a run made under well-known names.
 
     Args:
         outputs: The pipeline's artifacts.
-        folder: The run's folder; each family has one of its own in `families`.
+        folder: The run's folder; each family gets a folder in its `families`.
     """
     _copy(Path(outputs["metrics"].path), folder / "families.json")
     _copy(Path(outputs["table"].path), folder / "families.md")
     for family, files in json.loads(outputs["metrics"].metadata["folds"]).items():
-        own = folder / "families" / family
-        own.mkdir(parents=True, exist_ok=True)
-        _link(Path(files["model"]), own / "model")
+        fold = folder / "families" / family
+        fold.mkdir(parents=True, exist_ok=True)
+        _link(Path(files["model"]), fold / "model")
         evaluated = Path(files["evaluated"])
         for source, name in (
             (Path(files["metrics"]), "metrics.json"),
@@ -84,83 +88,59 @@ def publish_families(outputs: Mapping[str, Any], folder: Path) -> None:
             (evaluated / "predictions.parquet", "predictions.parquet"),
             (evaluated / "examples.png", "examples.png"),
         ):
-            _copy(source, own / name)
+            _copy(source, fold / name)
 
 
 def _number(value: float | None, form: str = ".3f") -> str:
     return "" if value is None else format(value, form)
 
 
-def _row(name: str, level: str, found: Mapping[str, float | None]) -> list[str]:
-    interval = "" if found["low"] is None else f"{_number(found['low'])} to {_number(found['high'])}"
-    value = found["rho"] if "rho" in found else found["value"]
-    return [name, level, _number(value), interval, _number(found["ceiling"]), _number(found.get("share"), ".0%")]
+def _judged(figures: Figures) -> list[Metric]:
+    return [metric for metric in list_metrics("workers") if metric.name in figures]
 
 
-def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """Lays out the headline metrics.
-
-    Args:
-        metrics: What stands in `metrics.json`.
-
-    Returns:
-        A table for a terminal: the metrifier against each held-out worker and their mean.
-    """
-    title = f"Spearman on {metrics['rows']:,} test versions of {metrics['sources']:,} source images"
+def metrics_table(metrics: Metrics) -> Table:
+    """Return a table for a terminal: the metrifier against each held-out worker and their mean."""
+    title = f"The metrifier on {metrics.rows:,} test versions of {metrics.sources:,} source images"
     table = Table(title=title, box=SIMPLE)
-    for heading in ("held-out worker", "level"):
+    for heading in ("held-out worker", "metric"):
         table.add_column(heading, no_wrap=True)
     for heading in ("value", "95 % interval", "ceiling", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, found in metrics["workers"].items():
-        for index, (key, level) in enumerate(_SHOWN.items()):
-            table.add_row(*_row("" if index else name, level, found[key]))
+    for worker, figures in metrics.workers.items():
+        for index, metric in enumerate(_judged(figures)):
+            figure = figures[metric.name]
+            interval = "" if figure.low is None else f"{_number(figure.low)} to {_number(figure.high)}"
+            share = _number(figure.share, ".0%")
+            numbers = (_number(figure.value), interval, _number(figure.ceiling), share)
+            table.add_row("" if index else worker, metric.title, *numbers)
     return table
 
 
-def baselines_table(metrics: Mapping[str, Any]) -> Table:
-    """Lays out what the metrifier has to beat.
+def baselines_table(metrics: Metrics) -> Table:
+    """Return a table for a terminal: every predictor against the held-out workers' mean, without intervals."""
+    predictors = {CEILING: metrics.ceiling, METRIFIER: metrics.workers, **metrics.baselines}
+    title = "Beside the ceiling and the baselines, mean over held-out workers"
+    return _figures_table(title, "predictor", {name: by_target[MEAN] for name, by_target in predictors.items()})
 
-    Args:
-        metrics: What stands in `metrics.json`.
 
-    Returns:
-        A table for a terminal: every predictor against the held-out workers' mean; the intervals are in the report.
-    """
-    table = Table(title="Beside the ceiling and the baselines, mean over held-out workers", box=SIMPLE)
-    table.add_column("predictor", no_wrap=True)
-    for heading in _SHOWN.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    named = {"ceiling": metrics["ceiling"], "metrifier": metrics["workers"], **metrics["baselines"]}
-    for name, by_target in named.items():
-        found = by_target["mean"]
-        values = [found[key]["rho"] if "rho" in found[key] else found[key]["value"] for key in _SHOWN]
-        table.add_row(name.replace("_", " "), *map(_number, values))
+def families_tables(compared: FamiliesMetrics) -> list[Table]:
+    """Return tables for a terminal: the metrifier on each family, and the means of all predictors over the families."""
+    by_family = {family: fold.seen.predictors[METRIFIER] for family, fold in compared.families.items()}
+    return [
+        _figures_table("The metrifier, by the family that was held out", "family", by_family, share=True),
+        _figures_table("Mean over the families", "predictor", compared.mean.seen.predictors, share=True),
+    ]
+
+
+def _figures_table(title: str, heading: str, rows: Mapping[str, Figures], *, share: bool = False) -> Table:
+    metrics = _judged(next(iter(rows.values())))
+    table = Table(title=title, box=SIMPLE)
+    table.add_column(heading, no_wrap=True)
+    for column in [*(metric.heading for metric in metrics), *(["share"] if share else [])]:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, figures in rows.items():
+        values = [_number(figures[metric.name].value) for metric in metrics]
+        shares = [_number(figures[HEADLINE].share, ".0%")] if share else []
+        table.add_row(name if heading == "family" else name.replace("_", " "), *values, *shares)
     return table
-
-
-def families_tables(found: Mapping[str, Any]) -> list[Table]:
-    """Lays out what a metrifier reaches on every family of workers that was held out.
-
-    Args:
-        found: What stands in `families.json`.
-
-    Returns:
-        Two tables for a terminal: the metrifier on each family, and the means over the families of all predictors; the
-        intervals are in `families.md`.
-    """
-    own = {family: fold["seen"]["predictors"]["metrifier"] for family, fold in found["families"].items()}
-    means = found["mean"]["seen"]["predictors"]
-    titles = ("The metrifier, by the family that was held out", "Mean over the families")
-    tables = []
-    for title, heading, rows in zip(titles, ("family", "predictor"), (own, means), strict=True):
-        table = Table(title=title, box=SIMPLE)
-        table.add_column(heading, no_wrap=True)
-        for figure in (*_SHOWN.values(), "share"):
-            table.add_column(figure, justify="right", no_wrap=True)
-        for name, by_figure in rows.items():
-            values = [_number(by_figure[key]["value"]) for key in _SHOWN]
-            share = _number(by_figure["global"].get("share"), ".0%")
-            table.add_row(name if heading == "family" else name.replace("_", " "), *values, share)
-        tables.append(table)
-    return tables

@@ -8,9 +8,11 @@ import typer
 from metrifier_core.cli.options import STANDARD, check_folder, refuse, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from metrifier_core.evaluation.comparison import Comparison, JudgedRows
+    from metrifier_core.evaluation.comparison import ComparedVersions, JudgedRows
     from metrifier_core.evaluation.finished_run import FinishedRun
 
 _TABLE_WIDTH = 120
@@ -55,7 +57,7 @@ def _scores(name: str, run: "FinishedRun | None", on: "FinishedRun", rows: "Judg
     return score_rows(metrifier.score, rows, versions, on.folder / "quality.parquet")
 
 
-def _print(compared: "Comparison", first: str, second: str) -> None:
+def _print(compared: "Mapping[str, ComparedVersions | None]", first: str, second: str) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
@@ -65,7 +67,7 @@ def _print(compared: "Comparison", first: str, second: str) -> None:
 
     console = Console()
     console.width = max(_TABLE_WIDTH, console.width)
-    for judged, part in ((compared.seen, "seen"), (compared.unseen, "unseen")):
+    for part, judged in compared.items():
         if judged is None:
             continue
         title = f"{judged.rows:,} test versions of {judged.sources:,} images, distortions {part} in training"
@@ -129,4 +131,5 @@ def compare(
     if output != STANDARD:
         _print(compared, first, second)
     if output is not None:
-        write_json(output, {"a": first, "b": second, "on": on_run.name, **compared.model_dump()})
+        parts = {part: judged and judged.model_dump() for part, judged in compared.items()}
+        write_json(output, {"a": first, "b": second, "on": on_run.name, **parts})

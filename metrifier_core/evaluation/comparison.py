@@ -15,7 +15,7 @@ from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.execution.parallel import parallel_map
 from metrifier_core.execution.progress import progress
 from metrifier_core.images import RgbImage, decode_version
-from metrifier_core.statistics import PairedDifference, paired_differences
+from metrifier_core.statistics import PairedDifference, ScoredRows, paired_differences
 
 _VERSION = ["image_id", "distortion", "severity", "seed"]
 
@@ -59,15 +59,6 @@ class ComparedVersions(BaseModel):
     rows: int
     sources: int
     metrics: dict[str, PairedDifference]
-
-
-class Comparison(BaseModel):
-    """Two metrifiers on distortions that training has seen and on those that it has not; None without any."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seen: ComparedVersions | None
-    unseen: ComparedVersions | None
 
 
 def read_judged_rows(predictions: Path) -> JudgedRows:
@@ -128,7 +119,7 @@ def score_rows(
 
 def compare_scores(
     rows: JudgedRows, first: NDArray[np.float64], second: NDArray[np.float64], *, replicates: int, seed: int
-) -> Comparison:
+) -> dict[str, ComparedVersions | None]:
     """Compare two metrifiers by their scores.
 
     Args:
@@ -139,8 +130,9 @@ def compare_scores(
         seed: Seed of the bootstrap.
 
     Returns:
-        Both metrifiers' metrics, apart for distortions seen and unseen in training.
+        The comparison on distortions `seen` in training and on those `unseen`; None without any.
     """
+    workers = [str(worker) for worker in range(len(rows.tcp))]
     image_id = rows.versions["image_id"].to_numpy()
     names = zip(rows.versions["distortion"].to_pylist(), rows.versions["severity"].to_pylist(), strict=True)
     condition = np.array([f"{distortion} {severity}" for distortion, severity in names])
@@ -148,17 +140,10 @@ def compare_scores(
     def compare(keep: NDArray[np.bool_]) -> ComparedVersions | None:
         if not keep.any():
             return None
-        metrics = paired_differences(
-            first[keep],
-            second[keep],
-            tcp=rows.tcp[:, keep],
-            right=rows.right[:, keep],
-            quality=rows.quality[keep],
-            image_id=image_id[keep],
-            condition=condition[keep],
-            replicates=replicates,
-            seed=seed,
-        )
-        return ComparedVersions(rows=int(keep.sum()), sources=len(np.unique(image_id[keep])), metrics=metrics)
+        tcp, right = (dict(zip(workers, columns[:, keep], strict=True)) for columns in (rows.tcp, rows.right))
+        scores = {"first": first[keep], "second": second[keep]}
+        scored = ScoredRows(scores, tcp, right, rows.quality[keep], image_id[keep], condition[keep])
+        metrics = paired_differences(scored, replicates=replicates, seed=seed)
+        return ComparedVersions(rows=int(keep.sum()), sources=scored.images, metrics=metrics)
 
-    return Comparison(seen=compare(~rows.unseen), unseen=compare(rows.unseen))
+    return {"seen": compare(~rows.unseen), "unseen": compare(rows.unseen)}

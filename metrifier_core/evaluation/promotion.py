@@ -31,9 +31,8 @@ def challenge(
         score = Metrifier.load(champion()).score
     except (ValueError, ImportError) as error:
         return Verdict(False, f"the champion cannot be run ({error}): move the alias by hand", {})
-    seen = compare_scores(
-        rows, rows.predicted, score_rows(score, rows, versions, quality), replicates=_REPLICATES, seed=seed
-    ).seen
+    scores = score_rows(score, rows, versions, quality)
+    seen = compare_scores(rows, rows.predicted, scores, replicates=_REPLICATES, seed=seed)["seen"]
     pair = None if seen is None else seen.metrics[HEADLINE]
     difference = {} if pair is None else pair.difference.model_dump(exclude_none=True)
     if seen is None or pair is None or "low" not in difference:

@@ -26,19 +26,19 @@ def error_against_discard(judged: Judgement, target: str, theme: Theme = LIGHT) 
     """
     shares = np.array(judged.discarded)
     curves = {
-        name: {kind: np.array(values, np.float64) for kind, values in curve}
-        for name, curve in judged.discard[target].items()
+        name: np.array([(point.value, point.low, point.high) for point in points], np.float64).T
+        for name, points in judged.discard[target].items()
     }
     figure = new_figure(4.4, theme)
     axes = styled(figure.subplots(), theme)
     baselines = {name: curve for name, curve in curves.items() if name not in {METRIFIER, CEILING}}
     for curve in baselines.values():
-        axes.plot(shares, curve["error"], color=theme.baseline, linewidth=1.1)
+        axes.plot(shares, curve[0], color=theme.baseline, linewidth=1.1)
     own, ceiling = curves[METRIFIER], curves[CEILING]
-    axes.axhline(own["error"][0], color=theme.muted, linestyle=":", linewidth=1.2)
-    axes.plot(shares, ceiling["error"], color=theme.truth, linewidth=1.8, linestyle="--")
-    axes.fill_between(shares, own["low"], own["high"], color=theme.metrifier, alpha=0.2, linewidth=0)
-    axes.plot(shares, own["error"], color=theme.metrifier, linewidth=2.4)
+    axes.axhline(own[0, 0], color=theme.muted, linestyle=":", linewidth=1.2)
+    axes.plot(shares, ceiling[0], color=theme.truth, linewidth=1.8, linestyle="--")
+    axes.fill_between(shares, own[1], own[2], color=theme.metrifier, alpha=0.2, linewidth=0)
+    axes.plot(shares, own[0], color=theme.metrifier, linewidth=2.4)
     axes.set(xlim=(0, shares[-1]), xticks=np.linspace(0, shares[-1], 6))
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", pad=8)  # apart from the zero of the other axis
@@ -46,7 +46,7 @@ def error_against_discard(judged: Judgement, target: str, theme: Theme = LIGHT) 
     axes.yaxis.set_major_formatter(lambda rate, _: f"{100 * rate:.3g} %")
     axes.set_xlabel("share of the versions discarded, the lowest scores first", color=theme.ink)
     axes.set_ylabel("error rate on the rest", color=theme.ink)
-    _name_ends(axes, {name: float(curve["error"][-1]) for name, curve in baselines.items()}, theme)
+    _name_ends(axes, {name: float(curve[0, -1]) for name, curve in baselines.items()}, theme)
     keys = [
         Line2D([], [], color=theme.metrifier, linewidth=2.4, label="metrifier"),
         Line2D([], [], color=theme.truth, linewidth=1.8, linestyle="--", label="ceiling"),

@@ -2,7 +2,7 @@
 
 from metrifier_core.report.formatting import in_markdown, sentence_case, words
 from metrifier_core.report.ordering import judged_metrics
-from metrifier_core.report.templates import render_template
+from metrifier_core.report.page import render_template
 from metrifier_core.statistics import METRIFIER, FamiliesMetrics, Figure
 
 

@@ -7,7 +7,7 @@ from metrifier_core.data.dataset_card import DatasetCard
 from metrifier_core.data.metrifier_card import MetrifierCard
 from metrifier_core.report.formatting import UNDEFINED, in_markdown
 from metrifier_core.report.ordering import judged_metrics
-from metrifier_core.report.templates import render_template
+from metrifier_core.report.page import render_template
 from metrifier_core.statistics import HEADLINE, MEAN, Estimate, Figures, Metrics, get_metric
 
 _NOT_STATED = "not stated"

@@ -1,16 +1,44 @@
-"""What every HTML page has in common: one file, in light and dark, that needs nothing else and trusts no name."""
+"""The one Jinja environment of all pages and documents, and what every HTML page has in common."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
 from metrifier_core.report.drawing import DARK, LIGHT
-from metrifier_core.report.templates import render_template
+
+Filters = Mapping[str, Callable[..., Any]]
 
 
-def render_page(template: str, filters: Mapping[str, Callable[..., Any]], *, script: str = "", **values: Any) -> str:
-    """Render a template of this folder that extends `page.html.jinja`.
+def render_template(template: str, filters: Filters, **values: Any) -> str:
+    """Render a template of this folder.
+
+    Args:
+        template: Its file; `*.html.jinja` escapes all values, other files none.
+        filters: Functions that it applies to values.
+        **values: What it shows, seen by the macros of other files too.
+
+    Returns:
+        The text; the same arguments give the same text.
+    """
+    environment = Environment(
+        loader=PackageLoader("metrifier_core", "report"),
+        autoescape=select_autoescape(("html.jinja",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= filters
+    # Macros of another file see globals alone.
+    environment.globals |= values
+    return environment.get_template(template).render()
+
+
+def render_page(template: str, filters: Filters, *, script: str = "", **values: Any) -> str:
+    """Render a template that extends `page.html.jinja`: one file, in light and dark, that needs nothing else.
 
     Args:
         template: Its file.
@@ -21,7 +49,8 @@ def render_page(template: str, filters: Mapping[str, Callable[..., Any]], *, scr
     Returns:
         The page.
     """
-    return render_template(template, {**filters, "sha256": _sha256}, light=LIGHT, dark=DARK, script=script, **values)
+    filters = {**filters, "sha256": _sha256}
+    return render_template(template, filters, light=LIGHT, dark=DARK, script=script, **values)
 
 
 def _sha256(text: str) -> str:

@@ -83,8 +83,8 @@ def _margin(metrics: Metrics, target: str) -> list[str]:
 
 
 def _discard(metrics: Metrics, target: str) -> list[str]:
-    error = dict(zip(metrics.discarded, metrics.discard[target][METRIFIER].error, strict=True))
-    before, after = error[0.0], error[FIFTH]
+    error = dict(zip(metrics.discarded, metrics.discard[target][METRIFIER], strict=True))
+    before, after = error[0.0].value, error[FIFTH].value
     if before is None or after is None:
         return []
     discarding = "Discarding the fifth of the versions with the lowest scores"

@@ -1,7 +1,7 @@
 """evaluate_spearman: how well the metrifier ranks test images for held-out workers."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,9 +67,15 @@ def _metrics(judged: JudgedVersions, cards: Sequence[WorkerCard], settings: RunC
         )
 
     unseen = np.isin(distortion, settings.distortions.held_out)
+    tcp = {name: values[~unseen] for name, values in judged.tcp.items()}
+    agreement = worker_agreement(tcp, {card.name: card.spec.family for card in cards})
     return Metrics(
         **dict(judge(~unseen)),
-        agreement=_agreement({name: values[~unseen] for name, values in judged.tcp.items()}, cards),
+        agreement=AgreementTable(
+            workers=agreement.workers,
+            spearman=tuple(map(tuple, agreement.spearman.tolist())),
+            ceilings=agreement.ceilings,
+        ),
         unseen_distortions=judge(unseen) if unseen.any() else None,
     )
 
@@ -88,20 +94,6 @@ def _write_predictions(
             defined = {name: None if np.isnan(value) else value for name, value in values.items()}
             answers = {"held_out_tcp": tcp[index].tolist(), "held_out_right": right[index].tolist()}
             writer.write({**row, **defined, **answers, "unseen": row["distortion"] in unseen})
-
-
-def _agreement(tcp: Mapping[str, NDArray[np.float64]], cards: Sequence[WorkerCard]) -> AgreementTable:
-    """Return how much the workers agree."""
-    agreement = worker_agreement(tcp, {card.name: card.spec.family for card in cards})
-
-    def defined(values: Iterable[float]) -> tuple[float | None, ...]:
-        return tuple(float(value) if np.isfinite(value) else None for value in values)
-
-    return AgreementTable(
-        workers=agreement.workers,
-        spearman=tuple(defined(row) for row in agreement.spearman),
-        ceilings=defined(agreement.ceilings),
-    )
 
 
 def _write_report(

@@ -20,7 +20,6 @@ from metrifier_core.statistics.paired import PairedDifference, paired_difference
 from metrifier_core.statistics.results import (
     AgreementTable,
     Condition,
-    DiscardCurve,
     Estimate,
     FamiliesMetrics,
     Figure,
@@ -50,7 +49,6 @@ __all__ = [
     "AgreementTable",
     "BrisqueTrees",
     "Condition",
-    "DiscardCurve",
     "Draw",
     "Estimate",
     "FamiliesMetrics",

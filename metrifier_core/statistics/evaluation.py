@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.statistics.bootstrap import bootstrap
 from metrifier_core.statistics.metrics import get_metric, list_metrics, metric_statistic, worker_statistic
-from metrifier_core.statistics.results import Condition, DiscardCurve, Estimate, Figure, Figures, Judgement
+from metrifier_core.statistics.results import Condition, Estimate, Figure, Figures, Judgement
 from metrifier_core.statistics.rows import Draw, ScoredRows
 from metrifier_core.statistics.standard_metrics import DISCARDED, discard_errors, reliability_bins
 
@@ -106,39 +106,32 @@ def evaluate_predictors(
 
     def statistic(copies: _Values) -> dict[str, _Values]:
         draw = Draw(rows, copies)
-        values = judge(draw)
+        values = judge(draw).swapaxes(0, 1)
         rho, counts = draw.correlations_by_condition
         return {
             "figures": values,
-            "margins": values[:, own, None, -1] - values[:, :, -1],
+            "margins": values[own, :, -1] - values[:, :, -1],
             "discard": discard(draw),
             "conditions": np.where(counts[-1], rho[-1][[own, label]], np.nan),
             "label": judge_by_label(Draw(predicted, copies))[:, 0],
         }
 
     found = bootstrap(statistic, rows.images, replicates=replicates, seed=seed)
-    targets = {target: t for t, target in enumerate(rows.targets)}
     baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
 
-    def figures(name: str, target: str) -> Figures:
-        if name not in complete:
-            return {metric.name: Figure() for metric in metrics}
-        cells = found["figures"][:, names.index(name), targets[target]]
-        ceilings = found["figures"][:, label, targets[target], 0] if name == METRIFIER else [None] * len(metrics)
+    def cells(kind: str, name: str) -> _Values:
+        return found[kind][names.index(name)] if name in complete else np.full_like(found[kind][0], np.nan)
+
+    def by_target(name: str) -> dict[str, Figures]:
+        values = cells("figures", name)
+        ceilings = cells("figures", CEILING if name == METRIFIER else "")[..., 0]
         return {
-            metric.name: _figure(cell, ceiling, share=metric.is_correlation)
-            for metric, cell, ceiling in zip(metrics, cells, ceilings, strict=True)
+            target: {
+                metric.name: _figure(values[m, t], ceilings[m, t], share=metric.is_correlation)
+                for m, metric in enumerate(metrics)
+            }
+            for t, target in enumerate(rows.targets)
         }
-
-    def margins(name: str) -> dict[str, Estimate]:
-        cells = found["margins"][:, names.index(name)] if name in complete else np.full((len(metrics), 3), np.nan)
-        return {metric.name: estimate(cell) for metric, cell in zip(metrics, cells, strict=True)}
-
-    def curve(name: str, target: str) -> DiscardCurve:
-        undefined = np.full((len(DISCARDED), 3), np.nan)
-        points = found["discard"][names.index(name), targets[target]] if name in complete else undefined
-        error, low, high = ([defined(value) for value in kind] for kind in points.T)
-        return DiscardCurve(error=tuple(error), low=tuple(low), high=tuple(high))
 
     places, first, counts = np.unique(condition, return_index=True, return_counts=True)
     conditions = [
@@ -153,16 +146,22 @@ def evaluate_predictors(
     return Judgement(
         rows=len(image_id),
         sources=rows.images,
-        workers={target: figures(METRIFIER, target) for target in targets},
-        ceiling={target: figures(CEILING, target) for target in targets},
-        baselines={name: {target: figures(name, target) for target in targets} for name in baselines},
-        margins={name: margins(name) for name in baselines},
+        workers=by_target(METRIFIER),
+        ceiling=by_target(CEILING),
+        baselines={name: by_target(name) for name in baselines},
+        margins={
+            name: {metric.name: estimate(cell) for metric, cell in zip(metrics, cells("margins", name), strict=True)}
+            for name in baselines
+        },
         label={
-            metric.name: _figure(cell, None, share=False)
+            metric.name: _figure(cell, np.nan, share=False)
             for metric, cell in zip(label_metrics, found["label"], strict=True)
         },
         discarded=DISCARDED,
-        discard={target: {name: curve(name, target) for name in predictors} for target in targets},
+        discard={
+            target: {name: tuple(map(estimate, cells("discard", name)[t])) for name in predictors}
+            for t, target in enumerate(rows.targets)
+        },
         conditions=tuple(sorted(conditions, key=lambda one: (one.distortion, one.severity))),
         reliability=reliability_bins(Draw(predicted, np.ones(rows.images))),
     )
@@ -179,9 +178,7 @@ def estimate(cell: _Values) -> Estimate:
     return Estimate(value=value, low=low, high=high)
 
 
-def _figure(cell: _Values, ceiling: float | None, *, share: bool) -> Figure:
-    value, low, high = map(defined, cell)
-    ceiling = None if ceiling is None else defined(ceiling)
+def _figure(cell: _Values, ceiling: float, *, share: bool) -> Figure:
     # A ceiling that is no better than chance has no share.
-    reached = value / ceiling if share and value is not None and ceiling is not None and ceiling > 0 else None
-    return Figure(value=value, low=low, high=high, ceiling=ceiling, share=reached)
+    reached = cell[0] / ceiling if share and ceiling > 0 else np.nan
+    return Figure(**dict(estimate(cell)), ceiling=defined(ceiling), share=defined(reached))

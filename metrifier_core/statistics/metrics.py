@@ -15,19 +15,7 @@ Judge = Literal["workers", "label"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A registered metric.
-
-    Attributes:
-        name: Its key in `metrics.json` and MLflow.
-        title: Its name in prose, such as "global Spearman".
-        description: One sentence on what it measures.
-        compute: The registered function.
-        heading: Its name above a column.
-        range: Its lowest and highest value.
-        higher_is_better: Whether more is better.
-        is_correlation: Whether it is a rank correlation: 0 is chance, and a share of the ceiling makes sense.
-        judge: Whether held-out workers or the label judge the scores.
-    """
+    """A registered metric; `register_metric` explains its attributes."""
 
     name: str
     title: str

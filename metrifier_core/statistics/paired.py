@@ -31,18 +31,7 @@ class PairedDifference(BaseModel):
     better: Literal["first", "second"] | None
 
 
-def paired_differences(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    *,
-    tcp: NDArray[np.float64],
-    right: NDArray[np.bool_],
-    quality: NDArray[np.float64],
-    image_id: NDArray[np.generic],
-    condition: NDArray[np.generic],
-    replicates: int,
-    seed: int,
-) -> dict[str, PairedDifference]:
+def paired_differences(rows: ScoredRows, *, replicates: int, seed: int) -> dict[str, PairedDifference]:
     """Compare two predictors by a paired bootstrap over source images.
 
     Each draw judges both, so that what it makes hard or easy for both cancels out: the interval of the difference is
@@ -50,13 +39,7 @@ def paired_differences(
     1993, chapter 13, for the percentile interval, here of a difference; `draw_copies` for the draws.
 
     Args:
-        first: Predicted quality in [0, 1], (N,).
-        second: The same of the other predictor, (N,).
-        tcp: True-class probabilities of W held-out workers, (W, N).
-        right: Whether they are right, (W, N).
-        quality: True quality in [0, 1], (N,).
-        image_id: Source image of each version, (N,).
-        condition: Distortion and severity of each version as one string, (N,).
+        rows: Scored by two predictors, both in [0, 1].
         replicates: Number of bootstrap replicates, at least 1.
         seed: Seed of the bootstrap.
 
@@ -64,12 +47,8 @@ def paired_differences(
         Metric -> difference, of all registered metrics, against the mean of the workers or against the label.
 
     Raises:
-        ValueError: Columns differ in length, a value is out of its range, or `replicates` is below 1.
+        ValueError: A score or a quality is not in [0, 1], or `replicates` is below 1.
     """
-    scores = {"first": first, "second": second}
-    workers = [str(worker) for worker in range(len(tcp))]
-    answers = dict(zip(workers, tcp, strict=True)), dict(zip(workers, right, strict=True))
-    rows = ScoredRows(scores, *answers, quality, image_id, condition)
     by_workers, by_label = list_metrics("workers"), list_metrics("label")
     judge, judge_by_label = metric_statistic(rows, by_workers), metric_statistic(rows, by_label)
 

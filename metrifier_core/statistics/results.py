@@ -33,14 +33,6 @@ Figures = dict[str, Figure]
 """Metric -> figure."""
 
 
-class DiscardCurve(_Record):
-    """Error rates on the rest when growing shares of the versions are discarded, with 95 % intervals."""
-
-    error: tuple[float | None, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-
-
 class Condition(Figure):
     """The metrifier's rank correlation with the workers' mean TCP at one distortion and severity (0 is pristine)."""
 
@@ -60,7 +52,7 @@ class ReliabilityBin(_Record):
 
 
 class AgreementTable(_Record):
-    """How far workers agree: see `Agreement`."""
+    """What `worker_agreement` finds; null stands for NaN."""
 
     workers: tuple[str, ...]
     spearman: tuple[tuple[float | None, ...], ...]
@@ -79,7 +71,7 @@ class Judgement(_Record):
         margins: Baseline -> metric -> the metrifier's value minus the baseline's, against the workers' mean.
         label: The metrifier's figures against the label.
         discarded: The shares that are discarded.
-        discard: Held-out worker or `MEAN` -> predictor -> error rates, one for each share.
+        discard: Held-out worker or `MEAN` -> predictor -> the error rate on the rest, for each share.
         conditions: The metrifier's correlation at each distortion and severity.
         reliability: The bins behind the calibration error.
     """
@@ -92,7 +84,7 @@ class Judgement(_Record):
     margins: dict[str, dict[str, Estimate]]
     label: Figures
     discarded: tuple[float, ...]
-    discard: dict[str, dict[str, DiscardCurve]]
+    discard: dict[str, dict[str, tuple[Estimate, ...]]]
     conditions: tuple[Condition, ...]
     reliability: tuple[ReliabilityBin, ...]
 

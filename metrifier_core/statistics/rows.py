@@ -152,11 +152,11 @@ class Draw:
         """Return Spearman's rho over all versions, (W + 1, K, 1), and where it is defined, (W + 1, 1)."""
         return self.rows.ranks.correlations(self.weights, len(self.tcp))
 
-    @cached_property
+    @property
     def correlations_by_image(self) -> Correlations:
         """Return Spearman's rho within each source image, (W + 1, K, images), and its weight, (W + 1, images)."""
-        rho, counts = self.rows.correlations_by_image
-        return rho, counts * self.copies
+        rho, defined = self.rows.correlations_by_image
+        return rho, defined * self.copies
 
     @cached_property
     def correlations_by_condition(self) -> Correlations:

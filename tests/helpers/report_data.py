@@ -13,7 +13,6 @@ from metrifier_core.report import GROUPS, Example, Rejects, ReportData
 from metrifier_core.statistics import (
     AgreementTable,
     Condition,
-    DiscardCurve,
     Estimate,
     Figure,
     Figures,
@@ -68,15 +67,15 @@ def make_predictor(*values: float | None, auroc: float | None = 0.8) -> dict[str
     return dict.fromkeys(("vit", "swin", "mean"), alone)
 
 
-def make_curve(last: float | None = 0.1) -> DiscardCurve:
+def make_curve(last: float | None = 0.1) -> tuple[Estimate, ...]:
     """Error rates that fall from .3 to the last, with a band around them."""
     if last is None:
-        return DiscardCurve(**{kind: (None,) * len(DISCARDED) for kind in DiscardCurve.model_fields})
-    error = np.linspace(0.3, last, len(DISCARDED))
-    return DiscardCurve(error=tuple(error), low=tuple(error - 0.02), high=tuple(error + 0.02))
+        return (Estimate(),) * len(DISCARDED)
+    errors = np.linspace(0.3, last, len(DISCARDED)).tolist()
+    return tuple(Estimate(value=error, low=error - 0.02, high=error + 0.02) for error in errors)
 
 
-def make_curves(metrifier: DiscardCurve | None = None) -> dict[str, DiscardCurve]:
+def make_curves(metrifier: tuple[Estimate, ...] | None = None) -> dict[str, tuple[Estimate, ...]]:
     return {
         "metrifier": metrifier or make_curve(),
         "ceiling": make_curve(0.05),

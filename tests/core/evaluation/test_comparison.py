@@ -51,10 +51,11 @@ def test_a_model_scores_the_test_versions_of_a_run(runs: dict[str, Path]) -> Non
 def test_seen_and_unseen_distortions_are_compared_apart(runs: dict[str, Path]) -> None:
     rows = read_judged_rows(runs["good"] / "predictions.parquet")
     found = compare_scores(rows, rows.predicted, 1 - rows.predicted, replicates=50, seed=0)
-    assert found.seen is not None
-    assert found.unseen is not None
-    assert (found.seen.rows, found.unseen.rows) == (10, 5)
-    pair = found.seen.metrics["global"]
+    seen, unseen = found["seen"], found["unseen"]
+    assert seen is not None
+    assert unseen is not None
+    assert (seen.rows, unseen.rows) == (10, 5)
+    pair = seen.metrics["global"]
     assert pair.better == "first"
     assert pair.first == -pair.second > 0.9
 

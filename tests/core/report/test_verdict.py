@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrifier_core.report import reasons, verdict
-from metrifier_core.statistics import BASELINES, DiscardCurve, Estimate, Figure
+from metrifier_core.statistics import BASELINES, Estimate, Figure
 from tests.helpers.report_data import (
     DISCARDED,
     make_curve,
@@ -133,11 +133,10 @@ def test_a_discard_that_does_not_help_is_called_so() -> None:
 
 correlations = st.none() | st.floats(-1, 1)
 results = st.builds(Figure, **dict.fromkeys(("value", "low", "high", "ceiling", "share"), correlations))
-margins_of_one = st.fixed_dictionaries(
-    {"global": st.builds(Estimate, **dict.fromkeys(("value", "low", "high"), correlations))}
-)
-rates = st.lists(st.none() | st.floats(0, 1), min_size=len(DISCARDED), max_size=len(DISCARDED)).map(tuple)
-curves = st.fixed_dictionaries({"metrifier": st.builds(DiscardCurve, **dict.fromkeys(("error", "low", "high"), rates))})
+estimates = st.builds(Estimate, **dict.fromkeys(("value", "low", "high"), correlations))
+margins_of_one = st.fixed_dictionaries({"global": estimates})
+rates = st.builds(Estimate, value=st.none() | st.floats(0, 1))
+curves = st.fixed_dictionaries({"metrifier": st.tuples(*[rates] * len(DISCARDED))})
 targets = st.fixed_dictionaries({"global": results})
 names = ("mean", "vit", "swin")
 named_targets = st.dictionaries(st.sampled_from(names), targets, min_size=1)

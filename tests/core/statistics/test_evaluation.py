@@ -68,7 +68,7 @@ def test_it_counts_and_has_every_predictor_for_every_target(metrics: Judgement) 
         assert all(list(found) == [*LEVELS, "auroc", "augrc"] for found in by_target.values())
     for found in metrics.discard.values():
         assert list(found) == [METRIFIER, CEILING, "jpeg_size", "psnr"]
-        assert all(len(points) == len(DISCARDED) for _, points in found[METRIFIER])
+        assert all(len(points) == len(DISCARDED) for points in found.values())
     assert metrics.discarded == DISCARDED
 
 
@@ -89,9 +89,9 @@ def test_numbers_are_those_of_the_definitions(metrics: Judgement, columns: dict[
     own, discard = metrics.workers["swin"], metrics.discard
     assert own["auroc"].ceiling == pytest.approx(roc_auc_score(right["swin"], predictors[CEILING]))
     assert own["augrc"].ceiling == metrics.ceiling["swin"]["augrc"].value
-    assert discard["swin"][METRIFIER].error[0] == pytest.approx(1 - right["swin"].mean())
-    of_workers = [discard[name][METRIFIER].error[4] for name in right]
-    assert discard["mean"][METRIFIER].error[4] == pytest.approx(np.mean(of_workers))
+    assert discard["swin"][METRIFIER][0].value == pytest.approx(1 - right["swin"].mean())
+    of_workers = [discard[name][METRIFIER][4].value for name in right]
+    assert discard["mean"][METRIFIER][4].value == pytest.approx(np.mean(of_workers))
     assert metrics.label["calibration_error"].value > 0
 
 
@@ -124,7 +124,7 @@ def test_margins_are_differences_on_the_same_draws(metrics: Judgement) -> None:
 def test_a_baseline_that_is_undefined_somewhere_has_no_numbers(metrics: Judgement) -> None:
     for found in metrics.baselines["psnr"].values():
         assert found == dict.fromkeys((*LEVELS, "auroc", "augrc"), Figure())
-    assert metrics.discard["mean"]["psnr"].error == (None,) * len(DISCARDED)
+    assert metrics.discard["mean"]["psnr"] == (Estimate(),) * len(DISCARDED)
     assert set(metrics.margins["psnr"].values()) == {Estimate()}
 
 

@@ -39,8 +39,8 @@ def compare(
     truth: dict[str, NDArray[np.generic]],
     replicates: int = 200,
 ) -> dict[str, PairedDifference]:
-    rows = {"image_id": IMAGE_ID, "condition": CONDITION}
-    return paired_differences(first, second, **truth, **rows, replicates=replicates, seed=3)  # type: ignore[arg-type]
+    rows = make_rows({"first": first, "second": second}, truth)
+    return paired_differences(rows, replicates=replicates, seed=3)
 
 
 def make_rows(scores: dict[str, NDArray[np.float64]], truth: dict[str, NDArray[np.generic]]) -> ScoredRows:

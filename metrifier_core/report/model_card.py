@@ -8,7 +8,7 @@ from metrifier_core.data.metrifier_card import MetrifierCard
 from metrifier_core.report.formatting import UNDEFINED, in_markdown
 from metrifier_core.report.ordering import judged_metrics
 from metrifier_core.report.page import render_template
-from metrifier_core.statistics import HEADLINE, MEAN, Estimate, Figures, Metrics, get_metric
+from metrifier_core.statistics import HEADLINE, Metrics, get_metric
 
 _NOT_STATED = "not stated"
 
@@ -38,15 +38,14 @@ def render_model_card(
     inside = {"name": "the backbone, inside this network", "role": "pretrained"}
     return render_template(
         "model_card.md.jinja",
-        {"decimal": _decimal, "percent": _percent, "estimate": in_markdown},
+        {"decimal": _decimal, "percent": _percent, "estimate": in_markdown, "judged": judged_metrics},
         name=name,
         card=card,
         sizes=sizes,
         data=_data(config, dataset),
         workers=[*_workers(config.get("workers", {})), *([{**inside, **_weights(backbone)}] if backbone else [])],
         metrics=metrics,
-        correlations=list(_correlations(metrics)) if metrics else [],
-        others=list(_others(metrics)) if metrics else [],
+        headline=get_metric(HEADLINE),
         unseen=", ".join(config.get("distortions", {}).get("held_out", [])),
         data_licence=config.get("source", {}).get("licence") or _NOT_STATED,
     )
@@ -58,37 +57,6 @@ def _decimal(value: float | None, digits: int = 3) -> str:
 
 def _percent(value: float | None) -> str:
     return UNDEFINED if value is None else f"{100 * value:.0f} %"
-
-
-def _rows(figures: Figures, *, correlations: bool) -> Iterator[dict[str, Any]]:
-    for metric in judged_metrics(figures):
-        if metric.is_correlation == correlations and figures[metric.name].value is not None:
-            yield {"metric": metric, "figure": figures[metric.name]}
-
-
-def _correlations(metrics: Metrics) -> Iterator[dict[str, Any]]:
-    for worker, figures in metrics.workers.items():
-        name = "all, their mean" if worker == MEAN else f"`{worker}`"
-        yield from ({"worker": name, **row} for row in _rows(figures, correlations=True))
-
-
-def _others(metrics: Metrics) -> Iterator[dict[str, Any]]:
-    """Yield the rows of other metrics, of unseen distortions and of the baselines."""
-    for figures in (metrics.workers[MEAN], metrics.label):
-        for row in _rows(figures, correlations=False):
-            metric = row["metric"]
-            yield {"name": f"{metric.title} ({metric.direction}): {metric.description}", "figure": row["figure"]}
-    title = get_metric(HEADLINE).title
-    if metrics.unseen_distortions:
-        unseen = metrics.unseen_distortions.workers[MEAN][HEADLINE]
-        yield from _defined(f"{title} on distortions unseen in training", unseen)
-    for name, by_target in metrics.baselines.items():
-        yield from _defined(f"for comparison, {title} of `{name}`", by_target[MEAN][HEADLINE])
-
-
-def _defined(name: str, figure: Estimate) -> Iterator[dict[str, Any]]:
-    if figure.value is not None:
-        yield {"name": name, "figure": figure}
 
 
 def _weights(entry: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from metrifier_core.statistics.accuracy import Accuracy, better_than_chance, surely_chance, top_accuracy
 from metrifier_core.statistics.agreement import Agreement, worker_agreement
 from metrifier_core.statistics.baselines import SeverityOracle, jpeg_size, laplacian_variance
-from metrifier_core.statistics.bootstrap import bootstrap, draw_copies
+from metrifier_core.statistics.bootstrap import bootstrap
 from metrifier_core.statistics.brisque import BrisqueTrees, brisque_features
 from metrifier_core.statistics.evaluation import (
     BASELINES,
@@ -25,7 +25,6 @@ from metrifier_core.statistics.results import (
     Figure,
     Figures,
     Fold,
-    FoldPart,
     Judgement,
     Metrics,
     ReliabilityBin,
@@ -55,7 +54,6 @@ __all__ = [
     "Figure",
     "Figures",
     "Fold",
-    "FoldPart",
     "Judgement",
     "Metric",
     "Metrics",
@@ -71,7 +69,6 @@ __all__ = [
     "bootstrap",
     "brisque_features",
     "discard_errors",
-    "draw_copies",
     "estimate_metrics",
     "evaluate_predictors",
     "get_metric",

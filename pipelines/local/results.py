@@ -38,6 +38,14 @@ def _copy(source: Path, name: Path) -> None:
     temporary.replace(name)
 
 
+def _copy_judged(metrics: str, report: str, evaluated: Path, folder: Path) -> None:
+    """Copy what `evaluate_spearman` made."""
+    _copy(Path(metrics), folder / "metrics.json")
+    _copy(Path(report), folder / "report.html")
+    for name in ("predictions.parquet", "examples.png"):
+        _copy(evaluated / name, folder / name)
+
+
 def publish(outputs: Mapping[str, Any], folder: Path) -> None:
     """Put what the tasks of a run made under well-known names.
 
@@ -45,20 +53,14 @@ def publish(outputs: Mapping[str, Any], folder: Path) -> None:
         outputs: The pipeline's artifacts.
         folder: The run's folder.
     """
-    quality, evaluated = Path(outputs["quality"].path), Path(outputs["evaluated"].path)
+    quality = Path(outputs["quality"].path)
     for artifact, name in (("images", "images"), ("prepared", "workers"), ("model", "model")):
         _link(Path(outputs[artifact].path), folder / name)
-    for source, name in (
-        (quality / "quality.parquet", "quality.parquet"),
-        (quality / "dataset.json", "dataset.json"),
-        (evaluated / "predictions.parquet", "predictions.parquet"),
-        (evaluated / "examples.png", "examples.png"),
-        (Path(outputs["metrics"].path), "metrics.json"),
-        (Path(outputs["report"].path), "report.html"),
-        (Path(outputs["registered"].path), "registered.json"),
-        (Path(outputs["model_card"].path), "model_card.md"),
-    ):
-        _copy(source, folder / name)
+    for name in ("quality.parquet", "dataset.json"):
+        _copy(quality / name, folder / name)
+    _copy_judged(outputs["metrics"].path, outputs["report"].path, Path(outputs["evaluated"].path), folder)
+    _copy(Path(outputs["registered"].path), folder / "registered.json")
+    _copy(Path(outputs["model_card"].path), folder / "model_card.md")
     for table, tasks in json.loads((quality / "made_from.json").read_text()).items():
         shards = folder / table
         shutil.rmtree(shards, ignore_errors=True)
@@ -81,14 +83,7 @@ def publish_families(outputs: Mapping[str, Any], folder: Path) -> None:
         fold = folder / "families" / family
         fold.mkdir(parents=True, exist_ok=True)
         _link(Path(files["model"]), fold / "model")
-        evaluated = Path(files["evaluated"])
-        for source, name in (
-            (Path(files["metrics"]), "metrics.json"),
-            (Path(files["report"]), "report.html"),
-            (evaluated / "predictions.parquet", "predictions.parquet"),
-            (evaluated / "examples.png", "examples.png"),
-        ):
-            _copy(source, fold / name)
+        _copy_judged(files["metrics"], files["report"], Path(files["evaluated"]), fold)
 
 
 def _number(value: float | None, form: str = ".3f") -> str:

@@ -7,7 +7,7 @@ from metrifier_core.settings.base import Settings
 TRAINING_HISTORY = "training.json"
 
 
-class Epoch(Settings):
+class Epoch(Settings, ser_json_inf_nan="constants"):
     """What one epoch reached; a correlation may be NaN."""
 
     epoch: int
@@ -19,4 +19,4 @@ class Epoch(Settings):
 class TrainingHistory(RootModel[tuple[Epoch, ...]]):
     """What `training.json` holds: the epochs in their order."""
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True)

@@ -30,7 +30,7 @@ from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.records import KEYS, fingerprint, read_fingerprint, read_rows, tables
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.execution.progress import say
-from metrifier_core.statistics import LEVELS, rank_correlations
+from metrifier_core.statistics import LEVELS, MEAN, ScoredRows, estimate_metrics
 from metrifier_core.training import MetrifierSettings
 from metrifier_core.training.fitting import CHECKPOINT, fit_network
 from metrifier_core.training.scoring import score_split
@@ -101,14 +101,9 @@ def _write(
     path: Path, architecture: str, scores: Mapping[str, NDArray[np.float64]], columns: Mapping[str, NDArray[Any]]
 ) -> None:
     """Write rows of an architecture, keeping all rows of other architectures and changes."""
-    estimates = rank_correlations(
-        scores,
-        {"quality": columns["quality"]},
-        columns["image_id"],
-        columns["condition"],
-        replicates=REPLICATES,
-        rng=np.random.default_rng(0),
-    )["quality"]
+    target, places = {"quality": columns["quality"]}, (columns["quality"], columns["image_id"], columns["condition"])
+    scored = ScoredRows(scores, target, {}, *places)
+    estimates = estimate_metrics(scored, LEVELS, replicates=REPLICATES, seed=0)[MEAN]
     rows: list[dict[str, Any]] = []
     replaced = {(architecture, name) for name in estimates}
     if path.is_file():

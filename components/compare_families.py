@@ -53,9 +53,10 @@ def compare_families(
     from pathlib import Path
 
     from metrifier_core.stages.compare_families import compare_families as run_stage
+    from metrifier_core.statistics import FamiliesMetrics
     from metrifier_core.tracking import PipelineRun, complete_run, log_stage
 
-    compared = json.loads(Path(earlier.path).read_text())["families"] if earlier else {}
+    compared = FamiliesMetrics.model_validate_json(Path(earlier.path).read_bytes()).families if earlier else {}
     summary = run_stage(name, compared, family, Path(judged.path), Path(metrics.path), Path(table.path))
     for key, value in summary.items():
         metrics.log_metric(key, value)

@@ -50,7 +50,7 @@ def evaluate_spearman(
         losses: A table for each shard.
         quality: ImageNet_Quality.
         model: The trained metrifier.
-        metrics: Correlations, AUROC, AUGRC and errors with intervals, beside ceiling and baselines.
+        metrics: All metrics with intervals, beside ceiling and baselines.
         report: The same as an HTML page.
         evaluated: The predictions behind it.
         held_out_family: The fold, if each family is held out once.

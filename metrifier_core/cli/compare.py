@@ -1,4 +1,4 @@
-"""The command line: `metrifier compare`."""
+"""The command `metrifier compare`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,50 +8,43 @@ import typer
 from metrifier_core.cli.options import STANDARD, check_folder, refuse, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from metrifier_core.evaluation.comparison import JudgedRows
+    from metrifier_core.evaluation.comparison import ComparedVersions, JudgedRows
     from metrifier_core.evaluation.finished_run import FinishedRun
 
 _TABLE_WIDTH = 120
-_SHOWN = {
-    "global": "global Spearman",
-    "within_image": "within image",
-    "within_condition": "within condition",
-    "auroc": "AUROC",
-    "augrc": "AUGRC (less is better)",
-    "calibration_error": "calibration error (less is better)",
-}
-_TITLES = {"seen": "distortions of the training", "unseen": "distortions that no training has seen"}
 
 
 def _choose(on: str | None, first: "FinishedRun | None", second: "FinishedRun | None") -> "FinishedRun":
-    """Finds the run whose test versions are ranked."""
+    """Return the run whose test versions are ranked."""
     from metrifier_core.evaluation.finished_run import PREDICTIONS, find_finished_run
 
     if on is None:
-        # A folder has the versions too, which a model or a run on others has to score.
-        found = next((run for run in (first, second) if run is not None and run.folder), first or second)
-        if found is None:
+        # Folders first: they hold the versions, which a model or a run on other versions has to score.
+        run = next((run for run in (first, second) if run is not None and run.folder), first or second)
+        if run is None:
             raise ValueError(
                 "neither A nor B is the folder of a finished run or runs:/ID: name one whose test versions they score "
                 "with --on"
             )
-        return found
-    found = find_finished_run(on)
-    if found is None:
+        return run
+    run = find_finished_run(on)
+    if run is None:
         raise ValueError(f"{Path(on) / PREDICTIONS} is missing: expected the folder of a finished run, or runs:/ID")
-    return found
+    return run
 
 
-def _scores(name: str, own: "FinishedRun | None", on: "FinishedRun", rows: "JudgedRows") -> "NDArray[Any]":
-    """Takes a run's own scores of the test versions, where it has these, or has its model score them."""
+def _scores(name: str, run: "FinishedRun | None", on: "FinishedRun", rows: "JudgedRows") -> "NDArray[Any]":
+    """Return a run's own scores of the test versions, or those that its model computes now."""
     from metrifier_core.data.records import tables
     from metrifier_core.evaluation.comparison import read_judged_rows, score_rows
     from metrifier_core.scoring.metrifier import Metrifier
 
-    if own is not None:
-        judged = read_judged_rows(own.predictions)
+    if run is not None:
+        judged = read_judged_rows(run.predictions)
         if judged.is_judged_like(rows):
             return judged.predicted
     if on.folder is None:
@@ -59,35 +52,36 @@ def _scores(name: str, own: "FinishedRun | None", on: "FinishedRun", rows: "Judg
             f"{name} has not scored the test versions of {on.name}, and MLflow keeps no versions: name the folder of a "
             "run whose versions both score with --on"
         )
-    metrifier = Metrifier.load(name if own is None else own.model)
+    metrifier = Metrifier.load(name if run is None else run.model)
     versions = tables([on.folder / "versions"], "versions")
     return score_rows(metrifier.score, rows, versions, on.folder / "quality.parquet")
 
 
-def _print(found: dict[str, Any], first: str, second: str) -> None:
+def _print(compared: "Mapping[str, ComparedVersions | None]", first: str, second: str) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from metrifier_core.statistics import get_metric
+
     console = Console()
     console.width = max(_TABLE_WIDTH, console.width)
-    for part, title in _TITLES.items():
-        judged = found[part]
+    for part, judged in compared.items():
         if judged is None:
             continue
-        table = Table(box=SIMPLE, title=f"{judged['rows']:,} test versions of {judged['sources']:,} images, {title}")
+        title = f"{judged.rows:,} test versions of {judged.sources:,} images, distortions {part} in training"
+        table = Table(box=SIMPLE, title=title)
         for heading in ("", "A", "B", "A - B", "95 % interval", "better"):
             table.add_column(heading, no_wrap=True, justify="left" if heading in {"", "better"} else "right")
-        for name, shown in _SHOWN.items():
-            metric = judged["metrics"][name]
-            difference = metric["difference"]
-            values = ["" if metric[side] is None else f"{metric[side]:.3f}" for side in ("first", "second")]
-            interval = "" if difference["low"] is None else f"{difference['low']:+.3f} to {difference['high']:+.3f}"
-            change = "" if difference["value"] is None else f"{difference['value']:+.3f}"
-            undecided = "not to be told" if interval else ""
-            better = {"first": "A", "second": "B", None: undecided}[metric["better"]]
-            table.add_row(shown, *values, change, interval, better)
+        for name, pair in judged.metrics.items():
+            metric, change = get_metric(name), pair.difference
+            label = metric.title if metric.higher_is_better else f"{metric.title} ({metric.direction})"
+            values = ["" if value is None else f"{value:.3f}" for value in (pair.first, pair.second)]
+            interval = "" if change.low is None else f"{change.low:+.3f} to {change.high:+.3f}"
+            difference = "" if change.value is None else f"{change.value:+.3f}"
+            better = {"first": "A", "second": "B", None: "undecided" if interval else ""}[pair.better]
+            table.add_row(label, *values, difference, interval, better)
         console.print(table)
     console.print(escape(f"A: {first}\nB: {second}"), highlight=False)
 
@@ -96,23 +90,23 @@ def compare(
     first: Annotated[
         str,
         typer.Argument(
-            metavar="A", help="A run's folder, or runs:/ID in MLflow; or a model as `metrifier score` takes it."
+            metavar="A", help="A run's folder, runs:/ID in MLflow, or a model as `metrifier score` takes it."
         ),
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The same, to compare A with.")],
     on: Annotated[
         str | None,
-        typer.Option(help="The run whose test versions both score; where left out A or B, folders first."),
+        typer.Option(help="Run whose test versions both score; by default A or B, folders first."),
     ] = None,
-    replicates: Annotated[int, typer.Option(min=1, help="Draws of the bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    replicates: Annotated[int, typer.Option(min=1, help="Number of bootstrap draws.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     output: Annotated[
         str | None, typer.Option(help="Write all figures as JSON, too; - prints them instead of the tables.")
     ] = None,
 ) -> None:
     """Compare two metrifiers on the test versions of one run, by the workers that were held out of its labels.
 
-    Both are judged on the same draws of source images, so that a difference shows which their own intervals would hide.
+    Both are judged on the same draws of source images, which shows differences that their own intervals would hide.
 
     Examples:
         metrifier compare runs/large runs/small
@@ -128,13 +122,14 @@ def compare(
         check_folder(output)
     try:
         runs = [find_finished_run(name) for name in (first, second)]
-        run = _choose(on, *runs)
-        rows = read_judged_rows(run.predictions)
-        scores = [_scores(name, own, run, rows) for name, own in zip((first, second), runs, strict=True)]
-        found = compare_scores(rows, *scores, replicates=replicates, seed=seed)
+        on_run = _choose(on, *runs)
+        rows = read_judged_rows(on_run.predictions)
+        scores = [_scores(name, run, on_run, rows) for name, run in zip((first, second), runs, strict=True)]
+        compared = compare_scores(rows, *scores, replicates=replicates, seed=seed)
     except (ValueError, ImportError) as error:
         refuse(error)
     if output != STANDARD:
-        _print(found, first, second)
+        _print(compared, first, second)
     if output is not None:
-        write_json(output, {"a": first, "b": second, "on": run.name, **found})
+        parts = {part: judged and judged.model_dump() for part, judged in compared.items()}
+        write_json(output, {"a": first, "b": second, "on": on_run.name, **parts})

@@ -1,1 +1,1 @@
-"""How two metrifiers, or a metrifier and workers, do on the same images."""
+"""Judging by labels and held-out workers: metrifiers on the same images, and a metrifier beside a worker."""

@@ -1,4 +1,4 @@
-"""Finished runs by the names that users have for them: a folder, or a run in MLflow."""
+"""Finished runs by the names that users give: a folder, or a run in MLflow."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 PREDICTIONS = "predictions.parquet"
 _MLFLOW_RUN = re.compile("runs:/+([^/]+)/?")
-_LOGGED_MODEL = "metrifier"  # as the registry logs it with the run
+_LOGGED_MODEL = "metrifier"  # the name under which the registry logs the model
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class FinishedRun:
     """A run whose test versions have been judged.
 
     Attributes:
-        name: As it was given.
+        name: The name that the user gave.
         predictions: Its `predictions.parquet`.
         model: Its metrifier, as `Metrifier.load` takes it.
-        folder: Where its versions lie; None for a run of MLflow, which keeps none.
+        folder: The run's folder with its versions; None for a run in MLflow, which keeps no versions.
     """
 
     name: str
@@ -27,28 +27,28 @@ class FinishedRun:
 
 
 def find_finished_run(name: str) -> FinishedRun | None:
-    """Finds a run, and fetches from MLflow what it is judged by.
+    """Find a run, and download its predictions where it is in MLflow.
 
     Args:
         name: A run's folder, or `runs:/ID` on the server that MLFLOW_TRACKING_URI names.
 
     Returns:
-        None where the name is that of something else, such as a model.
+        The run; None where the name is that of something else, such as a model.
 
     Raises:
-        ValueError: MLflow has no such run, or it has not been judged.
+        ValueError: MLflow has no such run, or the run has no predictions.
         ImportError: MLflow is not installed.
     """
-    found = _MLFLOW_RUN.fullmatch(name)
-    if found is not None:
-        return FinishedRun(name, _fetch(name, found[1]), f"runs:/{found[1]}/{_LOGGED_MODEL}", None)
+    match = _MLFLOW_RUN.fullmatch(name)
+    if match is not None:
+        return FinishedRun(name, _download(name, match[1]), f"runs:/{match[1]}/{_LOGGED_MODEL}", None)
     folder = Path(name)
     if (folder / PREDICTIONS).is_file():
         return FinishedRun(name, folder / PREDICTIONS, str(folder / "model"), folder)
     return None
 
 
-def _fetch(name: str, run_id: str) -> Path:
+def _download(name: str, run_id: str) -> Path:
     from metrifier_core.tracking import download_run_file
 
     try:

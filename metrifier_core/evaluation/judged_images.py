@@ -1,4 +1,4 @@
-"""What a metrifier and a worker make of labelled images: what a threshold is chosen by."""
+"""Labelled images scored by a metrifier and classified by a worker, to choose a threshold by."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from metrifier_core.workers.losses import judge
 
 @dataclass(frozen=True)
 class JudgedImage:
-    """One image as a metrifier and a worker see it.
+    """One image with its score and whether the worker is right.
 
     Attributes:
-        image_id: Its identity.
-        quality: As a table of scores has it; 0 where there is an error.
-        right: Whether the worker finds its class; False where there is an error.
-        error: Why it cannot be used.
+        image_id: Identity of the image.
+        quality: Its score, rounded as in a table of scores; 0 with an error.
+        right: Whether the worker's answer is the label; False with an error.
+        error: Why the image cannot be used; None where it can.
     """
 
     image_id: str
@@ -33,44 +33,43 @@ class JudgedImage:
     error: str | None = None
 
 
+def judge_images(metrifier: Metrifier, worker: Worker, items: Iterable[SourceItem]) -> Iterator[JudgedImage]:
+    """Score and classify images, each decoded once, on all cores.
+
+    Args:
+        metrifier: The metrifier that scores.
+        worker: The worker that classifies.
+        items: Labelled images; read only slightly ahead of the results.
+
+    Yields:
+        One result per item, in their order.
+
+    Raises:
+        ValueError: The worker's outputs do not match its catalogue entry, or a label is not one of its classes.
+    """
+    judged = parallel_map(partial(_judge_batch, metrifier, worker), batched(items, worker.batch_size))
+    return chain.from_iterable(judged)
+
+
+def _judge_batch(metrifier: Metrifier, worker: Worker, batch: Sequence[SourceItem]) -> list[JudgedImage]:
+    decoded = [(item, _decode(item)) for item in batch]
+    usable = [(item, image) for item, image in decoded if not isinstance(image, ImageError)]
+    right: Iterator[bool] = iter(())
+    if usable:
+        outputs = worker.outputs([image for _, image in usable])
+        worker.check(outputs)
+        labels = np.asarray([item.label for item, _ in usable], np.int64)
+        right = iter(judge(worker.to_logits(outputs), labels, 1.0).correct.tolist())
+    return [
+        JudgedImage(item.image_id, 0.0, False, str(image))
+        if isinstance(image, ImageError)
+        else JudgedImage(item.image_id, round_quality(metrifier.score(image)), next(right))
+        for item, image in decoded
+    ]
+
+
 def _decode(item: SourceItem) -> RgbImage | ImageError:
     try:
         return decode_image(item.read())
     except ImageError as error:
         return error
-
-
-def _gate(metrifier: Metrifier, worker: Worker, batch: Sequence[SourceItem]) -> list[JudgedImage]:
-    decoded = [(item, _decode(item)) for item in batch]
-    usable = [(item, found) for item, found in decoded if not isinstance(found, ImageError)]
-    right: Iterator[bool] = iter(())
-    if usable:
-        outputs = worker.outputs([image for _, image in usable])
-        worker.check(outputs)
-        labels = [item.label for item, _ in usable]
-        right = iter(judge(worker.to_logits(outputs), np.asarray(labels, np.int64), 1.0).correct.tolist())
-    return [
-        JudgedImage(item.image_id, 0.0, False, str(found))
-        if isinstance(found, ImageError)
-        else JudgedImage(item.image_id, round_quality(metrifier.score(found)), next(right))
-        for item, found in decoded
-    ]
-
-
-def judge_images(metrifier: Metrifier, worker: Worker, items: Iterable[SourceItem]) -> Iterator[JudgedImage]:
-    """Scores images and classifies them, each decoded once, on all cores.
-
-    Args:
-        metrifier: What scores.
-        worker: What classifies.
-        items: Labelled images; read only a little ahead of the results.
-
-    Yields:
-        What was found, in the order of the items.
-
-    Raises:
-        ValueError: The worker's answers are not what its entry says, or an image has a label that is none of its
-            classes.
-    """
-    found = parallel_map(partial(_gate, metrifier, worker), batched(items, worker.batch_size))
-    return chain.from_iterable(found)

@@ -1,7 +1,7 @@
-"""The test versions of a run with all that is known of them: every predictor's score, every worker's answers."""
+"""The test versions of a run with every predictor's scores and every worker's answers."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -31,7 +31,7 @@ from metrifier_core.statistics import (
 from metrifier_core.workers import WorkerCard
 
 _MAX_FITTED = 5000  # training versions that the trees learn from
-_VERSIONS_PER_BATCH = 512  # that are put into columns at a time: as objects they would take several times as much
+_VERSIONS_PER_BATCH = 512  # converted to columns at a time: as Python objects they take several times the memory
 
 _VERSION = ["image_id", "distortion", "severity"]
 _KEPT = pa.schema([QUALITY.field(name) for name in (*KEYS, "quality")])
@@ -40,33 +40,33 @@ Row = dict[str, Any]
 
 
 class _Judgement(NamedTuple):
-    """What is found out about one version: its scores are the metrifier's and four baselines'."""
+    """One version with the scores of the metrifier and of four baselines, and its BRISQUE features."""
 
     row: Row
     scores: tuple[float, float, float, float, float]
     features: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class JudgedVersions:
     """The test versions in the order of their shards, N rows.
 
     Attributes:
-        versions: The keys and `quality` of each.
+        versions: Keys and `quality` of the versions.
         predicted: The metrifier's scores, (N,).
-        baselines: Scores of the baselines by name, each (N,), in the order of `BASELINES`; NaN where one is undefined.
-        tcp: True-class probabilities of all workers by name, each (N,).
-        right: Whether the answer is right, of all workers by name, each (N,).
+        baselines: Baseline -> scores, (N,), in the order of `BASELINES`; NaN where undefined.
+        tcp: Worker -> true-class probabilities, (N,), of all workers.
+        right: Worker -> whether its answer is right, (N,).
     """
 
-    versions: pa.Table
+    versions: pa.Table = field(repr=False)
     predicted: NDArray[np.float64]
-    baselines: dict[str, NDArray[np.float64]]
-    tcp: dict[str, NDArray[np.float64]]
-    right: dict[str, NDArray[np.bool_]]
+    baselines: dict[str, NDArray[np.float64]] = field(repr=False)
+    tcp: dict[str, NDArray[np.float64]] = field(repr=False)
+    right: dict[str, NDArray[np.bool_]] = field(repr=False)
 
     def column(self, name: str) -> NDArray[Any]:
-        """Takes one column of the versions, (N,)."""
+        """Return one column of the versions, (N,)."""
         return np.array(self.versions[name].to_pylist())
 
 
@@ -78,18 +78,20 @@ def judge_versions(
     cards: Sequence[WorkerCard],
     seed: int,
 ) -> JudgedVersions:
-    """Scores every test version with the metrifier and the baselines, and reads what the workers made of it.
+    """Score every test version with the metrifier and the baselines, and read the workers' answers.
+
+    Memory holds a few images and the columns of numbers.
 
     Args:
         score: The metrifier.
         dataset: ImageNet_Quality.
         quality: Its table.
-        losses: What `join_losses` wrote, a folder a shard.
-        cards: Of all workers.
-        seed: Of the sample that the trees learn from.
+        losses: What `join_losses` wrote, one folder per shard.
+        cards: Cards of all workers.
+        seed: Seed of the sample that the trees learn from.
 
     Returns:
-        The test versions; memory holds a few images and the columns of numbers.
+        The test versions.
 
     Raises:
         ValueError: A worker did not judge these versions.
@@ -135,10 +137,10 @@ def judge_versions(
 
 
 def _with_references(rows: Iterator[Row]) -> Iterator[tuple[Row, RgbImage | None]]:
-    """Puts the decoded pristine image beside each version of its source image, None where there is none.
+    """Yield each version with the decoded pristine image of its source image, None where there is none.
 
-    The versions of a source image stand together. Its pristine one comes first as `distort` writes them, and only what
-    stands before it is held back.
+    The versions of a source image are adjacent, and `distort` writes the pristine one first: only versions before it
+    have to wait.
     """
     for _, versions in groupby(rows, key=itemgetter("image_id")):
         reference = None
@@ -154,44 +156,44 @@ def _with_references(rows: Iterator[Row]) -> Iterator[tuple[Row, RgbImage | None
 
 
 def _in_columns(judged: Iterable[_Judgement], trees: BrisqueTrees) -> tuple[pa.Table, NDArray[np.float64]]:
-    """Puts judgements into columns: the versions, and (6, N) their scores, the trees' last."""
+    """Return the versions as a table and their scores, (6, N), the trees' last."""
     versions, scores = [], []
-    for some in batched(judged, _VERSIONS_PER_BATCH):
-        versions.append(pa.RecordBatch.from_pylist([judgement.row for judgement in some], schema=_KEPT))
-        by_trees = trees.predict(np.array([judgement.features for judgement in some]))
-        scores.append(np.column_stack([np.array([judgement.scores for judgement in some]), by_trees]))
+    for batch in batched(judged, _VERSIONS_PER_BATCH):
+        versions.append(pa.RecordBatch.from_pylist([judgement.row for judgement in batch], schema=_KEPT))
+        by_trees = trees.predict(np.array([judgement.features for judgement in batch]))
+        scores.append(np.column_stack([np.array([judgement.scores for judgement in batch]), by_trees]))
     return pa.Table.from_batches(versions, _KEPT), np.concatenate(scores).T
 
 
 def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
-    """Fits the trees to a sample of the training versions."""
+    """Fit the trees to a sample of the training versions."""
     chosen = draw_evenly(dataset.count("train"), _MAX_FITTED, np.random.default_rng(seed))
 
-    def features(row: Row) -> tuple[NDArray[np.float64], float]:
+    def describe(row: Row) -> tuple[NDArray[np.float64], float]:
         return brisque_features(decode_version(row["image"]["bytes"])), row["quality"]
 
-    sample = dataset.pick("train", chosen)
-    found = list(progress(parallel_map(features, sample), "fit trees", total=len(chosen), unit="version"))
-    return BrisqueTrees(np.array([own for own, _ in found]), np.array([quality for _, quality in found]), seed)
+    sample = parallel_map(describe, dataset.pick("train", chosen))
+    features, quality = zip(*progress(sample, "fit trees", total=len(chosen), unit="version"), strict=True)
+    return BrisqueTrees(np.array(features), np.array(quality), seed)
 
 
 def draw_evenly(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draws places at random, one from each of equal stretches.
+    """Draw indices at random, one from each of equal intervals.
 
     Args:
-        count: How many places there are.
-        most: How many to draw; all where there are no more.
+        count: Number of indices to draw from.
+        most: Number to draw; all of them where there are fewer.
         rng: Source of the draws.
 
     Returns:
-        (min(count, most),) different places from 0 to count - 1, rising.
+        Different indices from 0 to count - 1, ascending, (min(count, most),).
     """
     edges = np.linspace(0, count, min(count, most) + 1).astype(np.int64)
     return rng.integers(edges[:-1], edges[1:])
 
 
 def _fit_severity_oracle(quality: Path) -> SeverityOracle:
-    """Learns what each type and severity leaves of the quality from the training versions."""
+    """Fit the oracle to the training versions."""
     oracle = SeverityOracle()
     for row in read_rows(quality, ["distortion", "severity", "quality"], splits=["train"]):
         oracle.learn(row["distortion"], row["severity"], row["quality"])
@@ -199,7 +201,7 @@ def _fit_severity_oracle(quality: Path) -> SeverityOracle:
 
 
 def _read_answers(losses: Sequence[Path], worker: str, versions: pa.Table) -> pa.Table:
-    """Reads a worker's `tcp`, `correct` and `max_softmax` of the test versions, in the order of these."""
+    """Read a worker's `tcp`, `correct` and `max_softmax` of the test versions, in their order."""
     keys = versions.select(_VERSION)
     chosen = (pc.field("split") == "test") & (pc.field("worker") == worker)
     columns = [*_VERSION, "tcp", "correct", "max_softmax"]

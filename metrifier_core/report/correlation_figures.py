@@ -1,7 +1,6 @@
 """The report's figure of rank correlations by worker and by baseline."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -9,45 +8,47 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, shortened, styled
-from metrifier_core.report.formatting import DASH, LEVELS
-from metrifier_core.report.ordering import best_first, mean_first
+from metrifier_core.report.formatting import DASH, sentence_case
+from metrifier_core.report.ordering import best_first, judged_metrics, mean_first
+from metrifier_core.statistics import Figures, Judgement
 
 
-def correlation_bars(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
-    """Draw the rank correlations of the metrifier and of the baselines, a panel a level.
+def correlation_bars(judged: Judgement, theme: Theme = LIGHT) -> bytes:
+    """Draw the rank correlations of the metrifier and of the baselines, one panel per metric.
 
     Args:
-        metrics: as `ReportData.metrics`; of the baselines the correlations with the first target are drawn.
-        theme: colours to draw in.
+        judged: All figures; those of the baselines are drawn for the first target.
+        theme: Colours to draw in.
 
     Returns:
-        A PNG: a bar a worker and a baseline, its 95 % interval as a line, the worker's ceiling as a tick;
-        what is undefined has an en dash.
+        A PNG: a bar for each worker and baseline, its 95 % interval as a line, the worker's ceiling as a tick; an en
+        dash stands for an undefined value.
     """
-    workers = mean_first(metrics["workers"])
-    baselines = best_first(metrics["baselines"], next(iter(workers)))
+    workers = mean_first(judged.workers)
+    baselines = best_first(judged.baselines, next(iter(workers)))
     rows = [*workers.values(), *baselines.values()]
+    metrics = [metric for metric in judged_metrics(rows[0]) if metric.is_correlation]
     positions = np.concatenate([np.arange(len(workers)), len(workers) + 0.5 + np.arange(len(baselines))])
     colours = [theme.metrifier] * len(workers) + [theme.baseline] * len(baselines)
     figure = new_figure(1.2 + 0.27 * len(rows), theme)
-    panels = figure.subplots(1, len(LEVELS), sharex=True, sharey=True)
+    panels = figure.subplots(1, len(metrics), sharex=True, sharey=True, squeeze=False)[0]
     lowest = 0.0
-    for axes, (level, title) in zip(panels, LEVELS.items(), strict=True):
+    for axes, metric in zip(panels, metrics, strict=True):
         styled(axes, theme).grid(axis="y", visible=False)
-        rho, low, high, ceiling = (_column(rows, level, key) for key in ("rho", "low", "high", "ceiling"))
-        axes.barh(positions, rho, color=colours, height=0.72)
+        value, low, high, ceiling = (_column(rows, metric.name, field) for field in ("value", "low", "high", "ceiling"))
+        axes.barh(positions, value, color=colours, height=0.72)
         axes.hlines(positions, low, high, color=theme.ink, linewidth=1.3)
         axes.vlines(ceiling, positions - 0.42, positions + 0.42, color=theme.truth, linewidth=2.2)
-        for position in positions[np.isnan(rho)]:
+        for position in positions[np.isnan(value)]:
             axes.text(0.03, position, DASH, color=theme.muted, va="center")
         axes.axvline(0, color=theme.muted, linewidth=0.8)
-        axes.set_title(title, fontsize=10, color=theme.ink)
-        lowest = np.nanmin([lowest, *rho, *low])
-    axes.set(xlim=(lowest * 1.05, 1), xticks=[0, 0.5, 1], ylim=(positions[-1] + 0.6, -0.6))
-    axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_title(sentence_case(metric.heading), fontsize=10, color=theme.ink)
+        lowest = np.nanmin([lowest, *value, *low])
+    panels[0].set(xlim=(lowest * 1.05, 1), xticks=[0, 0.5, 1], ylim=(positions[-1] + 0.6, -0.6))
+    panels[0].xaxis.set_major_formatter("{x:g}")
     names = [shortened(name) for name in (*workers, *baselines)]
     panels[0].set_yticks(positions, labels=names, color=theme.ink, parse_math=False)
-    figure.supxlabel("Spearman's rank correlation", fontsize=10, color=theme.ink)
+    figure.supxlabel("rank correlation", fontsize=10, color=theme.ink)
     keys = [
         Patch(color=theme.metrifier, label="metrifier"),
         Patch(color=theme.baseline, label="baseline"),
@@ -58,5 +59,5 @@ def correlation_bars(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
     return png_bytes(figure)
 
 
-def _column(rows: Sequence[Mapping[str, Any]], level: str, key: str) -> NDArray[np.float64]:
-    return np.array([row[level].get(key) for row in rows], dtype=np.float64)
+def _column(rows: Sequence[Figures], metric: str, field: str) -> NDArray[np.float64]:
+    return np.array([getattr(figures[metric], field) for figures in rows], dtype=np.float64)

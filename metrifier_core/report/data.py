@@ -1,11 +1,14 @@
 """What a report shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from metrifier_core.data.dataset_card import DatasetCard
+from metrifier_core.data.training_history import TrainingHistory
 from metrifier_core.report.examples import Example
+from metrifier_core.statistics import Metrics
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Rejects:
     """Images that could not be used.
 
     Attributes:
-        count: How many there are.
+        count: Number of them.
         first: `path` and `reason` of the first of them.
     """
 
@@ -21,38 +24,36 @@ class Rejects:
     first: list[dict[str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything that a report shows.
 
     Attributes:
-        name: Of the run.
-        metrics: What `evaluate_predictors` returns, on distortions of the training; `unseen_distortions`, the same
-            on others, or None; and `agreement`, which has the names of all `workers`, a matrix `spearman` and a list
-            `ceilings` in their order. A value that is undefined is None.
-        predictions: A row a test version: `image_id` (string), `distortion` (string), `severity` (int32, 0 is
-            pristine), and in [0, 1] as float64 `predicted`, `quality` (the label workers' mean TCP) and `held_out`
-            (the held-out workers' mean TCP).
-        training: A mapping an epoch: `epoch`, `loss`, `validation_loss`, `validation_spearman`; may be empty.
-        workers: Their cards as plain values: `name`, `role`, `sha256`, `temperature`, `calibration_images`, on these
+        name: Name of the run.
+        metrics: How the metrifier, its ceiling and the baselines do.
+        predictions: One row per test version: `image_id` (string), `distortion` (string), `severity` (int32, 0 is
+            pristine), and in [0, 1] as float64 `predicted`, `quality` (the label) and `held_out` (the held-out workers'
+            mean TCP).
+        training: The epochs; may be empty.
+        workers: Worker cards as plain values: `name`, `role`, `sha256`, `temperature`, `calibration_images`, on these
             `clean_accuracy`, its interval from `clean_accuracy_low` to `clean_accuracy_high`, and
-            `clean_top5_accuracy`; and `spec` with `family`, `source`, `licence` and whatever else belongs to a format.
-        dataset: The data set's card: values by name; `mean_quality` is a mapping from "DISTORTION SEVERITY".
+            `clean_top5_accuracy`; and `spec` with `family`, `source`, `licence` and the fields of its format.
+        dataset: The data set's card.
         rejected: Files of the source that could not be used.
-        refused: Source images that a distortion could not take.
-        examples: Versions to show by the name of their group, one of `GROUPS`.
-        config: The run's configuration as plain values: mappings, lists, strings, numbers, booleans, None.
-        versions: Package -> its version.
+        refused: Source images that a distortion cannot take.
+        examples: Versions to show by group, one of `GROUPS`.
+        config: The run's configuration as plain values.
+        versions: Package -> version.
     """
 
     name: str
-    metrics: dict[str, Any]
-    predictions: pa.Table
-    training: list[dict[str, float]]
-    workers: list[dict[str, Any]]
-    dataset: dict[str, Any]
-    rejected: Rejects
-    refused: Rejects
-    examples: dict[str, list[Example]]
-    config: dict[str, Any]
-    versions: dict[str, str]
+    metrics: Metrics = field(repr=False)
+    predictions: pa.Table = field(repr=False)
+    training: TrainingHistory = field(repr=False)
+    workers: list[dict[str, Any]] = field(repr=False)
+    dataset: DatasetCard = field(repr=False)
+    rejected: Rejects = field(repr=False)
+    refused: Rejects = field(repr=False)
+    examples: dict[str, list[Example]] = field(repr=False)
+    config: dict[str, Any] = field(repr=False)
+    versions: dict[str, str] = field(repr=False)

@@ -1,7 +1,6 @@
-"""The report's figures of what a user of the score would see: errors avoided, and predictions taken at their word."""
+"""The report's figures of what a user of the score gets: errors avoided, and predictions taken at face value."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,38 +8,37 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure, png_bytes, shortened, styled
+from metrifier_core.statistics import CEILING, METRIFIER, Judgement, ReliabilityBin
 
 _LABEL_GAP = 0.062  # of the axes' height, between the names of two curves
 
 
-def error_against_discard(metrics: Mapping[str, Any], target: str, theme: Theme = LIGHT) -> bytes:
-    """Draw the error rate on what is kept against the share that is discarded, a line a predictor.
+def error_against_discard(judged: Judgement, target: str, theme: Theme = LIGHT) -> bytes:
+    """Draw the error rate on the rest against the share that is discarded, one line per predictor.
 
     Args:
-        metrics: `discarded`, a list of shares, and `workers`: target -> `discard` -> predictor -> `error`, `low` and
-            `high`, lists as long, of numbers in [0, 1] or None where undefined. The predictors `metrifier` and
-            `ceiling` stand out, all others are baselines and named at the end of their line.
-        target: A held-out worker, or `mean`.
+        judged: All error rates. The metrifier and the ceiling stand out; baselines are named at the end of their line.
+        target: A held-out worker, or `MEAN`.
         theme: Colours to draw in.
 
     Returns:
         A PNG.
     """
-    shares = np.array(metrics["discarded"], np.float64)
+    shares = np.array(judged.discarded)
     curves = {
-        name: {key: np.array(values, np.float64) for key, values in curve.items()}
-        for name, curve in metrics["workers"][target]["discard"].items()
+        name: np.array([(point.value, point.low, point.high) for point in points], np.float64).T
+        for name, points in judged.discard[target].items()
     }
     figure = new_figure(4.4, theme)
     axes = styled(figure.subplots(), theme)
-    baselines = {name: curve for name, curve in curves.items() if name not in {"metrifier", "ceiling"}}
+    baselines = {name: curve for name, curve in curves.items() if name not in {METRIFIER, CEILING}}
     for curve in baselines.values():
-        axes.plot(shares, curve["error"], color=theme.baseline, linewidth=1.1)
-    own, ceiling = curves["metrifier"], curves["ceiling"]
-    axes.axhline(own["error"][0], color=theme.muted, linestyle=":", linewidth=1.2)
-    axes.plot(shares, ceiling["error"], color=theme.truth, linewidth=1.8, linestyle="--")
-    axes.fill_between(shares, own["low"], own["high"], color=theme.metrifier, alpha=0.2, linewidth=0)
-    axes.plot(shares, own["error"], color=theme.metrifier, linewidth=2.4)
+        axes.plot(shares, curve[0], color=theme.baseline, linewidth=1.1)
+    own, ceiling = curves[METRIFIER], curves[CEILING]
+    axes.axhline(own[0, 0], color=theme.muted, linestyle=":", linewidth=1.2)
+    axes.plot(shares, ceiling[0], color=theme.truth, linewidth=1.8, linestyle="--")
+    axes.fill_between(shares, own[1], own[2], color=theme.metrifier, alpha=0.2, linewidth=0)
+    axes.plot(shares, own[0], color=theme.metrifier, linewidth=2.4)
     axes.set(xlim=(0, shares[-1]), xticks=np.linspace(0, shares[-1], 6))
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", pad=8)  # apart from the zero of the other axis
@@ -48,7 +46,7 @@ def error_against_discard(metrics: Mapping[str, Any], target: str, theme: Theme 
     axes.yaxis.set_major_formatter(lambda rate, _: f"{100 * rate:.3g} %")
     axes.set_xlabel("share of the versions discarded, the lowest scores first", color=theme.ink)
     axes.set_ylabel("error rate on the rest", color=theme.ink)
-    _name_ends(axes, {name: float(curve["error"][-1]) for name, curve in baselines.items()}, theme)
+    _name_ends(axes, {name: float(curve[0, -1]) for name, curve in baselines.items()}, theme)
     keys = [
         Line2D([], [], color=theme.metrifier, linewidth=2.4, label="metrifier"),
         Line2D([], [], color=theme.truth, linewidth=1.8, linestyle="--", label="ceiling"),
@@ -59,22 +57,17 @@ def error_against_discard(metrics: Mapping[str, Any], target: str, theme: Theme 
     return png_bytes(figure)
 
 
-def reliability_diagram(calibration: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
-    """Draw mean quality against mean prediction by bins of the prediction, and how many versions each bin holds.
+def reliability_diagram(bins: Sequence[ReliabilityBin], theme: Theme = LIGHT) -> bytes:
+    """Draw mean quality against mean prediction in bins of the prediction, and each bin's share of the versions.
 
     Args:
-        calibration: `error` with `value`, `low`, `high`, and `bins`, each with `low`, `high`, `count`,
-            `mean_predicted` and `mean_quality`, the last two None in an empty bin.
+        bins: The reliability table.
         theme: Colours to draw in.
 
     Returns:
-        A PNG: a point a bin, its distance from the diagonal as a bar; below it the bin's share of the versions.
+        A PNG: a point for each bin, its distance from the diagonal as a bar; below it the bin's share of the versions.
     """
-    bins = calibration["bins"]
-    low, high, count, predicted, quality = (
-        np.array([own[key] for own in bins], np.float64)
-        for key in ("low", "high", "count", "mean_predicted", "mean_quality")
-    )
+    low, high, count, predicted, quality = np.array([[*one.model_dump().values()] for one in bins], np.float64).T
     figure = new_figure(4.6, theme)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     for axes in (above, below):
@@ -94,7 +87,7 @@ def reliability_diagram(calibration: Mapping[str, Any], theme: Theme = LIGHT) ->
 
 
 def _name_ends(axes: Axes, ends: Mapping[str, float], theme: Theme) -> None:
-    """Writes each name beside the end of its line, apart from the others."""
+    """Write each name beside the end of its line, apart from the others."""
     defined = sorted((end, name) for name, end in ends.items() if not np.isnan(end))
     top = axes.get_ylim()[1]
     heights = _spread(np.array([end / top for end, _ in defined]))
@@ -113,11 +106,11 @@ def _name_ends(axes: Axes, ends: Mapping[str, float], theme: Theme) -> None:
 
 
 def _spread(heights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moves rising heights in [0, 1] apart until none is closer than a line of text, and none is below the axes."""
+    """Move ascending heights in [0, 1] apart until none is closer than a line of text, and none is below the axes."""
     from sklearn.isotonic import isotonic_regression
 
     if not len(heights):
         return heights
-    # As little as the others let it: the closest rising sequence once each line's own room is taken off.
+    # By as little as possible: the closest ascending sequence without each line's own room.
     room = np.arange(len(heights)) * _LABEL_GAP
     return np.asarray(isotonic_regression(heights - room, y_min=_LABEL_GAP / 2) + room)

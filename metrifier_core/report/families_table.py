@@ -1,40 +1,34 @@
 """The comparison of a run's folds as Markdown."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from metrifier_core.statistics import FIGURES, METRIFIER
+from metrifier_core.report.formatting import in_markdown, sentence_case, words
+from metrifier_core.report.ordering import judged_metrics
+from metrifier_core.report.page import render_template
+from metrifier_core.statistics import METRIFIER, FamiliesMetrics, Figure
 
 
-def _figure(found: Mapping[str, Any]) -> str:
-    if found["value"] is None:
-        return "undefined"
-    interval = f" ({found['low']:.3f} to {found['high']:.3f})" if found.get("low") is not None else ""
-    share = f", {found['share']:.0%}" if found.get("share") is not None else ""
-    return f"{found['value']:.3f}{interval}{share}"
-
-
-def render_families(name: str, found: Mapping[str, Any]) -> str:
-    """Writes down what a metrifier reaches on families of workers that it has never met.
+def render_families(name: str, families: FamiliesMetrics) -> str:
+    """Return the comparison of the families of workers that were held out one after another.
 
     Args:
         name: Name of the run.
-        found: `families`, what `summarize_fold` gave by family, and `mean`, what `average_folds` made of them.
+        families: The folds and their mean.
 
     Returns:
-        Markdown: on distortions that were trained on and on those that were not, the metrifier on each family, and
-        every predictor's mean over the families.
+        Markdown: on distortions seen and unseen in training, the metrifier for each family and the mean of every
+        predictor over the families.
     """
-    environment = Environment(
-        loader=PackageLoader("metrifier_core", "report"),
-        autoescape=False,  # noqa: S701, it is Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return render_template(
+        "families_table.md.jinja",
+        {"figure": _figure, "sentence": sentence_case, "words": words},
+        name=name,
+        families=families.families,
+        mean=families.mean,
+        metrics=judged_metrics(families.mean.seen.predictors[METRIFIER]),
+        label_metrics=judged_metrics(families.mean.label),
+        metrifier=METRIFIER,
     )
-    environment.filters["figure"] = _figure
-    template = environment.get_template("families_table.md.jinja")
-    return template.render(name=name, found=found, figures=FIGURES, metrifier=METRIFIER)
+
+
+def _figure(figure: Figure) -> str:
+    share = "" if figure.value is None or figure.share is None else f", {figure.share:.0%}"
+    return in_markdown(figure) + share

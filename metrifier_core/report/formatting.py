@@ -1,4 +1,4 @@
-"""How the report writes names and numbers."""
+"""How the report and the cards write names and numbers."""
 
 import math
 from base64 import b64encode
@@ -8,13 +8,14 @@ from io import BytesIO
 from markupsafe import Markup
 from PIL import Image
 
-LEVELS = {"global": "Global", "within_image": "Within image", "within_condition": "Within condition"}
-AREAS = {"auroc": "AUROC", "augrc": "AUGRC"}
-DASH = "\N{EN DASH}"  # stands for what is undefined
+from metrifier_core.statistics import Estimate
+
+DASH = "\N{EN DASH}"  # stands for an undefined value
+UNDEFINED = "undefined"  # in Markdown
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
-    """Write a number with so many digits after the point."""
+    """Write a number with this many digits after the point."""
     if value is None or math.isnan(value):
         return DASH
     # Adding zero turns a rounded -0.0 into 0.0.
@@ -26,10 +27,23 @@ def percent(value: float | None) -> str:
     return DASH if value is None else f"{decimal(100 * value, 0)}\N{NO-BREAK SPACE}%"
 
 
-def interval(result: Mapping[str, float | None], digits: int = 2) -> str:
-    """Write what lies from `low` to `high`."""
-    low, high = result["low"], result["high"]
+def interval(estimate: Estimate, digits: int = 2) -> str:
+    """Write the interval of an estimate."""
+    low, high = estimate.low, estimate.high
     return DASH if low is None or high is None else f"{decimal(low, digits)} to {decimal(high, digits)}"
+
+
+def in_markdown(estimate: Estimate) -> str:
+    """Write an estimate with its interval in ASCII, as Markdown files have it."""
+    if estimate.value is None:
+        return UNDEFINED
+    within = f" ({estimate.low:.3f} to {estimate.high:.3f})" if estimate.low is not None else ""
+    return f"{estimate.value:.3f}{within}"
+
+
+def sentence_case(name: str) -> str:
+    """Write a name with a capital first letter."""
+    return name[:1].upper() + name[1:]
 
 
 def plain(value: object) -> str:
@@ -59,7 +73,7 @@ def breakable(name: str) -> Markup:
 
 
 def data_uri(png: bytes) -> str:
-    """Write a PNG as an address that holds it."""
+    """Write a PNG as a data URI."""
     return f"data:image/png;base64,{b64encode(png).decode('ascii')}"
 
 

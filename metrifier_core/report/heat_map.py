@@ -1,8 +1,7 @@
 """The report's heat map of rank correlations by distortion and severity."""
 
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
-from typing import Any
+from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,41 +11,41 @@ from matplotlib.patches import Rectangle
 
 from metrifier_core.report.drawing import LIGHT, Theme, new_figure, png_bytes, shortened, styled
 from metrifier_core.report.formatting import DASH, decimal
+from metrifier_core.statistics import CEILING, METRIFIER, Condition, Metrics
 
 _GAP = 0.3  # of a row's height, between groups of rows
 
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[Condition]
 
 
-def correlation_heat_map(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
-    """Draw the rank correlation at every distortion and severity, the metrifier's beside its ceiling.
+def correlation_heat_map(metrics: Metrics, theme: Theme = LIGHT) -> bytes:
+    """Draw the rank correlation at each distortion and severity, the metrifier's beside its ceiling.
 
     Args:
-        metrics: As `ReportData.metrics`: `conditions`, each with `distortion`, `severity`, `rho` and `ceiling`, and
-            those of `unseen_distortions`, if any.
+        metrics: The conditions, and those of unseen distortions.
         theme: Colours to draw in.
 
     Returns:
-        A PNG: a row a distortion, the best ranked first, those never trained on below the others; a column a severity.
-        Pristine versions have one cell above all. Both panels share one scale, every cell has its number, and what is
-        undefined has an en dash.
+        A PNG: a row for each distortion, the best ranked first, those unseen in training below the others; a column for
+        each severity. Pristine versions have one cell on top. Both panels share one scale and each cell has its number,
+        an en dash where it is undefined.
     """
-    seen = metrics["conditions"]
-    unseen = (metrics["unseen_distortions"] or {"conditions": []})["conditions"]
+    seen = metrics.conditions
+    unseen = metrics.unseen_distortions.conditions if metrics.unseen_distortions else ()
     groups = [rows for rows in (_pristine(seen), _by_distortion(seen), _by_distortion(unseen)) if rows]
-    severities = sorted({one["severity"] for one in [*seen, *unseen]} - {0}) or [0]
-    values = [one[key] for one in [*seen, *unseen] for key in ("rho", "ceiling") if one[key] is not None]
+    severities = sorted({cell.severity for cell in [*seen, *unseen]} - {0}) or [0]
+    values = [value for cell in [*seen, *unseen] for value in (cell.value, cell.ceiling) if value is not None]
     scale = Normalize(0, max([0.1, *values]))
     colours = ScalarMappable(scale, LinearSegmentedColormap.from_list("density", theme.density))
     figure = new_figure(1.5 + 0.235 * sum(map(len, groups)), theme)
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, (key, title) in zip(panels, {"rho": "metrifier", "ceiling": "ceiling"}.items(), strict=True):
+    for axes, (kind, title) in zip(panels, {"value": METRIFIER, "ceiling": CEILING}.items(), strict=True):
         styled(axes, theme).grid(visible=False)
         axes.set_title(title, fontsize=10, color=theme.ink)
         for top, _, cells in _stacked(groups):
-            for one in cells:
-                left, width = (severities.index(one["severity"]), 1) if one["severity"] else (0, len(severities))
-                _draw_cell(axes, (left, top, width), one[key], colours, theme)
+            for cell in cells:
+                left, width = (severities.index(cell.severity), 1) if cell.severity else (0, len(severities))
+                _draw_cell(axes, (left, top, width), getattr(cell, kind), colours, theme)
         axes.set(xlim=(0, len(severities)), xlabel="severity")
         axes.xaxis.label.set_color(theme.ink)
         axes.set_xticks(np.arange(len(severities)) + 0.5, labels=map(str, severities))
@@ -58,30 +57,30 @@ def correlation_heat_map(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> by
     bar = figure.colorbar(colours, ax=panels, orientation="horizontal", aspect=50, fraction=0.04, extend=extend)
     bar.ax.tick_params(colors=theme.muted, labelsize=9, length=0)
     bar.outline.set_visible(False)
-    bar.set_label("Spearman's rank correlation", color=theme.ink)
+    bar.set_label("Spearman rank correlation", color=theme.ink)
     return png_bytes(figure)
 
 
 def _pristine(conditions: Cells) -> list[tuple[str, Cells]]:
-    return [(one["distortion"], [one]) for one in conditions if one["severity"] == 0]
+    return [(cell.distortion, [cell]) for cell in conditions if cell.severity == 0]
 
 
 def _by_distortion(conditions: Cells) -> list[tuple[str, Cells]]:
-    """Gathers the severities of each distortion, the one with the highest mean correlation first."""
-    rows: dict[str, list[Mapping[str, Any]]] = {}
-    for one in sorted(conditions, key=itemgetter("severity")):
-        if one["severity"]:
-            rows.setdefault(one["distortion"], []).append(one)
+    """Group the severities of each distortion, the one with the highest mean correlation first."""
+    rows: dict[str, list[Condition]] = {}
+    for cell in sorted(conditions, key=attrgetter("severity")):
+        if cell.severity:
+            rows.setdefault(cell.distortion, []).append(cell)
 
-    def falling(row: tuple[str, Cells]) -> tuple[float, str]:
-        defined = [one["rho"] for one in row[1] if one["rho"] is not None]
+    def order(row: tuple[str, Cells]) -> tuple[float, str]:
+        defined = [cell.value for cell in row[1] if cell.value is not None]
         return (-float(np.mean(defined)) if defined else 2.0, row[0])
 
-    return sorted(rows.items(), key=falling)
+    return sorted(rows.items(), key=order)
 
 
 def _stacked(groups: Sequence[Sequence[tuple[str, Cells]]]) -> list[tuple[float, str, Cells]]:
-    """Gives every row its place from the top, with a gap between groups."""
+    """Return each row with its distance from the top, with a gap between groups."""
     rows = [(index, *row) for index, group in enumerate(groups) for row in group]
     return [(place + _GAP * index, name, cells) for place, (index, name, cells) in enumerate(rows)]
 
@@ -100,10 +99,10 @@ def _draw_cell(
 
 
 def _readable_on(colour: tuple[float, float, float], theme: Theme) -> str:
-    """Picks what stands out more from a background, the colour of text or that of the paper (WCAG 2's contrast)."""
+    """Return the colour of text or of the paper, whichever has more contrast with a background (WCAG 2)."""
 
     def contrast(text: str) -> float:
-        # Relative luminance, with a power of 2.2 for the piecewise curve of sRGB.
+        # Relative luminance, with a power of 2.2 for sRGB's piecewise curve.
         dark, light = sorted(np.array([colour, to_rgb(text)]) ** 2.2 @ [0.2126, 0.7152, 0.0722])
         return float((light + 0.05) / (dark + 0.05))
 

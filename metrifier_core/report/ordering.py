@@ -1,29 +1,36 @@
-"""In which order workers and baselines stand in tables and figures."""
+"""The order of workers, baselines and metrics in tables and figures."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import TypeVar
 
-from metrifier_core.statistics import MEAN
+from metrifier_core.statistics import HEADLINE, MEAN, Figures, Metric, list_metrics
+
+Value = TypeVar("Value")
 
 
-def mean_first(workers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the workers' results with those of their `mean` before the others; that of one worker is left out."""
+def mean_first(workers: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the workers' results with their `MEAN` first; the mean of a single worker is left out."""
     alone = len(workers.keys() - {MEAN}) == 1
     return {
         name: workers[name] for name in sorted(workers, key=lambda name: name != MEAN) if not (alone and name == MEAN)
     }
 
 
-def first_target(workers: Mapping[str, Any]) -> str:
-    """Return the name of what stands first: the mean, or the one worker that there is."""
+def first_target(workers: Mapping[str, Value]) -> str:
+    """Return the name of what stands first: the mean, or the only worker."""
     return next(iter(mean_first(workers)))
 
 
-def best_first(baselines: Mapping[str, Any], target: str) -> dict[str, Any]:
-    """Return the baselines' results on one target by falling global correlation, the undefined last."""
-    of_target = {name: by_target[target] for name, by_target in baselines.items()}
-    return dict(sorted(of_target.items(), key=lambda item: (_falling(item[1]["global"]["rho"]), item[0])))
+def best_first(baselines: Mapping[str, Mapping[str, Figures]], target: str) -> dict[str, Figures]:
+    """Return the baselines' figures for one target by descending `HEADLINE`, the undefined last."""
+
+    def order(name: str) -> tuple[float, str]:
+        value = baselines[name][target][HEADLINE].value
+        return (2.0 if value is None else -value, name)
+
+    return {name: baselines[name][target] for name in sorted(baselines, key=order)}
 
 
-def _falling(rho: float | None) -> float:
-    return 2.0 if rho is None else -rho
+def judged_metrics(figures: Container[str]) -> list[Metric]:
+    """Return the registered metrics that have a figure, in the order of their registration."""
+    return [metric for metric in list_metrics() if metric.name in figures]

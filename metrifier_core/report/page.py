@@ -1,37 +1,58 @@
-"""What every HTML page has in common: one file in light and dark that needs nothing else and trusts no name."""
+"""The one Jinja environment of all pages and documents, and what every HTML page has in common."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from metrifier_core.report.drawing import DARK, LIGHT
 
+Filters = Mapping[str, Callable[..., Any]]
 
-def render_page(template: str, filters: Mapping[str, Callable[..., Any]], *, script: str = "", **values: Any) -> str:
-    """Renders a template of this folder that extends `page.html.jinja`.
+
+def render_template(template: str, filters: Filters, **values: Any) -> str:
+    """Render a template of this folder.
+
+    Args:
+        template: Its file; `*.html.jinja` escapes all values, other files none.
+        filters: Functions that it applies to values.
+        **values: What it shows, seen by the macros of other files too.
+
+    Returns:
+        The text; the same arguments give the same text.
+    """
+    environment = Environment(
+        loader=PackageLoader("metrifier_core", "report"),
+        autoescape=select_autoescape(("html.jinja",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= filters
+    # Macros of another file see globals alone.
+    environment.globals |= values
+    return environment.get_template(template).render()
+
+
+def render_page(template: str, filters: Filters, *, script: str = "", **values: Any) -> str:
+    """Render a template that extends `page.html.jinja`: one file, in light and dark, that needs nothing else.
 
     Args:
         template: Its file.
         filters: Functions that it applies to values.
-        script: A file of the project's own: all that the page lets run, by its hash.
-        **values: What it shows; all of it is escaped.
+        script: The project's own script; its hash lets the page run this and nothing else.
+        **values: What the page shows; all of it is escaped.
+
+    Returns:
+        The page.
     """
-    environment = Environment(
-        loader=PackageLoader("metrifier_core", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {**filters, "sha256": _sha256}
-    # Macros of another file see globals alone.
-    environment.globals |= {"light": LIGHT, "dark": DARK, "script": script, **values}
-    return environment.get_template(template).render()
+    filters = {**filters, "sha256": _sha256}
+    return render_template(template, filters, light=LIGHT, dark=DARK, script=script, **values)
 
 
 def _sha256(text: str) -> str:
-    """Names a script as a content security policy does."""
+    """Return the hash of a script as a content security policy names it."""
     return b64encode(sha256(text.encode()).digest()).decode("ascii")

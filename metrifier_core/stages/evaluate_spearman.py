@@ -1,4 +1,4 @@
-"""evaluate_spearman: how well the metrifier ranks test images for workers it has never met."""
+"""evaluate_spearman: how well the metrifier ranks test images for held-out workers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.config.run import RunConfig
 from metrifier_core.data.dataset import QualityDataset
+from metrifier_core.data.dataset_card import DATASET_CARD, DatasetCard
 from metrifier_core.data.records import (
     PREDICTIONS,
     count_rows,
@@ -22,11 +23,22 @@ from metrifier_core.data.records import (
     read_rows,
     tables,
 )
+from metrifier_core.data.training_history import TRAINING_HISTORY, TrainingHistory
 from metrifier_core.evaluation.judged_versions import JudgedVersions, judge_versions
 from metrifier_core.images import decode_version
 from metrifier_core.scoring.metrifier import Metrifier
 from metrifier_core.stages.running import Summary, stage
-from metrifier_core.statistics import CEILING, LEVELS, METRIFIER, evaluate_predictors, worker_agreement
+from metrifier_core.statistics import (
+    CEILING,
+    MEAN,
+    METRIFIER,
+    AgreementTable,
+    Judgement,
+    Metrics,
+    evaluate_predictors,
+    name_figures,
+    worker_agreement,
+)
 from metrifier_core.workers import WorkerCard, read_cards
 
 if TYPE_CHECKING:
@@ -36,13 +48,13 @@ _SHOWN_REJECTS = 50
 _VERSION = ("image_id", "distortion", "severity")
 
 
-def _metrics(judged: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> dict[str, Any]:
-    """Judges the metrifier on distortions that it was trained on, and on those that it was not."""
+def _metrics(judged: JudgedVersions, cards: Sequence[WorkerCard], settings: RunConfig) -> Metrics:
+    """Judge the metrifier on distortions seen in training, and on others."""
     image_id, distortion, severity = (judged.column(name) for name in ("image_id", "distortion", "severity"))
     predictors = {METRIFIER: judged.predicted, CEILING: judged.column("quality"), **judged.baselines}
     held_out = [card.name for card in cards if card.role == "held-out"]
 
-    def judge(keep: NDArray[np.bool_]) -> dict[str, Any]:
+    def judge(keep: NDArray[np.bool_]) -> Judgement:
         return evaluate_predictors(
             {name: score[keep] for name, score in predictors.items()},
             {name: judged.tcp[name][keep] for name in held_out},
@@ -55,16 +67,23 @@ def _metrics(judged: JudgedVersions, cards: Sequence[WorkerCard], settings: RunC
         )
 
     unseen = np.isin(distortion, settings.distortions.held_out)
-    found = judge(~unseen)
-    found["agreement"] = _agreement({name: values[~unseen] for name, values in judged.tcp.items()}, cards)
-    found["unseen_distortions"] = judge(unseen) if unseen.any() else None
-    return found
+    tcp = {name: values[~unseen] for name, values in judged.tcp.items()}
+    agreement = worker_agreement(tcp, {card.name: card.spec.family for card in cards})
+    return Metrics(
+        **dict(judge(~unseen)),
+        agreement=AgreementTable(
+            workers=agreement.workers,
+            spearman=tuple(map(tuple, agreement.spearman.tolist())),
+            ceilings=agreement.ceilings,
+        ),
+        unseen_distortions=judge(unseen) if unseen.any() else None,
+    )
 
 
 def _write_predictions(
     judged: JudgedVersions, cards: Sequence[WorkerCard], unseen: Sequence[str], path: Path, identity: str
 ) -> None:
-    """Writes a row a test version; what is undefined is null."""
+    """Write one row per test version; undefined values are null."""
     held_out = sorted(card.name for card in cards if card.role == "held-out")
     tcp, right = (np.stack([answers[name] for name in held_out], axis=1) for answers in (judged.tcp, judged.right))
     columns = {"predicted": judged.predicted, "held_out": tcp.mean(axis=1), **judged.baselines}
@@ -77,30 +96,16 @@ def _write_predictions(
             writer.write({**row, **defined, **answers, "unseen": row["distortion"] in unseen})
 
 
-def _agreement(tcp: Mapping[str, NDArray[np.float64]], cards: Sequence[WorkerCard]) -> dict[str, Any]:
-    """Says how far the workers agree, as JSON: what is undefined is null."""
-    found = worker_agreement(tcp, {card.name: card.spec.family for card in cards})
-
-    def defined(values: Sequence[float]) -> list[float | None]:
-        return [float(value) if np.isfinite(value) else None for value in values]
-
-    return {
-        "workers": list(found.workers),
-        "spearman": [defined(row) for row in found.spearman],
-        "ceilings": defined(found.ceilings),
-    }
-
-
 def _write_report(
     config: Mapping[str, Any],
-    metrics: dict[str, Any],
+    metrics: Metrics,
     predictions: Path,
     dataset: QualityDataset,
     folders: Mapping[str, Path],
     refused: Sequence[Path],
     output: Path,
 ) -> bytes:
-    """Renders the report and returns the sheet of examples."""
+    """Write the report and return the sheet of examples."""
     from metrifier_core.report import Rejects, ReportData, examples_sheet, installed_versions, render_report
 
     def first_of(paths: Sequence[Path]) -> Rejects:
@@ -113,9 +118,9 @@ def _write_report(
         name=config["name"],
         metrics=metrics,
         predictions=table,
-        training=json.loads((folders["model"] / "training.json").read_text()),
+        training=TrainingHistory.model_validate_json((folders["model"] / TRAINING_HISTORY).read_bytes()),
         workers=[card.model_dump(mode="json", exclude_none=True) for card in read_cards(folders["workers"])],
-        dataset=json.loads((folders["quality"] / "dataset.json").read_text()),
+        dataset=DatasetCard.model_validate_json((folders["quality"] / DATASET_CARD).read_bytes()),
         rejected=first_of([folders["rejected"] / "rejected.parquet"]),
         refused=first_of(refused),
         examples=examples,
@@ -128,7 +133,7 @@ def _write_report(
 
 
 def _examples(predictions: pa.Table, dataset: QualityDataset) -> dict[str, list["Example"]]:
-    """Takes the versions to show out of the data set, shrunk: memory holds no other images than these."""
+    """Return the versions to show, shrunk; memory holds no other images."""
     from metrifier_core.report import Example, choose_examples, thumbnail
 
     chosen = {group: predictions.take(places).to_pylist() for group, places in choose_examples(predictions).items()}
@@ -157,14 +162,14 @@ def evaluate_spearman(
     report: Path,
     evaluation: Path,
 ) -> Summary:
-    """Judges a metrifier on the test versions.
+    """Judge a metrifier on the test versions.
 
     Args:
         config: The config's name, seed and sections.
         rejected: The folder of `download`'s `rejected.parquet`.
         workers: What `prepare_workers` wrote.
-        versions: What `distort` wrote, a folder a shard.
-        losses: What `join_losses` wrote, a folder a shard.
+        versions: What `distort` wrote, one folder per shard.
+        losses: What `join_losses` wrote, one folder per shard.
         quality: What `merge_dataset` wrote.
         model: What `train_metrifier` wrote.
         metrics: File for the metrics as JSON.
@@ -172,8 +177,8 @@ def evaluate_spearman(
         evaluation: Folder for `predictions.parquet`, `examples.png` and `config.json`.
 
     Returns:
-        rows, sources, and the headline metrics: each `mean_LEVEL_rho` and `mean_LEVEL_share`, `mean_auroc` and
-        `calibration_error`.
+        rows, sources, and the headline metrics: `mean_METRIC` and `mean_METRIC_share` against the workers' mean, and
+        METRIC against the label.
     """
     settings = RunConfig.model_validate(config)
     config = settings.model_dump(mode="json", exclude={"tracking", "cluster"})
@@ -183,7 +188,7 @@ def evaluate_spearman(
 
     metrifier = Metrifier.load(model)
     judged = judge_versions(metrifier.score, dataset, quality_file, losses, cards, settings.seed)
-    found = _metrics(judged, cards, settings)
+    measured = _metrics(judged, cards, settings)
 
     inputs = [str(read_fingerprint(quality_file)), metrifier.card.fingerprint]
     predictions = evaluation / "predictions.parquet"
@@ -191,14 +196,12 @@ def evaluate_spearman(
     _write_predictions(judged, cards, settings.distortions.held_out, predictions, identity)
     (evaluation / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(found, indent=2) + "\n")
+    metrics.write_text(measured.model_dump_json(indent=2) + "\n")
     folders = {"model": model, "workers": workers, "quality": quality, "rejected": rejected}
     refused = tables(list(versions), "rejected")
-    sheet = _write_report(config, found, predictions, dataset, folders, refused, report)
+    sheet = _write_report(config, measured, predictions, dataset, folders, refused, report)
     (evaluation / "examples.png").write_bytes(sheet)
-    mean = found["workers"]["mean"]
-    headline = {f"mean_{level}_{value}": mean[level][value] for level in LEVELS for value in ("rho", "share")}
-    headline["mean_auroc"] = mean["auroc"]["value"]
-    headline["calibration_error"] = found["calibration"]["error"]["value"]
-    defined = {name: value for name, value in headline.items() if value is not None}
-    return {"rows": found["rows"], "sources": found["sources"], **defined}
+    headline = name_figures(measured.workers[MEAN], MEAN, ("value", "share")) | name_figures(
+        measured.label, "", ("value",)
+    )
+    return {"rows": measured.rows, "sources": measured.sources, **headline}

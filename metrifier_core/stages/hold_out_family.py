@@ -1,4 +1,4 @@
-"""hold_out_family: the same workers in the roles of one fold, where one family judges and the others make the label."""
+"""hold_out_family: the same workers in the roles of one fold: one family judges, the others make the label."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,19 +10,19 @@ from metrifier_core.workers import WorkerSettings, read_cards
 
 @stage
 def hold_out_family(workers: Mapping[str, Any], family: str, prepared: Path, output: Path) -> Summary:
-    """Gives prepared workers the roles of a fold.
+    """Give prepared workers the roles of a fold.
 
     Args:
         workers: The config's `workers`.
         family: The family that is held out of the labels.
         prepared: What `prepare_workers` wrote.
-        output: Folder for the cards alone: who makes the label and who judges is all that differs.
+        output: Folder for the cards, which differ in the roles alone.
 
     Returns:
-        family, and the fold's own `workers`.
+        family, and the fold's `workers`.
 
     Raises:
-        ValueError: No worker is of that family, or all are.
+        ValueError: No worker belongs to that family, or all do.
     """
     settings = WorkerSettings.model_validate(workers).holding_out(family)
     output.mkdir(parents=True, exist_ok=True)

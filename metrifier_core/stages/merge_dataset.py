@@ -1,6 +1,5 @@
 """merge_dataset: ImageNet_Quality, the label workers' mean true-class probability of every version."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from metrifier_core.data.dataset_card import DATASET_CARD, DatasetCard
 from metrifier_core.data.quality import MergeSettings, RankScale, mean_quality, median_quality
 from metrifier_core.data.records import (
     KEYS,
@@ -117,16 +117,17 @@ def merge_dataset(
                     condition[1] += row["quality"]
     refused = count_rows(rejected / "rejected.parquet")
     rows = count_rows(quality_file)
-    card: dict[str, Any] = {
-        "read": accepted + refused,
-        "accepted": accepted,
-        "rejected": refused,
-        "versions": rows,
-        "splits": dict(sorted(images_by_split.items())),
-        **parameters,
-        "mean_quality": {name: total / count for name, (count, total) in sorted(conditions.items())},
-        "sha256": file_sha256(quality_file),
-    }
-    (output / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
+    card = DatasetCard(
+        read=accepted + refused,
+        accepted=accepted,
+        rejected=refused,
+        versions=rows,
+        splits=dict(sorted(images_by_split.items())),
+        label_workers=tuple(label_workers),
+        quality=settings.quality,
+        mean_quality={name: total / count for name, (count, total) in sorted(conditions.items())},
+        sha256=file_sha256(quality_file),
+    )
+    (output / DATASET_CARD).write_text(card.model_dump_json(indent=2) + "\n")
     mean = sum(total for _, total in conditions.values()) / rows
-    return {"rows": rows, "sources": images_by_split.total(), "mean_quality": mean, "sha256": card["sha256"]}
+    return {"rows": rows, "sources": images_by_split.total(), "mean_quality": mean, "sha256": card.sha256}

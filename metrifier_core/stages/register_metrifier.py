@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from metrifier_core.config.run import TrackingSettings
+from metrifier_core.data.dataset_card import DATASET_CARD, DatasetCard
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.data.records import tables
+from metrifier_core.data.registration import Registration
 from metrifier_core.evaluation.comparison import read_judged_rows
 from metrifier_core.evaluation.promotion import challenge
 from metrifier_core.report import reasons, verdict
 from metrifier_core.report.model_card import render_model_card
 from metrifier_core.scoring.latency import measure_latency
 from metrifier_core.stages.running import Summary, stage
+from metrifier_core.statistics import Metrics
 from metrifier_core.tracking import PipelineRun, queued_if_unreachable, register_model
 
 _PREDICTIONS = "predictions.parquet"
@@ -49,7 +52,7 @@ def register_now(
         seed=config["seed"],
     )
     settings = TrackingSettings.model_validate(tracking)
-    measured = json.loads(metrics.read_text())
+    measured = Metrics.model_validate_json(metrics.read_bytes())
     rests_on = "\n".join(f"- {reason}" for reason in reasons(measured))
     with tempfile.TemporaryDirectory() as folder:
         # MLflow shows a file by its suffix, which artifacts of the pipeline lack.
@@ -60,7 +63,7 @@ def register_now(
             settings.model_name,
             config,
             measured,
-            json.loads((quality / "dataset.json").read_text()),
+            DatasetCard.model_validate_json((quality / DATASET_CARD).read_bytes()),
             model,
             report,
             evaluation / _PREDICTIONS,
@@ -70,7 +73,7 @@ def register_now(
             gate,
             settings.kubeflow,
         )
-    registered.write_text(json.dumps(result, indent=2) + "\n")
+    registered.write_text(Registration.model_validate(result).model_dump_json(indent=2) + "\n")
 
 
 @stage
@@ -112,12 +115,12 @@ def register_metrifier(
     config = json.loads((evaluation / "config.json").read_text())
     card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
     sizes = {file.name: file.stat().st_size for file in model.iterdir()}
-    dataset = json.loads((quality / "dataset.json").read_text())
-    text = render_model_card(name, card, sizes, config, dataset, json.loads(metrics.read_text()))
+    dataset = DatasetCard.model_validate_json((quality / DATASET_CARD).read_bytes())
+    measured = Metrics.model_validate_json(metrics.read_bytes())
+    text = render_model_card(name, card, sizes, config, dataset, measured)
     model_card.parent.mkdir(parents=True, exist_ok=True)
     model_card.write_text(text, encoding="utf-8")
-    waiting = {"model_name": name, "version": None, "champion": False, "gate": "waits for MLflow"}
-    registered.write_text(json.dumps(waiting, indent=2) + "\n")
+    waiting = Registration(model_name=name, gate="waits for MLflow")
+    registered.write_text(waiting.model_dump_json(indent=2) + "\n")
     register_now(run, tracking, versions, quality, model, metrics, report, evaluation, model_card, registered)
-    summary: Summary = json.loads(registered.read_text())
-    return summary
+    return Registration.model_validate_json(registered.read_bytes()).model_dump(exclude_none=True)

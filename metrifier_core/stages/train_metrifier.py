@@ -1,6 +1,5 @@
 """train_metrifier: a network learns to predict quality from pixels."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from metrifier_core._version import __version__
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.data.records import fingerprint, read_fingerprint, tables
+from metrifier_core.data.training_history import TRAINING_HISTORY, TrainingHistory
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.execution.progress import say
@@ -68,7 +68,8 @@ def train_metrifier(
             sha256={file.name: file_sha256(file) for file in files},
             exports={file.name: check for file, check in files.items()},
         )
-        (folder / "training.json").write_text(json.dumps(fitted.curves, indent=2) + "\n")
+        history = TrainingHistory.model_validate(fitted.curves)
+        (folder / TRAINING_HISTORY).write_text(history.model_dump_json(indent=2) + "\n")
         (folder / MODEL_CARD).write_text(card.model_dump_json(indent=2) + "\n")
     return {
         "epochs": len(fitted.curves),

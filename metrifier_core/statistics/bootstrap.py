@@ -1,26 +1,18 @@
-"""The bootstrap over source images that every interval is made by."""
+"""The bootstrap over source images that makes every interval."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 _INTERVAL = (0.025, 0.975)
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A statistic with its 95 % interval; None where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
+Statistics = Mapping[str, NDArray[np.float64]]
 
 
 def draw_copies(images: int, replicates: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Draws source images with replacement, as many as there are, each with all its versions.
+    """Draw source images with replacement, as many as there are, each with all its versions.
 
     A cluster bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Field and
     Welsh, "Bootstrapping clustered data", 2007): versions of one source image are not independent.
@@ -31,34 +23,51 @@ def draw_copies(images: int, replicates: int, rng: np.random.Generator) -> Itera
         rng: Source of the draws.
 
     Yields:
-        How often each image was drawn, whole numbers (images,); nothing for one image alone, which has no interval.
+        How often each image was drawn, whole numbers (images,); nothing for a single image, which has no interval.
 
     Raises:
         ValueError: `replicates` is below 1.
     """
     if replicates < 1:
-        raise ValueError(f"The bootstrap needs at least 1 replicate, not {replicates}.")
+        raise ValueError(f"expected at least 1 bootstrap replicate, got {replicates}")
     if images > 1:
         for _ in range(replicates):
             yield np.bincount(rng.integers(images, size=images), minlength=images).astype(np.float64)
 
 
-def estimate(value: float, replicated: NDArray[np.float64]) -> Estimate:
-    """Puts a statistic into its percentile interval.
-
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+def bootstrap(
+    statistic: Callable[[NDArray[np.float64]], Statistics], images: int, *, replicates: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Estimate statistics with 95 % percentile intervals (Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        value: The statistic of all rows, NaN where it is undefined.
-        replicated: The same of each draw, (R,); one that is NaN is left out.
+        statistic: Computes arrays of any shape, by name, from how often each source image was drawn, (images,); NaN
+            where a value is undefined.
+        images: Number of source images.
+        replicates: Number of draws, at least 1.
+        seed: Seed of the draws; the same seed gives the same draws to every statistic.
 
     Returns:
-        The statistic and its 95 % interval, without an interval where no draw defines it.
+        By name value, low and high, stacked on a new last axis. Undefined draws are left out of an interval; a value
+        that no draw defines has none (NaN), and so has an undefined value.
+
+    Raises:
+        ValueError: `replicates` is below 1.
     """
-    if math.isnan(value):
-        return Estimate(None, None, None)
+    whole = statistic(np.ones(images))
+    draws = [statistic(copies) for copies in draw_copies(images, replicates, np.random.default_rng(seed))]
+    return {name: _with_intervals(value, [draw[name] for draw in draws]) for name, value in whole.items()}
+
+
+def _with_intervals(value: NDArray[np.float64], draws: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    replicated = np.array(draws).reshape(len(draws), value.size)
+    cells = [(cell, *_interval(cell, drawn)) for cell, drawn in zip(value.ravel().tolist(), replicated.T, strict=True)]
+    return np.array(cells, np.float64).reshape(*value.shape, 3)
+
+
+def _interval(value: float, replicated: NDArray[np.float64]) -> tuple[float, float]:
     defined = replicated[~np.isnan(replicated)]
-    if defined.size == 0:
-        return Estimate(float(value), None, None)
+    if math.isnan(value) or not defined.size:
+        return math.nan, math.nan
     low, high = np.quantile(defined, _INTERVAL)
-    return Estimate(float(value), float(low), float(high))
+    return float(low), float(high)

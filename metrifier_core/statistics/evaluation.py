@@ -1,26 +1,24 @@
-"""Everything that a metrifier is judged by, beside its ceiling and the baselines on the same versions, as JSON."""
+"""Everything that a metrifier is judged by, beside its ceiling and the baselines on the same versions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.statistics.bootstrap import Estimate
-from metrifier_core.statistics.calibration import calibration
-from metrifier_core.statistics.conditions import ConditionCorrelation, condition_correlations
-from metrifier_core.statistics.failure_detection import DISCARDED, MEAN, FailureDetection, failure_detection
-from metrifier_core.statistics.margins import correlation_margins
-from metrifier_core.statistics.spearman import LEVELS, rank_correlations
+from metrifier_core.statistics.bootstrap import bootstrap
+from metrifier_core.statistics.metrics import get_metric, list_metrics, metric_statistic, worker_statistic
+from metrifier_core.statistics.results import Condition, Estimate, Figure, Figures, Judgement
+from metrifier_core.statistics.rows import Draw, ScoredRows
+from metrifier_core.statistics.standard_metrics import DISCARDED, discard_errors, reliability_bins
 
 METRIFIER, CEILING = "metrifier", "ceiling"
-"""What the metrifier's prediction and the label itself are called among predictors."""
+"""The names of the metrifier's prediction and of the label itself among predictors."""
 
 BASELINES: Mapping[str, str] = {
-    "laplacian_variance": "sees the image alone",
-    "jpeg_size": "sees the image alone",
-    "brisque_trees": "sees the image alone, learned on the training versions",
+    "laplacian_variance": "sees only the image",
+    "jpeg_size": "sees only the image",
+    "brisque_trees": "sees only the image, learned on the training versions",
     "psnr": "sees the pristine image too",
     "ssim": "sees the pristine image too",
     "severity_oracle": "told distortion and severity, not shown the image",
@@ -32,15 +30,40 @@ BASELINES: Mapping[str, str] = {
 IMAGE_ALONE = ("laplacian_variance", "jpeg_size", "brisque_trees")
 """The baselines that know no more than the metrifier does."""
 
-_UNDEFINED = Estimate(None, None, None)
-_UNDETECTED = FailureDetection(_UNDEFINED, _UNDEFINED, (_UNDEFINED,) * len(DISCARDED))
+_Values = NDArray[np.float64]
 
-Json = dict[str, Any]
+
+def estimate_metrics(
+    rows: ScoredRows, metrics: Sequence[str], *, replicates: int, seed: int
+) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Estimate metrics that workers judge.
+
+    Args:
+        rows: The scored versions.
+        metrics: Names of the metrics.
+        replicates: Number of bootstrap replicates.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Held-out worker or `MEAN` -> predictor -> metric -> estimate. The order of the rows has no influence.
+
+    Raises:
+        ValueError: There is no such metric, or `replicates` is below 1.
+    """
+    judge = metric_statistic(rows, [get_metric(name) for name in metrics])
+    found = bootstrap(lambda copies: {"": judge(Draw(rows, copies))}, rows.images, replicates=replicates, seed=seed)[""]
+    return {
+        target: {
+            name: {metric: estimate(found[m, k, t]) for m, metric in enumerate(metrics)}
+            for k, name in enumerate(rows.scores)
+        }
+        for t, target in enumerate(rows.targets)
+    }
 
 
 def evaluate_predictors(
-    predictors: Mapping[str, NDArray[np.float64]],
-    tcp: Mapping[str, NDArray[np.float64]],
+    predictors: Mapping[str, _Values],
+    tcp: Mapping[str, _Values],
     right: Mapping[str, NDArray[np.bool_]],
     image_id: NDArray[np.generic],
     distortion: NDArray[np.generic],
@@ -48,111 +71,114 @@ def evaluate_predictors(
     *,
     replicates: int,
     seed: int,
-) -> Json:
-    """Judges predictors by held-out workers; see docs/evaluation.md for what each number says.
+) -> Judgement:
+    """Judge predictors by held-out workers; docs/evaluation.md explains each number.
 
-    All predictors are judged on the same rows and all intervals are of the same draws. One that is NaN anywhere could
-    only be judged on other rows than the rest: all of its numbers are None.
+    All predictors are judged on the same rows and all intervals come from the same draws. A predictor that is NaN
+    anywhere could only be judged on other rows than the rest: all of its numbers are None.
 
     Args:
         predictors: `METRIFIER` and `CEILING`, the label, both in [0, 1], and the baselines by name, each (N,), higher
             for better quality.
-        tcp: Of each held-out worker, its true-class probabilities, (N,).
-        right: Of the same workers, whether each answer is right, (N,).
+        tcp: Held-out worker -> its true-class probabilities, (N,).
+        right: The same workers -> whether each answer is right, (N,).
         image_id: Source image of each version, (N,).
-        distortion: Of each version, strings (N,).
-        severity: Of each version, (N,); 0 is pristine.
+        distortion: Distortion of each version, strings (N,).
+        severity: Severity of each version, (N,); 0 is pristine.
         replicates: Number of bootstrap replicates.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
-        What stands in `metrics.json`; None stands for what is undefined.
+        All figures.
 
-        - `rows`, `sources`: how many versions, of how many source images.
-        - `workers`: for each held-out worker and their mean, at each of `LEVELS` the metrifier's `rho`, `low`, `high`,
-          the `ceiling` and the `share` of it; `auroc` and `augrc`, each `value`, `low`, `high` and `ceiling`; and
-          `discard`: for every predictor `error`, `low` and `high`, lists as long as `discarded`.
-        - `ceiling`: for each of these targets `rho`, `low`, `high` at each level, `value`, `low`, `high` of `auroc` and
-          `augrc`.
-        - `baselines`: the same for each baseline.
-        - `leads`: for each baseline `value`, `low`, `high` of how much higher the metrifier's global correlation with
-          the held-out workers' mean is, on the same draws.
-        - `conditions`: a list, for each `distortion` and `severity` its `rows`, and for the held-out workers' mean the
-          metrifier's `rho`, `low`, `high`, the `ceiling` and the `share` of it.
-        - `calibration`: `error` with `value`, `low`, `high`, and `bins` with `low`, `high`, `count`, `mean_predicted`
-          and `mean_quality`.
-        - `discarded`: the shares that are discarded.
+    Raises:
+        ValueError: Columns differ in length, a value is out of its range, or `replicates` is below 1.
     """
     complete = {name: score for name, score in predictors.items() if not np.isnan(score).any()}
-    targets = {**tcp, MEAN: np.mean(list(tcp.values()), axis=0)}
-
-    def draws() -> dict[str, Any]:
-        return {"replicates": replicates, "rng": np.random.default_rng(seed)}
-
     condition = np.array([f"{name} {level}" for name, level in zip(distortion, severity, strict=True)])
-    ranked = rank_correlations(complete, targets, image_id, condition, **draws())
-    detected = failure_detection(complete, right, image_id, **draws())
-    own, label = predictors[METRIFIER], predictors[CEILING]
-    calibrated = calibration(own, label, image_id, **draws())
-    conditions = condition_correlations(own, label, targets[MEAN], image_id, distortion, severity, **draws())
+    rows = ScoredRows(complete, tcp, right, predictors[CEILING], image_id, condition)
+    predicted = replace(rows, scores={METRIFIER: predictors[METRIFIER]})
+    names = list(complete)
+    own, label = names.index(METRIFIER), names.index(CEILING)
+    metrics, label_metrics = list_metrics("workers"), list_metrics("label")
+    judge, judge_by_label = metric_statistic(rows, metrics), metric_statistic(predicted, label_metrics)
+    discard = worker_statistic(rows, discard_errors, "discard")
 
-    baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
-    rivals = {name: complete[name] for name in baselines if name in complete}
-    leads = correlation_margins(own, rivals, targets[MEAN], image_id, **draws())
-
-    def ranks(name: str, target: str) -> Mapping[str, Estimate]:
-        return ranked[target].get(name, dict.fromkeys(LEVELS, _UNDEFINED))
-
-    def detection(name: str, target: str) -> FailureDetection:
-        return detected[target].get(name, _UNDETECTED)
-
-    def describe(name: str, target: str) -> Json:
-        levels = {level: _correlation(found) for level, found in ranks(name, target).items()}
-        found = detection(name, target)
-        return {**levels, "auroc": asdict(found.auroc), "augrc": asdict(found.augrc)}
-
-    def describe_metrifier(target: str) -> Json:
-        own, ceiling = describe(METRIFIER, target), describe(CEILING, target)
+    def statistic(copies: _Values) -> dict[str, _Values]:
+        draw = Draw(rows, copies)
+        values = judge(draw).swapaxes(0, 1)
+        rho, counts = draw.correlations_by_condition
         return {
-            **{level: _beside_ceiling(own[level], ceiling[level]) for level in LEVELS},
-            **{area: {**own[area], "ceiling": ceiling[area]["value"]} for area in ("auroc", "augrc")},
-            "discard": {name: _curve(detection(name, target).discard) for name in predictors},
+            "figures": values,
+            "margins": values[own, :, -1] - values[:, :, -1],
+            "discard": discard(draw),
+            "conditions": np.where(counts[-1], rho[-1][[own, label]], np.nan),
+            "label": judge_by_label(Draw(predicted, copies))[:, 0],
         }
 
-    return {
-        "rows": len(image_id),
-        "sources": len(np.unique(image_id)),
-        "workers": {target: describe_metrifier(target) for target in targets},
-        "ceiling": {target: describe(CEILING, target) for target in targets},
-        "baselines": {name: {target: describe(name, target) for target in targets} for name in baselines},
-        "leads": {name: asdict(leads.get(name, _UNDEFINED)) for name in baselines},
-        "conditions": [_condition(found) for found in conditions],
-        "calibration": asdict(calibrated),
-        "discarded": list(DISCARDED),
-    }
+    found = bootstrap(statistic, rows.images, replicates=replicates, seed=seed)
+    baselines = [name for name in predictors if name not in {METRIFIER, CEILING}]
+
+    def cells(kind: str, name: str) -> _Values:
+        return found[kind][names.index(name)] if name in complete else np.full_like(found[kind][0], np.nan)
+
+    def by_target(name: str) -> dict[str, Figures]:
+        values = cells("figures", name)
+        ceilings = cells("figures", CEILING if name == METRIFIER else "")[..., 0]
+        return {
+            target: {
+                metric.name: _figure(values[m, t], ceilings[m, t], share=metric.is_correlation)
+                for m, metric in enumerate(metrics)
+            }
+            for t, target in enumerate(rows.targets)
+        }
+
+    places, first, counts = np.unique(condition, return_index=True, return_counts=True)
+    conditions = [
+        Condition(
+            distortion=str(distortion[first[g]]),
+            severity=int(severity[first[g]]),
+            rows=int(counts[g]),
+            **dict(_figure(found["conditions"][0, g], found["conditions"][1, g, 0], share=True)),
+        )
+        for g in range(len(places))
+    ]
+    return Judgement(
+        rows=len(image_id),
+        sources=rows.images,
+        workers=by_target(METRIFIER),
+        ceiling=by_target(CEILING),
+        baselines={name: by_target(name) for name in baselines},
+        margins={
+            name: {metric.name: estimate(cell) for metric, cell in zip(metrics, cells("margins", name), strict=True)}
+            for name in baselines
+        },
+        label={
+            metric.name: _figure(cell, np.nan, share=False)
+            for metric, cell in zip(label_metrics, found["label"], strict=True)
+        },
+        discarded=DISCARDED,
+        discard={
+            target: {name: tuple(map(estimate, cells("discard", name)[t])) for name in predictors}
+            for t, target in enumerate(rows.targets)
+        },
+        conditions=tuple(sorted(conditions, key=lambda one: (one.distortion, one.severity))),
+        reliability=reliability_bins(Draw(predicted, np.ones(rows.images))),
+    )
 
 
-def _correlation(estimate: Estimate) -> Json:
-    return {"rho": estimate.value, "low": estimate.low, "high": estimate.high}
+def defined(value: float) -> float | None:
+    """Return a number as JSON holds it: None for NaN."""
+    return None if np.isnan(value) else float(value)
 
 
-def _beside_ceiling(own: Json, ceiling: Json) -> Json:
-    """Puts a correlation beside what the label workers themselves reach."""
-    share = None
-    # Of a ceiling that is no better than chance there is no share.
-    if own["rho"] is not None and ceiling["rho"] is not None and ceiling["rho"] > 0:
-        share = own["rho"] / ceiling["rho"]
-    return {**own, "ceiling": ceiling["rho"], "share": share}
+def estimate(cell: _Values) -> Estimate:
+    """Return value, low and high (3,) of `bootstrap` as an estimate."""
+    value, low, high = map(defined, cell)
+    return Estimate(value=value, low=low, high=high)
 
 
-def _condition(found: ConditionCorrelation) -> Json:
-    place = {"distortion": found.distortion, "severity": found.severity, "rows": found.rows}
-    return {**place, **_beside_ceiling(_correlation(found.own), _correlation(found.ceiling))}
-
-
-def _curve(points: Sequence[Estimate]) -> Json:
-    return {
-        "error": [point.value for point in points],
-        "low": [point.low for point in points],
-        "high": [point.high for point in points],
-    }
+def _figure(cell: _Values, ceiling: float, *, share: bool) -> Figure:
+    # A ceiling that is no better than chance has no share.
+    reached = cell[0] / ceiling if share and ceiling > 0 else np.nan
+    return Figure(**dict(estimate(cell)), ceiling=defined(ceiling), share=defined(reached))

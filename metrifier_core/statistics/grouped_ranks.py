@@ -1,4 +1,4 @@
-"""Ranks inside groups, under any number of copies of each row: what every rank correlation here is made of."""
+"""Ranks inside groups, under any number of copies of each row: the basis of every rank correlation."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -1,96 +1,73 @@
 """Which of two predictors is better, on the same versions and the same draws."""
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from metrifier_core.statistics.bootstrap import Estimate, draw_copies, estimate
-from metrifier_core.statistics.calibration import error_of, reliability_statistic
-from metrifier_core.statistics.failure_detection import detection_statistic, mean_over_workers
-from metrifier_core.statistics.spearman import LEVELS, rank_statistic
-
-PAIRED: tuple[str, ...] = (*LEVELS, "auroc", "augrc", "calibration_error")
-"""What two predictors are compared by; of the last two, less is better."""
-
-_LESS_IS_BETTER = {"augrc", "calibration_error"}
+from metrifier_core.statistics.bootstrap import bootstrap
+from metrifier_core.statistics.evaluation import defined, estimate
+from metrifier_core.statistics.metrics import Metric, list_metrics, metric_statistic
+from metrifier_core.statistics.results import Estimate
+from metrifier_core.statistics.rows import Draw, ScoredRows
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """A statistic of two predictors on the same rows.
+class PairedDifference(BaseModel):
+    """A metric of two predictors on the same rows.
 
     Attributes:
-        first: Of the first predictor; None where it is undefined.
-        second: Of the second.
+        first: Its value for the first predictor; None where undefined.
+        second: Its value for the second.
         difference: First minus second, with its 95 % interval.
-        better: "first" or "second" where the interval leaves out 0, else None.
+        better: Which predictor is better, where the interval excludes 0; else None.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     first: float | None
     second: float | None
     difference: Estimate
-    better: str | None
+    better: Literal["first", "second"] | None
 
 
-def paired_differences(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    *,
-    tcp: NDArray[np.float64],
-    right: NDArray[np.bool_],
-    quality: NDArray[np.float64],
-    image_id: NDArray[np.generic],
-    condition: NDArray[np.generic],
-    replicates: int,
-    seed: int,
-) -> dict[str, PairedDifference]:
-    """Compares two predictors by a paired bootstrap over source images.
+def paired_differences(rows: ScoredRows, *, replicates: int, seed: int) -> dict[str, PairedDifference]:
+    """Compare two predictors by a paired bootstrap over source images.
 
     Each draw judges both, so that what it makes hard or easy for both cancels out: the interval of the difference is
     narrower than two intervals side by side suggest. Source: Efron and Tibshirani, "An Introduction to the Bootstrap",
     1993, chapter 13, for the percentile interval, here of a difference; `draw_copies` for the draws.
 
     Args:
-        first: Predicted quality in [0, 1], (N,).
-        second: The same of the other predictor, (N,).
-        tcp: True-class probabilities of W held-out workers, (W, N).
-        right: Whether they are right, (W, N).
-        quality: True quality in [0, 1], (N,).
-        image_id: Source image of each version, (N,).
-        condition: Distortion and severity of each version as one string, (N,).
+        rows: Scored by two predictors, both in [0, 1].
         replicates: Number of bootstrap replicates, at least 1.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
-        A difference a name in `PAIRED`: correlations with the workers' mean true-class probability, AUROC and AUGRC
-        averaged over the workers, and the calibration error.
+        Metric -> difference, of all registered metrics, against the mean of the workers or against the label.
+
+    Raises:
+        ValueError: A score or a quality is not in [0, 1], or `replicates` is below 1.
     """
-    both = [first, second]
-    ranks = rank_statistic(both, [tcp.mean(axis=0)], image_id, condition)
-    detection = detection_statistic(both, list(right), image_id)
-    reliability = [reliability_statistic(predicted, quality, image_id) for predicted in both]
-    images = len(np.unique(image_id))
-    all_rows = np.ones(images)
-    defined = ~np.isnan(detection(all_rows))
+    by_workers, by_label = list_metrics("workers"), list_metrics("label")
+    judge, judge_by_label = metric_statistic(rows, by_workers), metric_statistic(rows, by_label)
 
-    def judge(copies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Computes all statistics of one draw, (len(PAIRED), 2)."""
-        areas = mean_over_workers(detection(copies), defined)[:, :2].T
-        errors = [error_of(totals(copies)) for totals in reliability]
-        return np.vstack([ranks(copies)[:, 0], areas, errors])
+    def statistic(copies: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        draw = Draw(rows, copies)
+        values = np.concatenate([judge(draw)[:, :, -1], judge_by_label(draw)])
+        return {"values": values, "difference": values[:, 0] - values[:, 1]}
 
-    found = judge(all_rows)
-    rng = np.random.default_rng(seed)
-    replicated = np.array([judge(copies) for copies in draw_copies(images, replicates, rng)]).reshape(-1, *found.shape)
-    differences = replicated[..., 0] - replicated[..., 1]
-    return {name: _describe(name, found[row, 0], found[row, 1], differences[:, row]) for row, name in enumerate(PAIRED)}
+    found = bootstrap(statistic, rows.images, replicates=replicates, seed=seed)
+    return {
+        metric.name: _describe(metric, defined(values[0, 0]), defined(values[1, 0]), estimate(difference))
+        for metric, values, difference in zip(
+            [*by_workers, *by_label], found["values"], found["difference"], strict=True
+        )
+    }
 
 
-def _describe(name: str, first: float, second: float, differences: NDArray[np.float64]) -> PairedDifference:
-    difference = estimate(first - second, differences)
-    better = None
+def _describe(metric: Metric, first: float | None, second: float | None, difference: Estimate) -> PairedDifference:
+    better: Literal["first", "second"] | None = None
     if difference.low is not None and difference.high is not None and not difference.low <= 0 <= difference.high:
-        better = "first" if (difference.low > 0) != (name in _LESS_IS_BETTER) else "second"
-    one, other = (None if np.isnan(value) else float(value) for value in (first, second))
-    return PairedDifference(one, other, difference, better)
+        better = "first" if (difference.low > 0) == metric.higher_is_better else "second"
+    return PairedDifference(first=first, second=second, difference=difference, better=better)

@@ -19,11 +19,13 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from metrifier_core._version import __version__
+from metrifier_core.data.dataset_card import DATASET_CARD, DatasetCard
 from metrifier_core.data.metrifier_card import MODEL_CARD, MetrifierCard
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.execution.progress import say
 from metrifier_core.images import encode_png
 from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.statistics import Metrics
 from metrifier_core.tracking.champion import CHALLENGER, CHAMPION, Challenge, decide
 from metrifier_core.tracking.failures import forget_failure
 from metrifier_core.tracking.pipeline_run import NOTE_TAG, PipelineRun, parent_run
@@ -45,8 +47,8 @@ def register_model(
     run: PipelineRun,
     model_name: str,
     config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    dataset: Mapping[str, Any],
+    metrics: Metrics,
+    dataset: DatasetCard,
     model: Path,
     report: Path,
     predictions: Path,
@@ -83,8 +85,8 @@ def register_model(
     found = headline(metrics)
     card = MetrifierCard.model_validate_json((model / MODEL_CARD).read_text())
     counted = {
-        "rows": metrics["rows"],
-        "sources": metrics["sources"],
+        "rows": metrics.rows,
+        "sources": metrics.sources,
         "parameters": card.parameters,
         "latency_ms": latency_ms,
     }
@@ -94,10 +96,10 @@ def register_model(
         digest = file_sha256(model / MODEL_CARD)
         version = _find_version(client, model_name, parent, digest)
         if version is None:
-            log_data(config["name"], dataset["sha256"])
+            log_data(config["name"], dataset.sha256)
             mlflow.log_text(report.read_text(encoding="utf-8"), "report.html")
-            mlflow.log_dict(dict(metrics), "metrics.json")
-            mlflow.log_dict(dict(dataset), "dataset.json")
+            mlflow.log_text(metrics.model_dump_json(indent=2), "metrics.json")
+            mlflow.log_text(dataset.model_dump_json(indent=2), DATASET_CARD)
             mlflow.log_artifact(str(predictions))
             logged = _log_model(config, model, model_card)
             version = str(mlflow.register_model(logged.model_uri, model_name, tags={_MODEL_TAG: digest}).version)

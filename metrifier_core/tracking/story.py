@@ -7,7 +7,9 @@ from typing import Any
 
 from mlflow.entities import Run
 
+from metrifier_core.data.dataset_card import DatasetCard
 from metrifier_core.settings.environment import KUBEFLOW_VARIABLE, RUN_ID_VARIABLE, UNLOGGED_VARIABLE
+from metrifier_core.statistics import Metrics, name_figures
 
 DIGITS = 36
 """Digits of a data set's SHA-256 that MLflow stores."""
@@ -18,22 +20,18 @@ MAX_DESCRIPTION_LENGTH = 5000
 _ENGINE_PAGE_TAG = "kfp.pipeline_run_url"  # set by Kubeflow's MLflow plugin, without the host of Kubeflow's UI
 
 
-def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Names the metrics that runs are compared by: correlations and AUROC a worker, and the calibration error."""
-    named: dict[str, float | None] = {"calibration_error": metrics["calibration"]["error"]["value"]}
-    for worker, found in metrics["workers"].items():
-        named[f"{worker}_auroc"] = found["auroc"]["value"]
-        for level, estimate in found.items():
-            if "rho" in estimate:
-                values = ("rho", "low", "high", "ceiling", "share")
-                named |= {f"{worker}_{level}_{value}": estimate[value] for value in values}
-    return {name: value for name, value in named.items() if value is not None}
+def headline(metrics: Metrics) -> dict[str, float]:
+    """Return the metrics that runs are compared by: each registered one, by worker or against the label."""
+    named = name_figures(metrics.label)
+    for worker, figures in metrics.workers.items():
+        named |= name_figures(figures, worker)
+    return named
 
 
-def story(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, str]:
+def story(config: Mapping[str, Any], dataset: DatasetCard) -> dict[str, str]:
     """Return the parameters by which runs differ, under names that stand out among the dotted names of the config."""
     held_out = ", ".join(config["workers"]["held_out"])
-    return {**_columns(config, held_out), "data_digest": dataset["sha256"][:DIGITS]}
+    return {**_columns(config, held_out), "data_digest": dataset.sha256[:DIGITS]}
 
 
 def story_of_families(config: Mapping[str, Any], families: Sequence[str], digests: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The command that runs the pipeline on this machine: `python -m pipelines.local CONFIG [key=value ...]`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,11 @@ import typer
 from rich.console import Console
 
 from metrifier_core.config.run import ConfigError, load_config
+from metrifier_core.data.registration import Registration
 from metrifier_core.settings.credentials import without_credentials
+from metrifier_core.statistics import FamiliesMetrics, Metrics
 from pipelines.graph.images import choose_images
-from pipelines.local.results import Registration, baselines_table, families_tables, metrics_table
+from pipelines.local.results import baselines_table, families_tables, metrics_table
 from pipelines.local.runner import RunError, run_locally
 from pipelines.options import ImageOption, Overrides, fail
 
@@ -65,18 +66,18 @@ def main(
     path = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
     server = without_credentials(os.environ["MLFLOW_TRACKING_URI"])
     if loaded.held_out_families:
-        console.print(*families_tables(json.loads((folder / "families.json").read_text())))
+        console.print(*families_tables(FamiliesMetrics.model_validate_json((folder / "families.json").read_bytes())))
         typer.echo(f"Comparison:      {path}/families.md")
         typer.echo(f"Reports:         {path}/families/*/report.html")
         typer.echo(f"In MLflow:       {_mlflow_page(server, folder, path)}")
     else:
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
         console.print(metrics_table(metrics), baselines_table(metrics))
         typer.echo(f"Report:          {path}/report.html")
-        registration = Registration.model_validate_json((folder / "registered.json").read_text())
-        if registration.version is not None:
-            typer.echo(f"Registered:      {registration}")
-            typer.echo(f"In MLflow:       {_mlflow_page(server, folder, path, registration.experiment_id)}")
+        registered = Registration.model_validate_json((folder / "registered.json").read_bytes())
+        if registered.version is not None:
+            typer.echo(f"Registered:      {registered}")
+            typer.echo(f"In MLflow:       {_mlflow_page(server, folder, path, registered.experiment_id or '')}")
         typer.echo(f"Score an image:  .venv/bin/metrifier score IMAGE --model {path}/model")
     if (folder / "unlogged").is_dir():
         fail(f"All results are complete, but not in MLflow at {server}: run the same command again", 1)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +10,17 @@ from pydantic import BaseModel, TypeAdapter
 from rich.box import SIMPLE
 from rich.table import Table
 
-_FIGURES = {
-    "global": "global",
-    "within_image": "within image",
-    "within_condition": "within condition",
-    "auroc": "AUROC",
-    "augrc": "AUGRC",
-}
-
-
-class Registration(BaseModel):
-    """A registered metrifier, as `registered.json` has it.
-
-    Attributes:
-        model_name: Name in MLflow's registry.
-        version: None if MLflow could not be reached yet.
-        champion: Whether the version is the champion.
-        gate: Why it is or is not.
-        experiment_id: MLflow's experiment.
-    """
-
-    model_name: str
-    version: str | None
-    champion: bool
-    gate: str
-    experiment_id: str = ""
-
-    def __str__(self) -> str:
-        standing = "the champion" if self.champion else "a challenger"
-        return f"{self.model_name} version {self.version}, {standing}: {self.gate}"
+from metrifier_core.statistics import (
+    CEILING,
+    HEADLINE,
+    MEAN,
+    METRIFIER,
+    FamiliesMetrics,
+    Figures,
+    Metric,
+    Metrics,
+    list_metrics,
+)
 
 
 class _Fold(BaseModel):
@@ -123,67 +105,52 @@ def _number(value: float | None, form: str = ".3f") -> str:
     return "" if value is None else format(value, form)
 
 
-def _value(figure: Mapping[str, float | None]) -> float | None:
-    return figure["rho"] if "rho" in figure else figure["value"]
+def _judged(figures: Figures) -> list[Metric]:
+    return [metric for metric in list_metrics("workers") if metric.name in figures]
 
 
-def _table(title: str, texts: Iterable[str], numbers: Iterable[str]) -> Table:
+def metrics_table(metrics: Metrics) -> Table:
+    """Return a table for a terminal: the metrifier against each held-out worker and their mean."""
+    title = f"The metrifier on {metrics.rows:,} test versions of {metrics.sources:,} source images"
     table = Table(title=title, box=SIMPLE)
-    for heading in texts:
+    for heading in ("held-out worker", "metric"):
         table.add_column(heading, no_wrap=True)
-    for heading in numbers:
+    for heading in ("value", "95 % interval", "ceiling", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for worker, figures in metrics.workers.items():
+        for index, metric in enumerate(_judged(figures)):
+            figure = figures[metric.name]
+            interval = "" if figure.low is None else f"{_number(figure.low)} to {_number(figure.high)}"
+            share = _number(figure.share, ".0%")
+            numbers = (_number(figure.value), interval, _number(figure.ceiling), share)
+            table.add_row("" if index else worker, metric.title, *numbers)
     return table
 
 
-def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """Return the headline metrics: the metrifier against each held-out worker and their mean.
+def baselines_table(metrics: Metrics) -> Table:
+    """Return a table for a terminal: every predictor against the held-out workers' mean, without intervals."""
+    predictors = {CEILING: metrics.ceiling, METRIFIER: metrics.workers, **metrics.baselines}
+    title = "Beside the ceiling and the baselines, mean over held-out workers"
+    return _figures_table(title, "predictor", {name: by_target[MEAN] for name, by_target in predictors.items()})
 
-    Args:
-        metrics: The content of `metrics.json`.
-    """
-    title = f"Spearman on {metrics['rows']:,} test versions of {metrics['sources']:,} source images"
-    table = _table(title, ("held-out worker", "level"), ("value", "95 % interval", "ceiling", "share"))
-    for worker, figures in metrics["workers"].items():
-        for index, (key, level) in enumerate(_FIGURES.items()):
-            figure = figures[key]
-            interval = "" if figure["low"] is None else f"{_number(figure['low'])} to {_number(figure['high'])}"
-            numbers = _number(_value(figure)), interval, _number(figure["ceiling"]), _number(figure.get("share"), ".0%")
-            table.add_row("" if index else worker, level, *numbers)
+
+def families_tables(compared: FamiliesMetrics) -> list[Table]:
+    """Return tables for a terminal: the metrifier on each family, and the means of all predictors over the families."""
+    by_family = {family: fold.seen.predictors[METRIFIER] for family, fold in compared.families.items()}
+    return [
+        _figures_table("The metrifier, by the family that was held out", "family", by_family, share=True),
+        _figures_table("Mean over the families", "predictor", compared.mean.seen.predictors, share=True),
+    ]
+
+
+def _figures_table(title: str, heading: str, rows: Mapping[str, Figures], *, share: bool = False) -> Table:
+    metrics = _judged(next(iter(rows.values())))
+    table = Table(title=title, box=SIMPLE)
+    table.add_column(heading, no_wrap=True)
+    for column in [*(metric.heading for metric in metrics), *(["share"] if share else [])]:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, figures in rows.items():
+        values = [_number(figures[metric.name].value) for metric in metrics]
+        shares = [_number(figures[HEADLINE].share, ".0%")] if share else []
+        table.add_row(name if heading == "family" else name.replace("_", " "), *values, *shares)
     return table
-
-
-def baselines_table(metrics: Mapping[str, Any]) -> Table:
-    """Return the metrifier beside its ceiling and the baselines, against the mean of the held-out workers.
-
-    Args:
-        metrics: The content of `metrics.json`.
-    """
-    table = _table(
-        "Beside the ceiling and the baselines, mean over held-out workers", ("predictor",), _FIGURES.values()
-    )
-    predictors = {"ceiling": metrics["ceiling"], "metrifier": metrics["workers"], **metrics["baselines"]}
-    for name, workers in predictors.items():
-        table.add_row(name.replace("_", " "), *(_number(_value(workers["mean"][key])) for key in _FIGURES))
-    return table
-
-
-def families_tables(families: Mapping[str, Any]) -> list[Table]:
-    """Return the metrifier on each family of held-out workers, and the means over the families of all predictors.
-
-    Args:
-        families: The content of `families.json`; its intervals are in `families.md` alone.
-    """
-    folds = {family: fold["seen"]["predictors"]["metrifier"] for family, fold in families["families"].items()}
-    means = {name.replace("_", " "): row for name, row in families["mean"]["seen"]["predictors"].items()}
-    tables = []
-    for title, heading, rows in (
-        ("The metrifier, by the family that was held out", "family", folds),
-        ("Mean over the families", "predictor", means),
-    ):
-        table = _table(title, (heading,), (*_FIGURES.values(), "share"))
-        for name, figures in rows.items():
-            share = _number(figures["global"].get("share"), ".0%")
-            table.add_row(name, *(_number(figures[key]["value"]) for key in _FIGURES), share)
-        tables.append(table)
-    return tables

@@ -90,10 +90,10 @@ def test_runs_are_compared_by_names_that_tell_their_story(chromium: Browser, pag
         correlation, share = ["0.51", "0.42", "0.63"], ["0.68", "0.56", "0.84"]
         for name, values in {
             "latency_ms": ["2.5"],
-            "mean_global_rho": correlation,
+            "mean_global": correlation,
             "mean_global_share": share,
-            "mean_within_condition_rho": correlation,
-            "mean_within_image_rho": correlation,
+            "mean_within_condition": correlation,
+            "mean_within_image": correlation,
             "mean_within_image_share": share,
             "parameters": ["0"],
         }.items():

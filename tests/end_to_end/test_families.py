@@ -43,7 +43,7 @@ def test_the_mean_is_that_of_the_folds(folds):
     compared = json.loads((folder / "families.json").read_text())
     assert tuple(compared["families"]) == FAMILIES
     values = [
-        json.loads((folder / "families" / family / "metrics.json").read_text())["workers"]["mean"]["global"]["rho"]
+        json.loads((folder / "families" / family / "metrics.json").read_text())["workers"]["mean"]["global"]["value"]
         for family in FAMILIES
     ]
     mean = compared["mean"]["seen"]["predictors"]["metrifier"]["global"]["value"]
@@ -63,6 +63,6 @@ def test_mlflow_has_a_run_a_stage_and_fold_and_the_shards_once(folds):
     (parent,) = (found for found in runs if found.info.run_name == "folds")
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["mlflow.note.content"] == (folder / "families.md").read_text()
-    assert parent.data.metrics["mean_global_rho"] == pytest.approx(
-        sum(parent.data.metrics[f"{name}_global_rho"] for name in FAMILIES) / 2
+    assert parent.data.metrics["mean_global"] == pytest.approx(
+        sum(parent.data.metrics[f"{name}_global"] for name in FAMILIES) / 2
     )

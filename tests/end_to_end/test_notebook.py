@@ -61,7 +61,7 @@ def test_every_cell_runs_and_finds_what_the_run_has_found(
 
     metrics = json.loads((folder / "metrics.json").read_text())
     found = metrics["workers"]["mean"]["global"]
-    assert names["correlation"] == pytest.approx(found["rho"])
+    assert names["correlation"] == pytest.approx(found["value"])
     assert names["ceiling"] == pytest.approx(found["ceiling"])
     np.testing.assert_allclose(names["quality"], 1 - (1 - names["tcp"][names["label_workers"]]).mean(axis=1))
     # The pristine version is in the table, too: the same worker and the same pixels give the same quality.

@@ -35,7 +35,7 @@ LEVELS = ("global", "within_image", "within_condition")
 def test_it_says_where_the_results_are(undisturbed):
     _, printed = undisturbed
     for expected in (
-        "Spearman on",
+        "The metrifier on",
         "quick_inception",
         "brisque trees",
         "report.html",
@@ -52,19 +52,20 @@ def test_metrics_have_interval_ceiling_and_share_for_each_worker_and_the_mean(un
     for judged in (metrics, metrics["unseen_distortions"]):
         assert judged["rows"] > judged["sources"] > 0
         for found in judged["workers"].values():
-            for level in LEVELS:
-                assert set(found[level]) == {"rho", "low", "high", "ceiling", "share"}
+            assert set(found) == {*LEVELS, "auroc", "augrc"}
+            for figure in found.values():
+                assert set(figure) == {"value", "low", "high", "ceiling", "share"}
             for area in ("auroc", "augrc"):
-                assert set(found[area]) == {"value", "low", "high", "ceiling"}
                 assert found[area]["low"] <= found[area]["value"] <= found[area]["high"]
-            assert set(found["discard"]) == {"metrifier", "ceiling", *BASELINES}
+        for curves in judged["discard"].values():
+            assert set(curves) == {"metrifier", "ceiling", *BASELINES}
         assert set(judged["baselines"]) == set(BASELINES)
         for found in (judged["ceiling"], *judged["baselines"].values()):
             assert set(found) == set(judged["workers"])
-        assert sum(own["count"] for own in judged["calibration"]["bins"]) == judged["rows"]
+        assert sum(own["count"] for own in judged["reliability"]) == judged["rows"]
     estimate = metrics["workers"]["mean"]["global"]
-    assert estimate["low"] <= estimate["rho"] <= estimate["high"]
-    assert estimate["share"] == pytest.approx(estimate["rho"] / estimate["ceiling"])
+    assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    assert estimate["share"] == pytest.approx(estimate["value"] / estimate["ceiling"])
 
 
 def test_metrics_are_those_of_the_predictions_joined_with_the_losses(undisturbed):
@@ -84,7 +85,7 @@ def test_metrics_are_those_of_the_predictions_joined_with_the_losses(undisturbed
     metrics = json.loads((folder / "metrics.json").read_text())
     found = metrics["workers"]["mean"]["global"]
     assert metrics["rows"] == len(seen)
-    assert found["rho"] == pytest.approx(expected, abs=1e-9)
+    assert found["value"] == pytest.approx(expected, abs=1e-9)
     assert found["ceiling"] == pytest.approx(ceiling, abs=1e-9)
 
 
@@ -160,7 +161,7 @@ def test_run_again_redoes_nothing(undisturbed):
     added = (folder / "log.txt").read_text().removeprefix(log)
     executed = [line for line in added.splitlines() if "Executing task" in line]
     assert all("importer" in line for line in executed), "an importer makes nothing, and is never taken from the cache"
-    assert "Spearman on" in again.stdout
+    assert "The metrifier on" in again.stdout
     assert lasting_files(folder) == before
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from metrifier_core.data.records import IMAGES, PREDICTIONS, QUALITY, open_writer
 from metrifier_core.images import encode_png
+from metrifier_core.statistics import Figure
+from tests.helpers.report_data import make_dataset_card, make_metrics
 from tests.helpers.tiny_models import write_brightness_metrifier
 
 CONFIG = {
@@ -46,22 +48,20 @@ class Products:
         challenge: Callable[[Any], Any] | None = None,
         **others: Any,
     ) -> Any:
-        """Registers them; with a ceiling, the correlation at each of the three levels has it, and a share of it."""
+        """Register them; with a ceiling, the correlation at each of the three levels has it, and a share of it."""
         from metrifier_core.tracking import Verdict, register_model
 
         share = None if rho is None or ceiling is None else rho / ceiling
-        estimate = {"rho": rho, "low": 0.1, "high": 0.9, "ceiling": ceiling, "share": share}
+        figure = Figure(value=rho, low=0.1, high=0.9, ceiling=ceiling, share=share)
         levels = LEVELS[:1] if ceiling is None else LEVELS
-        area = {"value": 0.875, "low": 0.8, "high": 0.9, "ceiling": 0.95}
-        found: dict[str, Any] = {**dict.fromkeys(levels, estimate), "auroc": area, "augrc": area}
-        found["discard"] = {"metrifier": {"error": [0.5]}}
-        metrics = {
-            "workers": {"mean": found},
-            "calibration": {"error": {"value": 0.03125, "low": 0.02, "high": 0.04}, "bins": []},
-            "rows": 60,
-            "sources": 12,
-        }
-        dataset = {"sha256": "0123456789abcdef" * 4, "versions": 60}
+        area = Figure(value=0.875, low=0.8, high=0.9, ceiling=0.95)
+        metrics = make_metrics(
+            workers={"mean": {**dict.fromkeys(levels, figure), "auroc": area}},
+            label={"calibration_error": Figure(value=0.03125, low=0.02, high=0.04)},
+            rows=60,
+            sources=12,
+        )
+        dataset = make_dataset_card("0123456789abcdef" * 4)
         files = (self.model, self.report, self.predictions, self.model_card)
         reason = f"{'better' if passes else 'not better'} than the champion"
         verdict = Verdict(passes, reason, {"value": 0.25, "low": 0.125, "high": 0.5})

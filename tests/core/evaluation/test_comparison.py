@@ -51,15 +51,19 @@ def test_a_model_scores_the_test_versions_of_a_run(runs: dict[str, Path]) -> Non
 def test_seen_and_unseen_distortions_are_compared_apart(runs: dict[str, Path]) -> None:
     rows = read_judged_rows(runs["good"] / "predictions.parquet")
     found = compare_scores(rows, rows.predicted, 1 - rows.predicted, replicates=50, seed=0)
-    assert (found["seen"]["rows"], found["unseen"]["rows"]) == (10, 5)
-    assert found["seen"]["metrics"]["global"]["better"] == "first"
-    assert found["seen"]["metrics"]["global"]["first"] == -found["seen"]["metrics"]["global"]["second"] > 0.9
+    seen, unseen = found["seen"], found["unseen"]
+    assert seen is not None
+    assert unseen is not None
+    assert (seen.rows, unseen.rows) == (10, 5)
+    pair = seen.metrics["global"]
+    assert pair.better == "first"
+    assert pair.first == -pair.second > 0.9
 
 
 def test_two_runs_and_a_model_are_compared(runs: dict[str, Path], tmp_path: Path) -> None:
     status, shown, _ = invoke(runs["good"], runs["poor"], "--output", tmp_path / "found.json", "--replicates", 50)
     assert status == 0
-    assert "10 test versions of 5 images, distortions of the training" in shown
+    assert "10 test versions of 5 images, distortions seen in training" in shown
     assert re.search(r"global Spearman +1\.000 +-1\.000 +\+2\.000 +\+\d\.\d{3} to \+\d\.\d{3} +A", shown)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["on"] == str(runs["good"])

@@ -1,6 +1,5 @@
 """The report's figures: real pictures of their data, in both colour schemes."""
 
-import copy
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -24,14 +23,15 @@ from metrifier_core.report import (
     reliability_diagram,
     training_curves,
 )
+from metrifier_core.statistics import Metrics, ReliabilityBin
 from tests.helpers.report_data import (
-    DISCARDED,
-    make_calibration,
     make_condition,
     make_curve,
+    make_curves,
     make_example,
     make_metrics,
     make_predictions,
+    make_reliability,
     make_target,
     make_training,
     without_baselines,
@@ -43,7 +43,7 @@ def pixels(png: bytes) -> NDArray[np.int64]:
     return np.asarray(Image.open(BytesIO(png)).convert("RGB"), dtype=np.int64)
 
 
-def errors_of_mean(metrics: dict[str, Any], theme: Theme = LIGHT) -> bytes:
+def errors_of_mean(metrics: Metrics, theme: Theme = LIGHT) -> bytes:
     return error_against_discard(metrics, "mean", theme)
 
 
@@ -55,25 +55,20 @@ def errors_of_mean(metrics: dict[str, Any], theme: Theme = LIGHT) -> bytes:
         (
             correlation_bars,
             make_metrics(),
-            make_metrics() | {"workers": {"mean": make_target(0.2, 0.61, 0.41)}},
+            make_metrics(workers={"mean": make_target(0.2, 0.61, 0.41)}),
         ),
         (
             correlation_heat_map,
             make_metrics(),
-            make_metrics() | {"conditions": [make_condition("jpeg", 1, 0.1)]},
+            make_metrics(conditions=(make_condition("jpeg", 1, 0.1),)),
         ),
         (
             errors_of_mean,
             make_metrics(),
-            make_metrics()
-            | {
-                "workers": {
-                    "mean": make_target(0, 0, 0) | {"discard": dict.fromkeys(("metrifier", "ceiling"), make_curve(0.2))}
-                }
-            },
+            make_metrics(discard={"mean": dict.fromkeys(("metrifier", "ceiling"), make_curve(0.2))}),
         ),
-        (reliability_diagram, make_calibration(), make_calibration() | {"bins": make_calibration()["bins"][:9]}),
-        (training_curves, make_training(3), make_training(4)),
+        (reliability_diagram, make_reliability(), make_reliability()[:9]),
+        (training_curves, make_training(3).model_dump(), make_training(4).model_dump()),
         (examples_sheet, [make_example(8)], [make_example(9)]),
     ],
 )
@@ -92,22 +87,20 @@ def test_figures_do_not_depend_on_the_order_of_rows_and_names() -> None:
     predictions, metrics = make_predictions(), make_metrics()
     turned = predictions.take(np.arange(predictions.num_rows)[::-1])
     assert quality_by_severity(turned) == quality_by_severity(predictions)
-    metrics["baselines"] = dict(reversed(metrics["baselines"].items()))
-    assert correlation_bars(metrics) == correlation_bars(make_metrics())
-    metrics["conditions"] = metrics["conditions"][::-1]
-    assert correlation_heat_map(metrics) == correlation_heat_map(make_metrics())
+    reordered = make_metrics(baselines=dict(reversed(metrics.baselines.items())), conditions=metrics.conditions[::-1])
+    assert correlation_bars(reordered) == correlation_bars(metrics)
+    assert correlation_heat_map(reordered) == correlation_heat_map(metrics)
 
 
 def test_the_heat_map_shows_the_ceiling_the_unseen_and_what_is_undefined() -> None:
     metrics = make_metrics()
     whole = correlation_heat_map(metrics)
-    lower = copy.deepcopy(metrics)
-    lower["conditions"][0]["ceiling"] = 0.2
+    first, *rest = metrics.conditions
+    lower = make_metrics(conditions=(first.model_copy(update={"ceiling": 0.2}), *rest))
     assert correlation_heat_map(lower) != whole
-    seen = pixels(correlation_heat_map(metrics | {"unseen_distortions": None}))
+    seen = pixels(correlation_heat_map(make_metrics(unseen_distortions=None)))
     assert len(seen) < len(pixels(whole))
-    undefined = copy.deepcopy(metrics)
-    undefined["conditions"][0] |= {"rho": None, "ceiling": None}
+    undefined = make_metrics(conditions=(first.model_copy(update={"value": None, "ceiling": None}), *rest))
     assert correlation_heat_map(undefined) != whole
 
 
@@ -134,19 +127,19 @@ def test_predictions_stand_against_the_true_quality_and_beside_that_the_held_out
 
 def test_figures_bear_little_data() -> None:
     one = make_predictions().slice(1, 1)
-    nothing = make_target(None, None, None, auroc=None)
-    nothing["discard"] = {name: make_curve(None) for name in nothing["discard"]}
-    undefined = make_metrics() | {"workers": {"mean": nothing}, "baselines": {}}
-    alone = {"low": 0.0, "high": 1.0, "count": 1, "mean_predicted": 0.5, "mean_quality": 0.2}
+    curves = dict.fromkeys(make_curves(), make_curve(None))
+    undefined = without_baselines(workers={"mean": make_target(None, None, None, auroc=None)}, discard={"mean": curves})
+    alone = ReliabilityBin(low=0, high=1, count=1, mean_predicted=0.5, mean_quality=0.2)
+    pristine, worst = make_condition("pristine", 0, None), make_condition("jpeg", 5, -1.0)
     for picture in (
         predicted_against_true(one),
         quality_by_severity(one),
         correlation_bars(undefined),
-        correlation_heat_map({"conditions": [make_condition("pristine", 0, None)], "unseen_distortions": None}),
-        correlation_heat_map({"conditions": [make_condition("jpeg", 5, -1.0)], "unseen_distortions": None}),
+        correlation_heat_map(make_metrics(conditions=(pristine,), unseen_distortions=None)),
+        correlation_heat_map(make_metrics(conditions=(worst,), unseen_distortions=None)),
         errors_of_mean(undefined),
-        reliability_diagram({"bins": [alone]}),
-        training_curves([make_training(1)[0] | {"validation_spearman": float("nan")}]),
+        reliability_diagram([alone]),
+        training_curves([{**make_training(1).model_dump()[0], "validation_spearman": float("nan")}]),
     ):
         Image.open(BytesIO(picture)).verify()
 
@@ -165,12 +158,18 @@ def test_names_are_not_read_as_formulas() -> None:
     name = "$x_{$"
     predictions = make_predictions()
     distortion = pa.array([name] * predictions.num_rows)
-    named = {"discard": {"metrifier": make_curve(), "ceiling": make_curve(), name: make_curve()}}
+    curves = {"metrifier": make_curve(), "ceiling": make_curve(), name: make_curve()}
+    named = without_baselines(
+        workers={name: make_target(0.7, 0.6, 0.5)},
+        discard={name: curves},
+        conditions=(make_condition(name, 1, 0.5),),
+        unseen_distortions=None,
+    )
     for picture in (
         quality_by_severity(predictions.set_column(2, "distortion", distortion)),
-        correlation_bars(without_baselines() | {"workers": {name: make_target(0.7, 0.6, 0.5)}}),
-        correlation_heat_map({"conditions": [make_condition(name, 1, 0.5)], "unseen_distortions": None}),
-        error_against_discard({"discarded": DISCARDED, "workers": {name: named}}, name),
+        correlation_bars(named),
+        correlation_heat_map(named),
+        error_against_discard(named, name),
         examples_sheet([make_example(8, distortion=name)]),
     ):
         Image.open(BytesIO(picture)).verify()

@@ -6,6 +6,8 @@ import pytest
 
 from metrifier_core.data.metrifier_card import ExportCheck, MetrifierCard
 from metrifier_core.report.model_card import render_model_card
+from metrifier_core.statistics import Figure
+from tests.helpers.report_data import make_dataset_card, make_judgement, make_metrics
 
 CARD = MetrifierCard(
     architecture="nano",
@@ -36,27 +38,30 @@ CONFIG: dict[str, Any] = {
         },
     },
 }
-DATASET = {"accepted": 1200, "versions": 15600, "splits": {"test": 120, "train": 900}, "sha256": "ab" * 32}
-GLOBAL = {"rho": 0.5349, "low": 0.473, "high": 0.596, "ceiling": 0.802, "share": 0.667}
-UNKNOWN = {"rho": None, "low": None, "high": None, "ceiling": None, "share": None}
-METRICS: dict[str, Any] = {
-    "rows": 1560,
-    "sources": 120,
-    "workers": {
-        "b": {"global": GLOBAL, "within_image": UNKNOWN, "auroc": {"value": 0.7, "low": 0.6, "high": 0.8}},
+DATASET = make_dataset_card().model_copy(
+    update={"accepted": 1200, "versions": 15600, "splits": {"test": 120, "train": 900}}
+)
+METRICS = make_metrics(
+    rows=1560,
+    sources=120,
+    workers={
+        "b": {
+            "global": Figure(value=0.5349, low=0.473, high=0.596, ceiling=0.802, share=0.667),
+            "within_image": Figure(),
+            "auroc": Figure(value=0.7, low=0.6, high=0.8),
+        },
         "mean": {
-            "global": {"rho": 0.5, "low": None, "high": None, "ceiling": None, "share": None},
-            "auroc": {"value": 0.81, "low": 0.79, "high": 0.83, "ceiling": 0.917},
-            "augrc": {"value": None, "low": None, "high": None, "ceiling": None},
+            "global": Figure(value=0.5),
+            "auroc": Figure(value=0.81, low=0.79, high=0.83, ceiling=0.917),
+            "augrc": Figure(),
         },
     },
-    "calibration": {"error": {"value": 0.024, "low": 0.019, "high": 0.033}, "bins": []},
-    "unseen_distortions": {
-        "workers": {"mean": {"global": {"rho": 0.452, "low": 0.42, "high": 0.48, "ceiling": 0.9, "share": 0.5}}}
-    },
-    "baselines": {"psnr": {"mean": {"global": {"rho": 0.382, "low": 0.357, "high": 0.409}}}},
-    "what another version adds": [1, 2, 3],
-}
+    label={"calibration_error": Figure(value=0.024, low=0.019, high=0.033)},
+    unseen_distortions=make_judgement(
+        workers={"mean": {"global": Figure(value=0.452, low=0.42, high=0.48, ceiling=0.9, share=0.5)}}
+    ),
+    baselines={"psnr": {"mean": {"global": Figure(value=0.382, low=0.357, high=0.409)}}},
+)
 
 
 def render(**changes: Any) -> str:
@@ -72,27 +77,27 @@ def render(**changes: Any) -> str:
         "| `metrifier.onnx` | 532 | 1.5e-07 | 1.0000 |",
         "| `metrifier_int8.tflite` | 373 | 3.1e-03 | 0.9994 |",
         "- source: manifest",
-        "- images that could be used: 1,200",
+        "- usable images: 1,200",
         "- versions: 15,600",
-        "- source images a split: test 120, train 900",
+        "- source images per split: test 120, train 900",
         "- distortions: jpeg, contrast",
         "- held out for the test: fog",
         "- severities: 1, 2.5",
-        "- It knows images and damage such as it was trained on; fog it never saw in training.",
+        "- It knows images and damage like those it was trained on; fog it never saw in training.",
         "- seed: 12",
         r"| `a` | label | ResNet | a zoo \| the large one | MIT |",
         "| `small` | label | miniature vgg | trained in this run | as the images' |",
         "| `b` | held out | SqueezeNet | not stated | not stated |",
-        "| `b` | global | 0.535 (0.473 to 0.596) | 0.802 | 67 % |",
-        "| all, their mean | global | 0.500 | undefined | undefined |",
-        "| AUROC: tells where a held-out worker is right | 0.810 (0.790 to 0.830) | 0.917 |",
-        "| Spearman, all versions of distortions unseen in training | 0.452 (0.420 to 0.480) | 0.900 |",
-        "| calibration error, mean distance of score and label | 0.024 (0.019 to 0.033) |  |",
-        "| for comparison, Spearman of `psnr` | 0.382 (0.357 to 0.409) |  |",
+        "| `b` | global Spearman | 0.535 (0.473 to 0.596) | 0.802 | 67 % |",
+        "| all, their mean | global Spearman | 0.500 | undefined | undefined |",
+        "right scores higher than one on which it is wrong; 0.5 is chance. | 0.810 (0.790 to 0.830) | 0.917 |",
+        "| global Spearman on distortions unseen in training | 0.452 (0.420 to 0.480) | 0.900 |",
+        "averaged over 15 bins of the prediction. | 0.024 (0.019 to 0.033) |  |",
+        "| for comparison, global Spearman of `psnr` | 0.382 (0.357 to 0.409) |  |",
         "test versions (1,560 of 120 source images):",
         "`nano`, 132,289 parameters, trained by metrifier 1.2.3; the weights are those of epoch",
-        "7, with a Spearman correlation of 0.812 on validation versions. It is shown views of 224 x 224 pixels",
-        "The code is under Apache-2.0. The images' licence: CC BY 4.0. Weights have the licences above.",
+        "7, with a Spearman correlation of 0.812 on validation versions. It sees views of 224 x 224 pixels",
+        "The code is under Apache-2.0. The images' licence: CC BY 4.0. The licences of the weights are listed above.",
     ],
 )
 def test_a_card_says_what_the_run_knows(line: str) -> None:
@@ -100,12 +105,12 @@ def test_a_card_says_what_the_run_knows(line: str) -> None:
 
 
 def test_what_is_undefined_has_no_row_and_what_is_not_known_is_not_said() -> None:
-    assert "within image |" not in render()
+    assert "within-image Spearman |" not in render()
     assert "AUGRC" not in render()
-    bare = render(config={"source": {"kind": "digits"}}, dataset={}, metrics={})
+    bare = render(config={"source": {"kind": "digits"}}, dataset=None, metrics=None)
     assert "The images' licence: not stated." in bare
     assert "It was not judged." in bare
-    assert "such as it was trained on.\n" in bare
+    assert "like those it was trained on.\n" in bare
     assert "seed" not in bare
     assert "None" not in bare
     assert "- versions" not in bare

@@ -7,133 +7,137 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrifier_core.report import reasons, verdict
-from metrifier_core.statistics import BASELINES
-from tests.helpers.report_data import DISCARDED, make_curve, make_lead, make_metrics, make_predictor, make_target
+from metrifier_core.statistics import BASELINES, Estimate, Figure
+from tests.helpers.report_data import (
+    DISCARDED,
+    make_curve,
+    make_curves,
+    make_judgement,
+    make_margin,
+    make_metrics,
+    make_predictor,
+    make_target,
+)
 
 MINUS, PERCENT = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}%"
-OPENING = "The metrifier orders unseen images for workers that it has never met"
+OPENING = "The metrifier ranks unseen images for workers it has never met"
 SHARE = f"{OPENING} at 79{PERCENT} of what the label itself reaches"
-CORRELATION = f"Its Spearman's rank correlation is 0.71 (95{PERCENT} interval 0.68 to 0.74), the label's 0.90."
-LEAD = "Its lead over jpeg_size, the best baseline that sees the image alone, is 0.75 (0.71 to 0.79)."
-BEHIND = LEAD.replace("0.75 (0.71 to 0.79)", f"{MINUS}0.19 ({MINUS}0.23 to {MINUS}0.15)")
+CORRELATION = f"Its Spearman rank correlation is 0.71 (95{PERCENT} interval 0.68 to 0.74); the label reaches 0.90."
+MARGIN = "Its margin over jpeg_size, the best baseline that sees only the image, is 0.75 (0.71 to 0.79)."
+BEHIND = MARGIN.replace("0.75 (0.71 to 0.79)", f"{MINUS}0.19 ({MINUS}0.23 to {MINUS}0.15)")
 DISCARD = (
-    f"Without the fifth of the versions that it scores lowest, held-out workers err on 22{PERCENT} "
-    f"instead of 30{PERCENT}."
+    "Discarding the fifth of the versions with the lowest scores lowers the held-out workers' error rate "
+    f"from 30{PERCENT} to 22{PERCENT}."
 )
 ORACLE = (
-    "Of the baselines that know more, severity_oracle (told distortion and severity, not shown the image) is the best "
-    "and reaches 0.64."
+    "The best baseline that knows more, severity_oracle (told distortion and severity, not shown the image), "
+    "reaches 0.64."
 )
-UNSEEN = f"On distortions that it was never trained on it reaches 0.53, 59{PERCENT} of the label's."
+UNSEEN = f"On distortions unseen in training it reaches 0.53, 59{PERCENT} of the label's."
 
 
 def make_workers(rho: float | None, **change: Any) -> dict[str, Any]:
     workers = {name: make_target(rho, rho, rho) for name in ("vit", "swin", "mean")}
-    workers["mean"]["global"] |= change
+    workers["mean"]["global"] = workers["mean"]["global"].model_copy(update=change)
     return {"workers": workers}
 
 
 def make_rivals(**rhos: float | None) -> dict[str, Any]:
     """Baselines with these correlations; the metrifier's is .71."""
-    nothing = dict.fromkeys(("value", "low", "high"))
     return {
         "baselines": {name: make_predictor(rho, rho, rho) for name, rho in rhos.items()},
-        "leads": {name: nothing if rho is None else make_lead(0.71 - rho) for name, rho in rhos.items()},
+        "margins": {name: make_margin(None if rho is None else 0.71 - rho) for name, rho in rhos.items()},
     }
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({}, f"{SHARE}, better than every baseline that sees the image alone."),
+        ({}, f"{SHARE}, better than every baseline that sees only the image."),
         ({"baselines": {}}, f"{SHARE}."),
         (make_rivals(psnr=0.9), f"{SHARE}."),
         (make_rivals(jpeg_size=None), f"{SHARE}."),
         (
             make_rivals(jpeg_size=0.1, brisque_trees=0.68),
-            f"{SHARE}, not shown to be better than brisque_trees, which sees the image alone too and reaches 0.68.",
+            f"{SHARE}, not shown to be better than brisque_trees, which also sees only the image and reaches 0.68.",
         ),
         (
             make_rivals(jpeg_size=0.73, brisque_trees=0.8),
-            f"{SHARE}, worse than brisque_trees, which sees the image alone too and reaches 0.80.",
+            f"{SHARE}, worse than brisque_trees, which also sees only the image and reaches 0.80.",
         ),
         (
             make_workers(0.71, ceiling=-0.1, share=None) | {"baselines": {}},
             f"{OPENING}, which the label itself does not.",
         ),
-        (make_workers(-0.5), f"{OPENING} the wrong way round."),
+        (make_workers(-0.5), f"{OPENING} in the wrong order."),
         (
             make_workers(None),
             (
-                "This run cannot say how well the metrifier orders images for workers that it has never met: "
-                "their rank correlation is undefined."
+                "This run cannot tell how well the metrifier ranks unseen images for workers it has never met: "
+                "the rank correlation is undefined."
             ),
         ),
     ],
 )
 def test_verdict(change: dict[str, Any], expected: str) -> None:
-    assert verdict(make_metrics() | change) == expected
+    assert verdict(make_metrics(**change)) == expected
 
 
 def test_one_judge_is_no_plural() -> None:
     workers = make_workers(0.71)["workers"]
     del workers["vit"]
-    assert "for a worker that it has never met" in verdict(make_metrics() | {"workers": workers})
+    assert "for a worker it has never met" in verdict(make_metrics(workers=workers))
 
 
 @pytest.mark.parametrize("rho", [-0.02, 0.0, 0.02])
 def test_chance_is_called_chance(rho: float) -> None:
-    expected = "The metrifier is not shown to order unseen images for workers that it has never met better than chance."
-    assert verdict(make_metrics() | make_workers(rho)) == expected
+    expected = (
+        "This run does not show that the metrifier ranks unseen images for workers it has never met better than chance."
+    )
+    assert verdict(make_metrics(**make_workers(rho))) == expected
     without_interval = make_workers(min(rho, 0), low=None, high=None)
-    assert verdict(make_metrics() | without_interval) == expected
+    assert verdict(make_metrics(**without_interval)) == expected
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({}, [CORRELATION, LEAD, DISCARD, ORACLE, UNSEEN]),
+        ({}, [CORRELATION, MARGIN, DISCARD, ORACLE, UNSEEN]),
         ({"baselines": {}, "unseen_distortions": None}, [CORRELATION, DISCARD]),
         (
             make_rivals(jpeg_size=0.9),
-            [
-                CORRELATION,
-                LEAD.replace("0.75 (0.71 to 0.79)", f"{MINUS}0.19 ({MINUS}0.23 to {MINUS}0.15)"),
-                DISCARD,
-                UNSEEN,
-            ],
+            [CORRELATION, BEHIND, DISCARD, UNSEEN],
         ),
         (
             make_workers(0.5, low=None, high=None, ceiling=None) | make_rivals(own=0.2) | {"unseen_distortions": None},
             [
-                "Its Spearman's rank correlation is 0.50.",
+                "Its Spearman rank correlation is 0.50.",
                 DISCARD,
-                "Of the baselines that know more, own is the best and reaches 0.20.",
+                "The best baseline that knows more, own, reaches 0.20.",
             ],
         ),
         (make_workers(None) | {"baselines": {}}, [DISCARD, UNSEEN]),
     ],
 )
 def test_reasons(change: dict[str, Any], expected: list[str]) -> None:
-    assert reasons(make_metrics() | change) == expected
+    assert reasons(make_metrics(**change)) == expected
 
 
 def test_a_discard_that_does_not_help_is_called_so() -> None:
-    workers = make_workers(0.71)["workers"]
-    workers["mean"]["discard"]["metrifier"] = make_curve(0.4)
-    found = reasons(make_metrics() | {"workers": workers})
+    found = reasons(make_metrics(discard={"mean": make_curves(make_curve(0.4))}))
     assert (
-        "Without the fifth of the versions that it scores lowest, held-out workers err no less often: "
-        f"on 34{PERCENT}, before on 30{PERCENT}."
+        "Discarding the fifth of the versions with the lowest scores does not lower the held-out workers' error rate: "
+        f"it is 30{PERCENT} before and 34{PERCENT} after."
     ) in found
 
 
 correlations = st.none() | st.floats(-1, 1)
-results = st.fixed_dictionaries(dict.fromkeys(("rho", "low", "high", "ceiling", "share"), correlations))
-estimates = st.fixed_dictionaries(dict.fromkeys(("value", "low", "high"), correlations))
-rates = st.lists(st.none() | st.floats(0, 1), min_size=len(DISCARDED), max_size=len(DISCARDED))
-curves = st.fixed_dictionaries({"metrifier": st.fixed_dictionaries({"error": rates})})
-targets = st.fixed_dictionaries({"global": results, "discard": curves})
+results = st.builds(Figure, **dict.fromkeys(("value", "low", "high", "ceiling", "share"), correlations))
+estimates = st.builds(Estimate, **dict.fromkeys(("value", "low", "high"), correlations))
+margins_of_one = st.fixed_dictionaries({"global": estimates})
+rates = st.builds(Estimate, value=st.none() | st.floats(0, 1))
+curves = st.fixed_dictionaries({"metrifier": st.tuples(*[rates] * len(DISCARDED))})
+targets = st.fixed_dictionaries({"global": results})
 names = ("mean", "vit", "swin")
 named_targets = st.dictionaries(st.sampled_from(names), targets, min_size=1)
 named_baselines = st.dictionaries(
@@ -145,19 +149,24 @@ named_baselines = st.dictionaries(
 @given(
     workers=named_targets,
     baselines=named_baselines,
-    leads=st.fixed_dictionaries(dict.fromkeys([*BASELINES, "own"], estimates)),
-    unseen=st.none() | st.fixed_dictionaries({"workers": named_targets}),
+    margins=st.fixed_dictionaries(dict.fromkeys([*BASELINES, "own"], margins_of_one)),
+    discard=st.fixed_dictionaries(dict.fromkeys(names, curves)),
+    unseen=st.none() | named_targets,
 )
 def test_it_never_speaks_python(
-    workers: dict[str, Any], baselines: dict[str, Any], leads: dict[str, Any], unseen: dict[str, Any] | None
+    workers: dict[str, Any],
+    baselines: dict[str, Any],
+    margins: dict[str, Any],
+    discard: dict[str, Any],
+    unseen: dict[str, Any] | None,
 ) -> None:
-    metrics = {
-        "workers": workers,
-        "baselines": baselines,
-        "leads": leads,
-        "unseen_distortions": unseen,
-        "discarded": DISCARDED,
-    }
+    metrics = make_metrics(
+        workers=workers,
+        baselines=baselines,
+        margins=margins,
+        discard=discard,
+        unseen_distortions=None if unseen is None else make_judgement(workers=unseen),
+    )
     for sentence in (verdict(metrics), *reasons(metrics)):
         assert sentence.endswith(".")
         for word in ("None", "nan", f"{MINUS}0.00", f"{MINUS}0{PERCENT}", "  "):

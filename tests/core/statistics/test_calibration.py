@@ -1,17 +1,30 @@
 """Expected calibration error and the reliability table behind it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from metrifier_core.statistics import calibration
+from metrifier_core.statistics import Draw, Estimate, ReliabilityBin, ScoredRows, bootstrap, reliability_bins
+from metrifier_core.statistics.standard_metrics import calibration_error
 
 
-def calibrate(predicted: Any, quality: Any, image: Any = None, replicates: int = 20) -> Any:
-    columns = np.array(predicted, np.float64), np.array(quality, np.float64)
-    image = np.arange(len(columns[0])) if image is None else np.array(image)
-    return calibration(*columns, image, replicates=replicates, rng=np.random.default_rng(0))
+class Calibration(NamedTuple):
+    error: Estimate
+    bins: tuple[ReliabilityBin, ...]
+
+
+def calibrate(predicted: Any, quality: Any, image: Any = None, replicates: int = 20) -> Calibration:
+    predicted, quality = np.array(predicted, np.float64), np.array(quality, np.float64)
+    image = np.arange(len(predicted)) if image is None else np.array(image)
+    rows = ScoredRows({"own": predicted}, {}, {}, quality, image, image)
+
+    def error(copies: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return {"error": calibration_error(Draw(rows, copies))}
+
+    ((value, low, high),) = bootstrap(error, rows.images, replicates=replicates, seed=0)["error"]
+    return Calibration(Estimate(value=value, low=low, high=high), reliability_bins(Draw(rows, np.ones(rows.images))))
 
 
 def test_three_bins_by_hand() -> None:
@@ -54,10 +67,10 @@ def test_the_interval_draws_source_images() -> None:
 @pytest.mark.parametrize(
     ("predicted", "quality", "message"),
     [
-        ([0.1, 1.2], [0.1, 0.2], "predicted quality holds values outside"),
-        ([0.1, 0.2], [0.1, np.nan], "quality holds values outside"),
-        ([0.1, 0.2], [0.1], r"quality needs .* \(2,\), not \(1,\)"),
-        ([], [], "needs one value"),
+        ([0.1, 1.2], [0.1, 0.2], r"expected predicted quality in \[0, 1\], got 0.1 to 1.2"),
+        ([0.1, 0.2], [0.1, np.nan], r"expected quality in \[0, 1\]"),
+        ([0.1, 0.2], [0.1], r"quality: expected .* \(2,\), got \(1,\)"),
+        ([], [], "expected at least one version"),
     ],
 )
 def test_bad_input_is_refused_with_a_reason(predicted: Any, quality: Any, message: str) -> None:

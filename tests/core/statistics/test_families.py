@@ -1,37 +1,35 @@
 """One family of workers held out after the other: the workers' roles, the folds side by side, and their mean."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from metrifier_core.config.run import ConfigError, load_config
 from metrifier_core.stages.compare_families import compare_families
-from metrifier_core.statistics import average_folds, summarize_fold
+from metrifier_core.statistics import FamiliesMetrics, Figure, Fold, Metrics, average_folds, summarize_fold
 from metrifier_core.workers import WorkerSettings
+from tests.helpers.report_data import make_judgement, make_metrics
 
 DIGITS = Path("configs/digits.yaml")
 FOLDS = "evaluation.leave_one_family_out=true"
 
 
-def found(rho: float | None, *, unseen: bool = False) -> dict[str, Any]:
+def found(rho: float | None, *, unseen: bool = False) -> Metrics:
     """Metrics of one fold, whose every correlation is the same and half of its ceiling."""
-    estimate = {"rho": rho, "low": 0.1, "high": 0.9}
-    area = {"value": 0.75, "low": 0.7, "high": 0.8}
+    area = Figure(value=0.75, low=0.7, high=0.8)
     levels = ("global", "within_image", "within_condition")
     areas = {"auroc": area, "augrc": area}
-    own = {**{level: {**estimate, "ceiling": 0.8, "share": 0.5} for level in levels}, **areas, "discard": {}}
-    other = {**dict.fromkeys(levels, estimate), **areas}
+    own = dict.fromkeys(levels, Figure(value=rho, low=0.1, high=0.9, ceiling=0.8, share=0.5)) | areas
+    other = dict.fromkeys(levels, Figure(value=rho, low=0.1, high=0.9)) | areas
     one = {
         "rows": 10,
         "sources": 2,
         "workers": {"vit": own, "mean": own},
         "ceiling": {"mean": other},
         "baselines": {"psnr": {"mean": other}},
-        "calibration": {"error": {"value": 0.02}},
+        "label": {"calibration_error": Figure(value=0.02)},
     }
-    return {**one, "unseen_distortions": dict(one) if unseen else None}
+    return make_metrics(**one, unseen_distortions=make_judgement(**one) if unseen else None)
 
 
 def test_every_family_judges_once_but_the_backbones_own():
@@ -86,35 +84,39 @@ def test_workers_of_a_family_change_sides_together():
 
 def test_the_mean_counts_every_family_the_same():
     mean = average_folds([summarize_fold(found(0.2)), summarize_fold(found(0.6))])
-    by_predictor = mean["seen"]["predictors"]
-    assert by_predictor["metrifier"]["global"] == {"value": pytest.approx(0.4), "share": 0.5}
-    assert by_predictor["psnr"]["global"] == {"value": pytest.approx(0.4)}
-    assert by_predictor["ceiling"]["auroc"] == {"value": 0.75}
-    assert mean["calibration_error"] == pytest.approx(0.02)
-    assert mean["unseen"] is None
+    by_predictor = mean.seen.predictors
+    nothing = dict.fromkeys(("low", "high", "ceiling", "share"))
+    expected = {**nothing, "value": pytest.approx(0.4)}
+    assert by_predictor["metrifier"]["global"].model_dump() == {**expected, "ceiling": 0.8, "share": 0.5}
+    assert by_predictor["psnr"]["global"].model_dump() == expected
+    assert by_predictor["ceiling"]["auroc"].model_dump() == {**nothing, "value": 0.75}
+    assert mean.label["calibration_error"].model_dump() == {**nothing, "value": pytest.approx(0.02)}
+    assert mean.unseen is None
 
 
 def test_what_is_undefined_in_one_family_has_no_mean():
     folds = [summarize_fold(found(None, unseen=True)), summarize_fold(found(0.6, unseen=True))]
-    for part in ("seen", "unseen"):
-        by_figure = average_folds(folds)[part]["predictors"]["metrifier"]
-        assert by_figure["global"]["value"] is None
-        assert by_figure["auroc"]["value"] == 0.75
+    mean = average_folds(folds)
+    for part in (mean.seen, mean.unseen):
+        assert part is not None
+        figures = part.predictors["metrifier"]
+        assert figures["global"].value is None
+        assert figures["auroc"].value == 0.75
 
 
 def test_the_comparison_grows_by_a_family_at_a_time(tmp_path):
     judged, metrics, table = tmp_path / "judged.json", tmp_path / "metrics", tmp_path / "table"
-    earlier: dict[str, Any] = {}
+    earlier: dict[str, Fold] = {}
     for family, rho in (("vit", 0.2), ("swin", 0.6), ("undefined", None)):
-        judged.write_text(json.dumps(found(rho, unseen=True)))
+        judged.write_text(found(rho, unseen=True).model_dump_json())
         summary = compare_families("mine", earlier, family, judged, metrics, table)
-        earlier = json.loads(metrics.read_text())["families"]
+        earlier = FamiliesMetrics.model_validate_json(metrics.read_bytes()).families
         assert list(earlier)[-1] == family
     assert summary["families"] == 3
-    assert summary["swin_global_rho"] == 0.6
-    assert "mean_global_rho" not in summary, "it is undefined in one family"
+    assert summary["swin_global"] == 0.6
+    assert "mean_global" not in summary, "it is undefined in one family"
     text = table.read_text(encoding="utf-8")
-    assert text.startswith("# mine: one family of workers held out after the other\n")
+    assert text.startswith("# mine: one family of workers held out after another\n")
     assert "| vit | vit | 10 | 0.200 (0.100 to 0.900), 50% |" in text
     assert "| metrifier | undefined |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.stats import spearmanr
 
-from metrifier_core.statistics import correlation_margins, rank_correlations
+from metrifier_core.statistics import CEILING, METRIFIER, ScoredRows, estimate_metrics, evaluate_predictors
 
 IMAGES, VERSIONS = 300, 5
 
@@ -20,10 +21,18 @@ def make_columns(own_noise: float, other_noise: float, shared: float) -> dict[st
     return {"own": own, "other": other, "target": target, "image_id": np.repeat(np.arange(IMAGES), VERSIONS)}
 
 
+def margins(columns: dict[str, Any], *baselines: str) -> Any:
+    """The metrifier's margins, whose predictions are brought into [0, 1], in their order."""
+    own, target = expit(columns["own"]), columns["target"]
+    predictors = {METRIFIER: own, CEILING: own, **{name: columns[name] for name in baselines}}
+    distortion, severity = np.full(target.size, "jpeg"), np.ones(target.size, np.int64)
+    answers = {"worker": target}, {"worker": target > 0}
+    places = columns["image_id"], distortion, severity
+    return evaluate_predictors(predictors, *answers, *places, replicates=200, seed=1).margins
+
+
 def lead(columns: dict[str, Any]) -> Any:
-    others, rng = {"other": columns["other"]}, np.random.default_rng(1)
-    found = correlation_margins(columns["own"], others, columns["target"], columns["image_id"], replicates=200, rng=rng)
-    return found["other"]
+    return margins(columns, "other")["other"]["global"]
 
 
 @pytest.mark.parametrize(("own_noise", "other_noise"), [(0.5, 2.0), (2.0, 0.5)])
@@ -41,8 +50,8 @@ def test_it_tells_apart_what_errs_together_although_the_intervals_of_both_overla
     columns = make_columns(0.1, 0.9, shared=2.0)
     scores = {name: columns[name] for name in ("own", "other")}
     places = columns["image_id"], np.arange(VERSIONS).repeat(IMAGES)
-    rng = np.random.default_rng(1)
-    both = rank_correlations(scores, {"target": columns["target"]}, *places, replicates=200, rng=rng)["target"]
+    rows = ScoredRows(scores, {"target": columns["target"]}, {}, columns["target"], *places)
+    both = estimate_metrics(rows, ["global"], replicates=200, seed=1)["target"]
     assert both["own"]["global"].low < both["other"]["global"].high
     assert lead(columns).low > 0
 
@@ -54,7 +63,4 @@ def test_it_is_undefined_without_a_target_to_rank_and_has_no_interval_without_dr
     alone = lead(columns | {"image_id": np.zeros(IMAGES * VERSIONS)})
     assert alone.value is not None
     assert alone.low is None
-    nothing = correlation_margins(
-        columns["own"], {}, columns["target"], columns["image_id"], replicates=5, rng=np.random.default_rng(0)
-    )
-    assert nothing == {}
+    assert margins(columns) == {}

@@ -7,17 +7,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from metrifier_core.statistics import (
-    LEVELS,
     MEAN,
-    PAIRED,
+    Draw,
+    Estimate,
     PairedDifference,
-    calibration,
-    failure_detection,
+    ScoredRows,
+    estimate_metrics,
+    list_metrics,
     paired_differences,
-    rank_correlations,
 )
+from metrifier_core.statistics.standard_metrics import calibration_error
 
 IMAGES, VERSIONS = 40, 6
+PAIRED = [metric.name for metric in list_metrics()]
+WORKERS = [metric.name for metric in list_metrics("workers")]
 ROWS = IMAGES * VERSIONS
 IMAGE_ID = np.repeat([f"image {index}" for index in range(IMAGES)], VERSIONS)
 CONDITION = np.tile([f"blur {severity}" for severity in range(VERSIONS)], IMAGES)
@@ -36,8 +39,13 @@ def compare(
     truth: dict[str, NDArray[np.generic]],
     replicates: int = 200,
 ) -> dict[str, PairedDifference]:
-    rows = {"image_id": IMAGE_ID, "condition": CONDITION}
-    return paired_differences(first, second, **truth, **rows, replicates=replicates, seed=3)  # type: ignore[arg-type]
+    rows = make_rows({"first": first, "second": second}, truth)
+    return paired_differences(rows, replicates=replicates, seed=3)
+
+
+def make_rows(scores: dict[str, NDArray[np.float64]], truth: dict[str, NDArray[np.generic]]) -> ScoredRows:
+    tcp, right = (dict(zip("ab", truth[name], strict=True)) for name in ("tcp", "right"))
+    return ScoredRows(scores, tcp, right, truth["quality"], IMAGE_ID, CONDITION)  # type: ignore[arg-type]
 
 
 def blur(quality: NDArray[np.float64], noise: float, seed: int) -> NDArray[np.float64]:
@@ -48,16 +56,12 @@ def test_each_figure_is_that_of_the_predictor_alone() -> None:
     truth = make_truth(0)
     first, second = blur(truth["quality"], 0.1, 1), blur(truth["quality"], 0.5, 2)
     found = compare(first, second, truth, replicates=1)
-    assert tuple(found) == PAIRED
-    draws = {"replicates": 1, "rng": np.random.default_rng(3)}
+    assert list(found) == PAIRED == [*WORKERS, "calibration_error"]
     for index, score in enumerate((first, second)):
         values = {name: (found[name].first, found[name].second)[index] for name in PAIRED}
-        tcp = {MEAN: truth["tcp"].mean(axis=0)}
-        ranks = rank_correlations({"own": score}, tcp, IMAGE_ID, CONDITION, **draws)[MEAN]["own"]
-        detected = failure_detection({"own": score}, dict(zip("ab", truth["right"], strict=True)), IMAGE_ID, **draws)
-        areas = detected[MEAN]["own"]
-        error = calibration(score, truth["quality"], IMAGE_ID, **draws).error
-        alone = [ranks[level].value for level in LEVELS] + [areas.auroc.value, areas.augrc.value, error.value]
+        rows = make_rows({"own": score}, truth)
+        estimates = estimate_metrics(rows, WORKERS, replicates=1, seed=3)[MEAN]["own"]
+        alone = [estimates[name].value for name in WORKERS] + calibration_error(Draw(rows, np.ones(IMAGES))).tolist()
         assert list(values.values()) == pytest.approx(alone)
 
 
@@ -77,9 +81,8 @@ def test_a_pair_shows_what_two_intervals_would_hide() -> None:
     slightly_worse = np.clip(noisy + np.random.default_rng(5).normal(0, 0.1, ROWS), 0, 1)
     found = compare(noisy, slightly_worse, truth)["global"]
     assert found.better == "first"
-    target = {MEAN: truth["tcp"].mean(axis=0)}
-    both = {"noisy": noisy, "worse": slightly_worse}
-    alone = rank_correlations(both, target, IMAGE_ID, CONDITION, replicates=200, rng=np.random.default_rng(3))[MEAN]
+    rows = make_rows({"noisy": noisy, "worse": slightly_worse}, truth)
+    alone = estimate_metrics(rows, ["global"], replicates=200, seed=3)[MEAN]
     assert alone["worse"]["global"].high > alone["noisy"]["global"].low, "side by side they overlap"
 
 
@@ -104,6 +107,5 @@ def test_the_same_predictor_twice_differs_by_nothing() -> None:
 def test_what_is_undefined_stays_so() -> None:
     truth = make_truth(5) | {"right": np.ones((2, ROWS), bool)}
     found = compare(blur(truth["quality"], 0.1, 1), truth["quality"], truth, replicates=20)
-    assert found["auroc"] == PairedDifference(None, None, found["auroc"].difference, None)
-    assert found["auroc"].difference.value is None
+    assert found["auroc"] == PairedDifference(first=None, second=None, difference=Estimate(), better=None)
     assert found["global"].better == "second"

@@ -13,13 +13,15 @@ from scipy.stats import spearmanr
 from metrifier_core.statistics import (
     LEVELS,
     Estimate,
+    ScoredRows,
     SeverityOracle,
+    estimate_metrics,
     jpeg_size,
     laplacian_variance,
-    rank_correlations,
 )
 
-UNDEFINED = Estimate(None, None, None)
+UNDEFINED = Estimate()
+ZERO, PERFECT = (Estimate(value=value, low=value, high=value) for value in (0.0, 1.0))
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -44,12 +46,22 @@ def make_table(seed: int, *, images: int = 7, conditions: int = 5, values: int =
     return Table(scores, target, image[kept].astype(str), condition[kept].astype(str))
 
 
+def rank_correlations(
+    scores: dict[str, NDArray[np.float64]],
+    targets: dict[str, NDArray[np.float64]],
+    image_id: NDArray[np.generic],
+    condition: NDArray[np.generic],
+    replicates: int = 20,
+    seed: int = 0,
+) -> dict[str, dict[str, dict[str, Estimate]]]:
+    rows = ScoredRows(scores, targets, {}, np.zeros(image_id.shape), image_id, condition)
+    found = estimate_metrics(rows, LEVELS, replicates=replicates, seed=seed)
+    return {target: found[target] for target in targets}
+
+
 def correlate(table: Table, seed: int = 0, replicates: int = 20) -> dict[str, dict[str, Estimate]]:
     targets = {"target": table.target}
-    rng = np.random.default_rng(seed)
-    return rank_correlations(table.scores, targets, table.image_id, table.condition, replicates=replicates, rng=rng)[
-        "target"
-    ]
+    return rank_correlations(table.scores, targets, table.image_id, table.condition, replicates, seed)["target"]
 
 
 def naive_rho(score: NDArray[np.float64], target: NDArray[np.float64], versions: int) -> float:
@@ -133,7 +145,7 @@ def test_a_negated_score_has_the_opposite_sign(seed: int) -> None:
 def test_the_target_ranks_itself_perfectly(seed: int) -> None:
     table = make_table(seed)
     estimates = correlate(table._replace(scores={"target": table.target}))["target"]
-    assert estimates["global"] == Estimate(1.0, 1.0, 1.0)
+    assert estimates["global"] == PERFECT
     for level in ("within_image", "within_condition"):
         assert estimates[level].value in {1.0, None}
 
@@ -164,8 +176,7 @@ def test_a_target_is_judged_alike_alone_and_among_others() -> None:
     targets = {"first": table.target, "flat": np.ones(len(table.target)), "second": table.scores["related"]}
 
     def judge(chosen: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, dict[str, Estimate]]]:
-        rng = np.random.default_rng(3)
-        return rank_correlations(table.scores, chosen, table.image_id, table.condition, replicates=20, rng=rng)
+        return rank_correlations(table.scores, chosen, table.image_id, table.condition, seed=3)
 
     together = judge(targets)
     assert list(together) == ["first", "flat", "second"]
@@ -178,15 +189,8 @@ def test_integer_names_and_infinite_scores_are_taken() -> None:
     image_id, condition = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
     target = np.tile([0.9, 0.5, 0.1], 4)
     psnr = np.tile([np.inf, 30.0, 12.0], 4)
-    estimates = rank_correlations(
-        {"psnr": psnr},
-        {"target": target},
-        image_id,
-        condition,
-        replicates=5,
-        rng=np.random.default_rng(0),
-    )["target"]["psnr"]
-    assert estimates["global"] == estimates["within_image"] == Estimate(1.0, 1.0, 1.0)
+    estimates = rank_correlations({"psnr": psnr}, {"target": target}, image_id, condition, 5)["target"]["psnr"]
+    assert estimates["global"] == estimates["within_image"] == PERFECT
     assert estimates["within_condition"] == UNDEFINED, "the target is constant at every condition"
 
 
@@ -197,7 +201,7 @@ def test_images_and_conditions_that_say_nothing_are_left_out() -> None:
     condition = np.arange(11).astype(str)
     estimates = correlate(Table({"score": score, "constant": np.zeros(11)}, target, image_id, condition))
     assert estimates["score"]["within_image"].value == pytest.approx(0.0), "mean of +1 and -1"
-    assert estimates["constant"]["within_image"] == Estimate(0.0, 0.0, 0.0)
+    assert estimates["constant"]["within_image"] == ZERO
     assert estimates["score"]["within_condition"] == UNDEFINED
 
 
@@ -217,7 +221,7 @@ def test_a_constant_target_has_no_correlation() -> None:
 def test_one_source_image_has_no_interval() -> None:
     column = np.arange(5.0)
     estimates = correlate(Table({"score": column}, column, np.full(5, "one"), column.astype(str)))["score"]
-    assert estimates["global"] == estimates["within_image"] == Estimate(1.0, None, None)
+    assert estimates["global"] == estimates["within_image"] == Estimate(value=1.0)
 
 
 def repeated_rows(seed: int, correlation: float) -> tuple[Table, Table]:
@@ -252,13 +256,13 @@ def test_intervals_cover_the_truth_only_if_images_are_drawn_whole() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"targets": {"worker": np.array([0.1, np.nan, 0.2, 0.3])}}, "target 'worker' holds NaN"),
-        ({"scores": {"sharp": np.array([0.1, np.nan, 0.2, 0.3])}}, "score 'sharp' holds NaN"),
-        ({"scores": {"sharp": np.zeros(3)}}, r"score 'sharp' needs .* \(4,\), not \(3,\)"),
-        ({"targets": {"worker": np.zeros((4, 1))}}, "target 'worker' needs one value a version"),
-        ({"image_id": np.zeros(5)}, "image_id needs one value a version"),
-        ({"condition": np.zeros(5)}, "condition needs one value a version"),
-        ({"replicates": 0}, "at least 1 replicate, not 0"),
+        ({"targets": {"worker": np.array([0.1, np.nan, 0.2, 0.3])}}, "TCP of 'worker': contains NaN"),
+        ({"scores": {"sharp": np.array([0.1, np.nan, 0.2, 0.3])}}, "score 'sharp': contains NaN"),
+        ({"scores": {"sharp": np.zeros(3)}}, r"score 'sharp': expected .* \(4,\), got \(3,\)"),
+        ({"targets": {"worker": np.zeros((4, 1))}}, "TCP of 'worker': expected one value per version"),
+        ({"image_id": np.zeros(5)}, r"expected one value per version, \(5,\), got \(4,\)"),
+        ({"condition": np.zeros(5)}, "condition: expected one value per version"),
+        ({"replicates": 0}, "at least 1 bootstrap replicate, got 0"),
     ],
 )
 def test_bad_input_is_refused_with_a_reason(change: dict[str, Any], message: str) -> None:
@@ -270,7 +274,7 @@ def test_bad_input_is_refused_with_a_reason(change: dict[str, Any], message: str
         "replicates": 1,
     }
     with pytest.raises(ValueError, match=message):
-        rank_correlations(**good | change, rng=np.random.default_rng(0))
+        rank_correlations(**good | change)
 
 
 def test_the_variance_of_the_laplacian_of_a_single_bright_pixel() -> None:
@@ -330,9 +334,9 @@ def test_the_severity_oracle_knows_the_condition_and_nothing_of_the_image() -> N
             oracle.learn(*version)
     predicted = np.array([oracle.predict(name, level) for name, level, _, asked in versions if asked])
     estimates = rank_correlations(
-        {"oracle": predicted}, {"quality": quality[test]}, image_id[test], condition[test], replicates=50, rng=rng
+        {"oracle": predicted}, {"quality": quality[test]}, image_id[test], condition[test], replicates=50
     )["quality"]["oracle"]
-    assert estimates["within_condition"] == Estimate(0.0, 0.0, 0.0)
+    assert estimates["within_condition"] == ZERO
     assert estimates["within_image"].value == pytest.approx(1.0, abs=0.05)
     assert estimates["global"].low is not None
     assert estimates["global"].low > 0.5

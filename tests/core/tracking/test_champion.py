@@ -45,7 +45,7 @@ def register(products: Products, model: str, rho: float) -> dict[str, Any]:
 
     def challenge(fetch: Any) -> Any:
         version = fetch.args[0].rpartition("/")[2]
-        champion = float(MlflowClient().get_model_version(model, version).tags["mean_global_rho"])
+        champion = float(MlflowClient().get_model_version(model, version).tags["mean_global"])
         return Verdict(rho > champion, f"{rho} against {champion} of version {version}", {"value": rho - champion})
 
     run = PipelineRun(f"{model} {rho}".replace("'", ""), f"experiment {model}")

@@ -25,6 +25,7 @@ from metrifier_core.data.records import QUALITY
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.images import encode_png
 from tests.helpers.bad_images import picture
+from tests.helpers.report_data import make_dataset_card
 from tests.helpers.run_products import CONFIG, DESCRIPTION, Products, write_products
 
 REPOSITORY = Path(__file__).parents[3]
@@ -247,7 +248,7 @@ def complete(run: Any, folder: Path, merged: tuple[str, ...]) -> None:
     (folder / "families.json").write_text('{"families": {"plain": {}, "residual": {}}}', encoding="utf-8")
     (folder / "families.md").write_text("# Families\n" + 600 * "ten chars.", encoding="utf-8")
     documents = {name: folder / name for name in ("families.json", "families.md")}
-    complete_run(run, CONFIG, {**SUMMARY, "mean_global_rho": 0.5}, documents, folder / "families.md")
+    complete_run(run, CONFIG, {**SUMMARY, "mean_global": 0.5}, documents, folder / "families.md")
 
 
 def test_a_run_over_families_is_compared_by_the_same_columns(client: Any, run: Any, tmp_path: Path) -> None:
@@ -366,11 +367,16 @@ def test_a_version_carries_its_headline_and_how_to_call_it(
     tags = dict(version.tags)
     assert json.loads(tags.pop("metrifier.verdict")) == verdict
     assert tags == {
-        "mean_global_rho": "0.400000",
+        "mean_global": "0.400000",
         "mean_global_low": "0.100000",
         "mean_global_high": "0.900000",
         "mean_auroc": "0.875000",
+        "mean_auroc_low": "0.800000",
+        "mean_auroc_high": "0.900000",
+        "mean_auroc_ceiling": "0.950000",
         "calibration_error": "0.031250",
+        "calibration_error_low": "0.020000",
+        "calibration_error_high": "0.040000",
         "gate": "not better than the champion",
         "metrifier.model": file_sha256(products.model / MODEL_CARD),
     }
@@ -441,11 +447,16 @@ def test_the_pipelines_run_carries_what_runs_are_compared_by(client: Any, regist
     metrics = dict(parent.data.metrics)
     assert metrics.pop("latency_ms") == 2.5
     assert metrics == {
-        "mean_global_rho": 0.5,
+        "mean_global": 0.5,
         "mean_global_low": 0.1,
         "mean_global_high": 0.9,
         "mean_auroc": 0.875,
+        "mean_auroc_low": 0.8,
+        "mean_auroc_high": 0.9,
+        "mean_auroc_ceiling": 0.95,
         "calibration_error": 0.03125,
+        "calibration_error_low": 0.02,
+        "calibration_error_high": 0.04,
         "rows": 60,
         "sources": 12,
         "parameters": 0,
@@ -472,7 +483,7 @@ def test_no_stage_has_an_input_of_a_name_that_tells_the_story() -> None:
     """An engine that tracks too logs the inputs to the same run, and a parameter cannot have two values."""
     from metrifier_core.tracking.story import story
 
-    assert not story(CONFIG, {"sha256": ""}).keys() & RunConfig.model_fields.keys()
+    assert not story(CONFIG, make_dataset_card()).keys() & RunConfig.model_fields.keys()
 
 
 def test_a_run_is_described_with_links_to_its_report_and_its_model(client: Any, registered: Registered) -> None:
@@ -603,7 +614,7 @@ def test_a_run_that_the_engine_made_is_logged_into(
     assert pipeline.data.params["name"] == '"digits"'
     assert pipeline.data.params["metrifier.epochs"] == "5"
     assert pipeline.data.metrics["rows"] == 60
-    assert "mean_global_rho" not in pipeline.data.metrics
+    assert "mean_global" not in pipeline.data.metrics
     assert pipeline.data.tags["mlflow.note.content"].endswith("The run in Kubeflow's UI: `/#/runs/details/7`")
     assert pipeline.data.tags["metrifier.version"] == __version__
     assert result["run_id"] == parent

@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 from metrifier_core.config.run import TrackingSettings
 from metrifier_core.settings.credentials import without_credentials
 
+SERVER_FILE = ".mlflow"
+"""A file in a run's folder that names the MLflow server which the run logs to."""
+
 
 def tracking_server(settings: TrackingSettings) -> str | None:
     """Return the server that the config names or, if it names none, the environment."""

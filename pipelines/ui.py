@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from pipelines.options import fail
-
-SERVER_FILE = ".mlflow"
-"""A file in a run's folder that names the MLflow server which the run logs to."""
+from pipelines.tracking_server import SERVER_FILE
 
 _HOST = "127.0.0.1"
 

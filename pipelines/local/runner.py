@@ -28,8 +28,7 @@ from pipelines.local.offline_queue import enable_queue, flush_queue
 from pipelines.local.place import Place
 from pipelines.local.results import publish, publish_families
 from pipelines.local_paths import folders_to_mount
-from pipelines.tracking_server import tracking_server
-from pipelines.ui import SERVER_FILE
+from pipelines.tracking_server import SERVER_FILE, tracking_server
 
 _CACHE = ".kfp_cache"
 

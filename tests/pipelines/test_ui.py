@@ -114,7 +114,7 @@ def test_a_folder_without_runs_is_refused(tmp_path):
     ],
 )
 def test_of_a_run_that_was_logged_elsewhere_it_is_said_where(tmp_path, server, expected):
-    from pipelines.ui import SERVER_FILE
+    from pipelines.tracking_server import SERVER_FILE
 
     (tmp_path / SERVER_FILE).write_text(f"{server}\n")
     assert refuse(str(tmp_path)) == f"{tmp_path} {expected}\n"

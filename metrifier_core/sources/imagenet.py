@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
@@ -72,18 +73,19 @@ def _read_synsets(meta: bytes) -> dict[int, str]:
     return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets if int(row["num_children"]) == 0}
 
 
-def _find_tar(root: str, name: str) -> StoredFile:
+@contextmanager
+def _open_tar(root: str, name: str) -> Iterator[tuple[StoredFile, Window]]:
     file = find_file(f"{root}/{name}")
     file.need_parts("an ImageNet tar")
     with open_window(file) as window:
         if not is_tar(window):
             raise SourceError(f"{file.location} is not a tar")
-    return file
+        window.seek(0)
+        yield file, window
 
 
 def _list_validation(root: str, labels: list[int]) -> Iterator[SourceItem]:
-    file = _find_tar(root, "ILSVRC2012_img_val.tar")
-    with open_window(file) as window:
+    with _open_tar(root, "ILSVRC2012_img_val.tar") as (file, window):
         for member in walk_tar(window):
             image_id = f"val/{escape_name(member.name)}".rstrip("/")
             number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", member.name)
@@ -97,19 +99,9 @@ def _list_validation(root: str, labels: list[int]) -> Iterator[SourceItem]:
                 yield tar_item(file, image_id, labels[int(number[1]) - 1], member)
 
 
-def _list_class(file: StoredFile, window: Window, start: int, wnid: str, label: int) -> Iterator[SourceItem]:
-    for member in walk_tar(window):
-        image_id = f"train/{wnid}/{escape_name(member.name)}".rstrip("/")
-        if member.fault or re.fullmatch(rf"{wnid}_\d+\.JPEG", member.name):
-            yield tar_item(file, image_id, label, member, start)
-        else:
-            yield faulty_item(image_id, "it is not named as ImageNet's training images are")
-
-
 def _list_training(root: str, labels: dict[str, int]) -> Iterator[SourceItem]:
-    file = _find_tar(root, "ILSVRC2012_img_train.tar")
     reported = False  # by the tar of a class, where the whole breaks off within it
-    with open_window(file) as window:
+    with _open_tar(root, "ILSVRC2012_img_train.tar") as (file, window):
         for member in walk_tar(window):
             wnid, image_id = member.name.removesuffix(".tar"), f"train/{escape_name(member.name)}".rstrip("/")
             if member.fault:
@@ -121,3 +113,12 @@ def _list_training(root: str, labels: dict[str, int]) -> Iterator[SourceItem]:
                 reported = member.offset + member.size > (file.size or 0)
                 part = window.part(member.offset, member.size)
                 yield from _list_class(file, part, member.offset, wnid, labels[wnid])
+
+
+def _list_class(file: StoredFile, window: Window, start: int, wnid: str, label: int) -> Iterator[SourceItem]:
+    for member in walk_tar(window):
+        image_id = f"train/{wnid}/{escape_name(member.name)}".rstrip("/")
+        if member.fault or re.fullmatch(rf"{wnid}_\d+\.JPEG", member.name):
+            yield tar_item(file, image_id, label, member, start)
+        else:
+            yield faulty_item(image_id, "it is not named as ImageNet's training images are")

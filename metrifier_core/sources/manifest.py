@@ -3,7 +3,6 @@
 import csv
 import io
 import posixpath
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from metrifier_core.settings.base import ConfigLocation
@@ -11,7 +10,6 @@ from metrifier_core.sources.finding import find_files, named_file, read_text
 from metrifier_core.sources.items import SourceItem, SourceSettings, faulty_item, file_item, stored_item
 from metrifier_core.sources.storage import SourceError, can_list, local_path, naming
 
-_COLUMNS = ("path", "label_index")
 _MAX_DIGITS = 18  # of a label: always fits into 64 bits
 
 
@@ -44,20 +42,6 @@ def _list_remote(root: str, labels: dict[str, int]) -> list[SourceItem]:
     ]
 
 
-def _read_lines(manifest: str) -> Iterator[tuple[str, dict[str, str | None]]]:
-    """Yield each line's place, for messages, and its columns."""
-    content = io.BytesIO(read_text(manifest))
-    try:
-        reader = csv.DictReader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
-        for column in _COLUMNS:
-            if column not in (reader.fieldnames or []):
-                raise SourceError(f"{manifest} has no column '{column}'")
-        for row in reader:
-            yield f"{manifest}, line {reader.line_num}", row
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{manifest} is not a CSV file in UTF-8: {error}") from error
-
-
 def read_manifest(manifest: str) -> dict[str, int]:
     """Read the manifest at a path or URL; return the label of each path, in the manifest's order.
 
@@ -66,14 +50,27 @@ def read_manifest(manifest: str) -> dict[str, int]:
     """
     labels: dict[str, int] = {}
     with naming("manifest"):
-        for line, row in _read_lines(manifest):
-            path, label = row["path"], row["label_index"]
-            if not path or not label or not label.isascii() or not label.isdigit() or len(label) > _MAX_DIGITS:
-                raise SourceError(f"{line}: path '{path}', label_index '{label}'; expected a path and a number from 0")
-            image_id = posixpath.normpath(path)
-            if image_id.startswith(("/", "..")):
-                raise SourceError(f"{line}: '{path}' is not below the root")
-            if image_id in labels:
-                raise SourceError(f"{line}: '{path}' is named twice")
-            labels[image_id] = int(label)
+        content = io.BytesIO(read_text(manifest))
+        try:
+            reader = csv.DictReader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+            for column in ("path", "label_index"):
+                if column not in (reader.fieldnames or []):
+                    raise SourceError(f"{manifest} has no column '{column}'")
+            for row in reader:
+                image_id, label = _parse(row, f"{manifest}, line {reader.line_num}")
+                if image_id in labels:
+                    raise SourceError(f"{manifest}, line {reader.line_num}: '{row['path']}' is named twice")
+                labels[image_id] = label
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise SourceError(f"{manifest} is not a CSV file in UTF-8: {error}") from error
     return labels
+
+
+def _parse(row: dict[str, str | None], line: str) -> tuple[str, int]:
+    path, label = row["path"], row["label_index"]
+    if not path or not label or not label.isascii() or not label.isdigit() or len(label) > _MAX_DIGITS:
+        raise SourceError(f"{line}: path '{path}', label_index '{label}'; expected a path and a number from 0")
+    image_id = posixpath.normpath(path)
+    if image_id.startswith(("/", "..")):
+        raise SourceError(f"{line}: '{path}' is not below the root")
+    return image_id, int(label)

@@ -80,24 +80,20 @@ def can_list(location: str) -> bool:
 
 
 @cache
-def _filesystem(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    options: dict[str, Any] = {}
-    if url.startswith(_HTTP):
-        import aiohttp
-
-        # aiohttp's default limits the whole file, which a large archive exceeds.
-        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=60)}
-    elif not url.startswith("memory:"):
-        options["use_listings_cache"] = False  # it would grow with the files
-    return cast("tuple[Any, str]", fsspec.core.url_to_fs(url, **options))
-
-
 def open_filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL and the path in it; raise SourceError if its package is missing."""
+    import fsspec
+
     try:
-        return _filesystem(url)
+        options: dict[str, Any] = {}
+        if url.startswith(_HTTP):
+            import aiohttp
+
+            # aiohttp's default limits the whole file, which a large archive exceeds.
+            options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=60)}
+        elif not url.startswith("memory:"):
+            options["use_listings_cache"] = False  # it would grow with the files
+        return cast("tuple[Any, str]", fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
         extra = _EXTRAS.get(url.partition("://")[0].rpartition("::")[2])
         remedy = f"install metrifier[{extra}]" if extra else str(error)

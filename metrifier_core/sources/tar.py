@@ -75,18 +75,6 @@ def _fault(header: tarfile.TarInfo) -> str | None:
     return "is not a plain file" if header.issparse() or not header.isfile() else None
 
 
-def _reason(error: Exception) -> str:
-    match error:
-        case BombError():
-            return f"{error}: what follows is not read"
-        case _BrokenError():
-            return str(error)
-        case EOFError():
-            return _EARLY
-        case _:
-            return f"the archive is damaged there: {error}"
-
-
 def walk_tar(reader: ForwardReader | Window) -> Iterator[Member]:
     """Walk through a tar, up to where it breaks.
 
@@ -115,14 +103,15 @@ def walk_tar(reader: ForwardReader | Window) -> Iterator[Member]:
             if reader.tell() < end:
                 reader.seek(end - 1)
                 if not reader.read(1):
-                    raise EOFError
+                    raise _BrokenError(_EARLY)
             within = ""
             headers.left = _MAX_HEADER
     except SourceError:
         raise
     except (_BrokenError, BombError, tarfile.TarError, ValueError, OverflowError, RecursionError, *BROKEN) as error:
+        fault = str(error) if isinstance(error, BombError | _BrokenError) else f"the archive is damaged there: {error}"
         after = f", after {last}" if last and not within else ""
-        yield Member(within, fault=_reason(error) + after, is_break=True)
+        yield Member(within, fault=(_EARLY if isinstance(error, EOFError) else fault) + after, is_break=True)
 
 
 def tar_item(file: StoredFile, image_id: str, label: int, member: Member, start: int = 0) -> SourceItem:

@@ -9,7 +9,7 @@ from gzip import GzipFile
 from typing import Any, BinaryIO, cast
 
 from metrifier_core.images import MAX_BYTES
-from metrifier_core.sources.storage import StoredFile, reached
+from metrifier_core.sources.storage import StoredFile, reached, read_at_most
 
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What the decompressors raise where data are damaged or end early."""
@@ -122,14 +122,11 @@ class ForwardReader:
 
     def read(self, size: int) -> bytes:
         """Read `size` bytes; fewer at the end alone."""
-        pieces, left = [], size
-        while left > 0 and (piece := self._unpacked.read(min(left, _PIECE))):
-            pieces.append(piece)
-            left -= len(piece)
-            self._position += len(piece)
-            if self._position > max(_HARMLESS, MAX_EXPANSION * self._packed.tell()):
-                raise BombError(f"it expands to more than {MAX_EXPANSION} times its size")
-        return b"".join(pieces)
+        data = read_at_most(self._unpacked, size)
+        self._position += len(data)
+        if self._position > max(_HARMLESS, MAX_EXPANSION * self._packed.tell()):
+            raise BombError(f"it expands to more than {MAX_EXPANSION} times its size: what follows is not read")
+        return data
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """Read `size` bytes piece by piece; fewer at the end alone."""

@@ -117,7 +117,7 @@ def test_a_source_is_created_by_its_kind(folder: Path) -> None:
     assert list_sources() == ["archive", "digits", "folder", "imagenet", "manifest", "parquet", "tfds"]
     assert get_source("folder") is FolderSource
     assert create_source("folder", root=str(folder)) == FolderSource(kind="folder", root=str(folder))
-    assert create_source(**{"kind": "digits", "side": 8}) == DigitsSource(kind="digits", side=8)
+    assert create_source(kind="digits", side=8) == DigitsSource(kind="digits", side=8)
 
 
 def test_an_unknown_kind_or_setting_is_refused_with_what_is_close() -> None:

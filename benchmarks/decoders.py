@@ -1,9 +1,9 @@
-"""Pillow beside tensorflow-io: how far each is from the pixels that were encoded, and how long it takes.
+"""Pillow and tensorflow-io: the error of each against the pixels that were encoded, and its time.
 
     make ingest-env
     python benchmarks/decoders.py
 
-Differences are the largest and the mean one, in levels of 255. The routes of `metrifier_core.ingest` follow this table.
+Errors are the largest and the mean difference, in levels of 255. `metrifier_core.ingest` chooses decoders by this table.
 """
 
 import io
@@ -28,7 +28,7 @@ _TURNED = 6
 
 
 class Case(NamedTuple):
-    """A file, and the pixels that a viewer should show, from 0 to 255."""
+    """An image file and the pixels that a viewer should show, from 0 to 255."""
 
     name: str
     format: str
@@ -123,7 +123,7 @@ def _text(measured: dict[str, float | str]) -> str:
 
 
 def _rows(ingest: IngestDecoder) -> list[dict[str, Any]]:
-    ingest.versions()  # started, before anything is timed
+    ingest.versions()  # starts it, before anything is timed
     return [
         {
             "case": case.name,
@@ -138,7 +138,7 @@ def _rows(ingest: IngestDecoder) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Prints the table and writes build/decoders.json."""
+    """Print the table and write build/decoders.json."""
     ingest = find_ingest_decoder()
     if ingest is None:
         raise SystemExit(f"this needs the ingest decoder: {REMEDY}")

@@ -3,7 +3,7 @@
     make ingest-env
     python benchmarks/decoders.py
 
-Errors are the largest and the mean difference, in levels of 255. `metrifier_core.ingest` chooses decoders by this table.
+Errors are the largest and the mean difference, in levels of 255. `metrifier_core.ingest` follows this table.
 """
 
 import io

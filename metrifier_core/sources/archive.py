@@ -105,10 +105,10 @@ def _pieces(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, byt
 
 
 def _unsafe(name: str) -> str | None:
-    """Return how a name leads out of the archive."""
+    """Return how a name climbs out of the archive."""
     if _ABSOLUTE.match(name):
         return "its path is absolute"
-    return "its path leads out of the archive" if ".." in re.split(r"[/\\]", name) else None
+    return "its path climbs out of the archive" if ".." in re.split(r"[/\\]", name) else None
 
 
 def _below(name: str, root: PurePosixPath) -> str | None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 from metrifier_core.settings.base import ConfigLocation
 from metrifier_core.sources.finding import find_files
@@ -25,15 +25,12 @@ class FolderSource(SourceSettings):
         """List every file in the class folders; reading finds out which ones are images."""
         path = local_path(self.root)
         root = self.root.rstrip("/") if path is None else str(path)
-        if path is None:
-            stored = dict(find_files(root))
-            items = [stored_item(stored[name], name, label) for name, label in label_files(stored).items()]
-        else:
-            files = _find_files(path)
-            items = [file_item(files[name], name, label) for name, label in label_files(files).items()]
-        if not items:
+        files: dict[str, Any] = dict(find_files(root)) if path is None else _find_files(path)
+        labels = label_files(files)
+        if not labels:
             raise SourceError(f"{root} has no class folders (expected {root}/CLASS/IMAGE)")
-        return items
+        make_item: Callable[..., SourceItem] = stored_item if path is None else file_item
+        return [make_item(files[name], name, label) for name, label in labels.items()]
 
 
 def list_files(root: Path, on_error: Callable[[OSError], object] | None = None) -> list[Path]:
@@ -101,9 +98,7 @@ def label_files(names: Iterable[str]) -> dict[str, int]:
 def describe_classes(items: Sequence[SourceItem]) -> str:
     """Describe the class folders of some images: how many, the first and the last, with their labels."""
     classes = sorted({(item.label, item.image_id.partition("/")[0]) for item in items if item.fault is None})
-    if not classes:
-        return "no classes"
-    if len(classes) == 1:
-        return f"1 class folder: {classes[0][1]} (label {classes[0][0]})"
-    (first, first_name), (last, last_name) = classes[0], classes[-1]
-    return f"{len(classes)} class folders: {first_name} (label {first}) to {last_name} (label {last})"
+    named = [f"{name} (label {label})" for label, name in classes]
+    if len(named) > 1:
+        return f"{len(named)} class folders: {named[0]} to {named[-1]}"
+    return f"1 class folder: {named[0]}" if named else "no classes"

@@ -45,7 +45,7 @@ def folders_to_mount(config: RunConfig) -> tuple[Path, ...]:
     Returns:
         Each once; of a pattern, the folder above it.
     """
-    named = [path for key, value in named_paths(config) if (path := local_path(value)) is not None]
+    named = [path for _, value in named_paths(config) if (path := local_path(value)) is not None]
     named += [Path(os.environ[variable]) for variable in _CREDENTIALS if os.environ.get(variable)]
     plain = [next(each for each in (path, *path.parents) if not has_magic(str(each))) for path in named]
     return tuple(dict.fromkeys(path.absolute() for path in plain if path.exists()))

@@ -47,7 +47,7 @@ class Window:
         self._position = position
 
     def read(self, size: int) -> bytes:
-        """Read `size` bytes; fewer at the end, or where a packed stream is read."""
+        """Read `size` bytes; fewer at the end, or where fewer have arrived."""
         if self._size is not None:
             size = max(0, min(size, self._size - self._position))
         if not size:

@@ -42,20 +42,15 @@ def stable_fraction(text: str) -> float:
 
 
 def assign_split(image_id: str, rules: Sequence[SplitRule]) -> Split | None:
-    """Return the split of a source image by the first rule that matches; None where none does.
-
-    Args:
-        image_id: Identity of the source image.
-        rules: The config's rules, in order.
-    """
+    """Return the split of a source image by the first rule that matches its identity; None where none does."""
     rule = next((rule for rule in rules if fnmatch.fnmatchcase(image_id, rule.match)), None)
     if rule is None:
         return None
-    edge, last = 0.0, None
+    edge = 0.0
     position = stable_fraction(f"split/{image_id}")
-    for split in SPLITS:
+    used = [split for split in SPLITS if getattr(rule, split) > 0]
+    for split in used:
         edge += getattr(rule, split)
         if position < edge:
             return split
-        last = split if getattr(rule, split) > 0 else last
-    return last  # the fractions' sum is rounded
+    return used[-1]  # rounding may leave the last edge below 1

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
@@ -47,14 +47,11 @@ def _read_devkit(root: str) -> tuple[dict[int, str], list[int]]:
     """Return the synset of each class's ILSVRC2012_ID, and the ID of each validation image."""
     file = find_file(f"{root}/{_DEVKIT}")
     contents: dict[str, bytes] = {}
-    with open_forward(file) as reader:
+    with open_forward(file) as reader, suppress(BombError, *BROKEN):
         for member in walk_tar(reader):
             name = next((name for name in (_META, _TRUTH) if member.name.endswith(f"/{name}")), None)
-            try:
-                if name and not member.fault and member.size <= _MAX_LIST:
-                    contents[name] = reader.read(member.size)
-            except (BombError, *BROKEN):
-                break
+            if name and not member.fault and member.size <= _MAX_LIST:
+                contents[name] = reader.read(member.size)
     other = f"{file.location} is not ImageNet's devkit"
     for name in (_META, _TRUTH):
         if name not in contents:

@@ -179,12 +179,9 @@ class StoredFile:
                     # Any size saves asking for it; with block_size 0 it is not used.
                     with self.filesystem.open(self.path, block_size=0, size=1) as file:
                         data = read_at_most(file, MAX_BYTES + 1)
-                elif self.size:
-                    data = cast(
-                        "bytes", self.filesystem.cat_file(self.path, start=0, end=min(self.size, MAX_BYTES + 1))
-                    )
                 else:
-                    data = b""
+                    end = min(self.size, MAX_BYTES + 1)
+                    data = self.filesystem.cat_file(self.path, start=0, end=end) if end else b""
             except FileNotFoundError as error:
                 raise ImageError("cannot be read: No such file or directory") from error
         if fault := too_large(len(data)):

@@ -1,4 +1,4 @@
-"""Pillow beside tensorflow-io: how far each is from the pixels that were encoded, and how long it takes.
+"""Pillow and tensorflow-io: the error of each against the pixels that were encoded, and its time.
 
     make ingest-env
     python benchmarks/decoders.py

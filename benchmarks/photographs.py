@@ -14,7 +14,7 @@ SHARD = shard_name(0, 1)
 
 
 def write_sources(files: list[Path], count: int, folder: Path) -> None:
-    """Writes what `download` would write, from the files again and again until there are enough."""
+    """Write `count` source images as `download` would, from the files over and over."""
     with open_writer(shard_file(folder, "images", SHARD), IMAGES, "benchmark") as writer:
         for index in range(count):
             image_id = f"{index}-{files[index % len(files)].name}"
@@ -24,7 +24,7 @@ def write_sources(files: list[Path], count: int, folder: Path) -> None:
 
 
 def usable_files(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
-    """Finds some images below a folder that can be decoded."""
+    """Return some images below a folder, in random order, that can be decoded."""
 
     def decodes(path: Path) -> bool:
         try:

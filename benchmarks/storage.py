@@ -1,9 +1,9 @@
-"""How versions can be stored without loss: bytes, and time to write and read, of each way on real images.
+"""Lossless encodings for versions: their size, and their time to write and read, on real images.
 
     python benchmarks/storage.py --images photos/
 
-Every way is followed by the zstd that Parquet puts on its columns, as in the tables of a run. Rows are measured in
-turns in one process, so that their ratios hold on a noisy machine.
+Each is followed by zstd, as in Parquet's columns. All are measured in turns in one process, so that their ratios hold
+on a noisy machine.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from metrifier_core.distortions import apply_distortion, encode_versions, get_di
 from metrifier_core.images import ImageError, RgbImage, decode_image, encode_png, read_image
 from metrifier_core.sources import list_files
 
-_MAX_SAMPLE = 1 << 21  # pixels: a few photographs of a phone would be all that is measured
+_MAX_SAMPLE = 1 << 21  # pixels: a few photographs from a phone would outweigh the rest
 
 Encode = Callable[[RgbImage], bytes]
 
@@ -36,7 +36,7 @@ def _encode(extension: str, *options: int) -> Encode:
 
 
 def _raw(image: RgbImage) -> bytes:
-    """A PPM: a short header, then the pixels as they are."""
+    """Return a PPM: a short header, then the raw pixels."""
     return b"P6\n%d %d\n255\n" % (image.shape[1], image.shape[0]) + image.tobytes()
 
 
@@ -55,7 +55,7 @@ WAYS: dict[str, Encode] = {
 
 
 def _photos(folder: Path, count: int, rng: np.random.Generator) -> list[RgbImage]:
-    """Reads some of the images below a folder, each of a moderate size."""
+    """Read some images of moderate size below a folder."""
     files = list_files(folder)
     photos: list[RgbImage] = []
     for index in rng.permutation(len(files)):
@@ -75,7 +75,7 @@ def _with_codec(distortion: str, photo: RgbImage) -> bytes:
 
 
 def _clock(work: Callable[[Any], Any], items: list[Any]) -> tuple[list[Any], float]:
-    """Does some work on all items; gives the results and the milliseconds an item."""
+    """Return the results of some work on all items, and the milliseconds per item."""
     start = time.perf_counter()
     results = [work(item) for item in items]
     return results, (time.perf_counter() - start) / len(items) * 1e3
@@ -95,7 +95,7 @@ def _measure(encode: Encode, versions: list[RgbImage]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints the table and writes it as JSON."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--count", type=int, default=12, help="how many of them to use")

@@ -37,7 +37,7 @@ def folders_to_mount(config: RunConfig) -> tuple[Path, ...]:
 
     A pattern gives the folder above it.
     """
-    paths = [path for key, value in named_paths(config) if (path := local_path(key, value)) is not None]
+    paths = [path for _, value in named_paths(config) if (path := local_path(value)) is not None]
     paths += [Path(os.environ[variable]) for variable in _CREDENTIALS if os.environ.get(variable)]
     plain = [next(part for part in (path, *path.parents) if not has_magic(str(part))) for path in paths]
     return tuple(dict.fromkeys(path.absolute() for path in plain if path.exists()))

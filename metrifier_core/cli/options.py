@@ -83,7 +83,7 @@ def list_images(manifest: Path, root: Path | None, match: str, images: int | Non
     """List the images of --images, --root, --match and --limit in an order that ignores their labels, or exit."""
     from fnmatch import fnmatchcase
 
-    from metrifier_core.sources import ManifestSource, list_items
+    from metrifier_core.sources import ManifestSource, SourceError, list_items
 
     if root is None:
         beside = manifest.parent / "images"
@@ -92,9 +92,9 @@ def list_images(manifest: Path, root: Path | None, match: str, images: int | Non
     with _as_file(manifest) as file:
         try:
             items = list_items(ManifestSource(kind="manifest", manifest=str(file), root=str(root)))
-        except ValueError as error:
-            reason = str(error).replace(str(file), name).replace("source.manifest: ", "")
-            refuse(f"--images: {reason.replace('source.root', '--root')}")
+        except SourceError as error:
+            option = "--root: " if error.setting == "root" else ""
+            refuse(f"--images: {option}{error.reason.replace(str(file), name)}")
     if not items:
         refuse(f"--images: {name} names no images")
     chosen = [item for item in items if fnmatchcase(item.image_id, match)][:images]

@@ -1,4 +1,4 @@
-"""ImageNet_Quality as training and evaluation read it: versions and their quality, a few rows at a time."""
+"""ImageNet_Quality as training and evaluation read it: versions with their quality, a few rows at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from metrifier_core.data.records import KEYS, count_rows, read_batches
+from metrifier_core.data.records import KEYS, ROWS_PER_BATCH, count_rows, open_table
 
 
 @dataclass(frozen=True)
 class _Group:
-    versions: Path
-    group: int
+    path: Path
+    index: int
     first_row: int
     rows: int
     size: int
 
 
 class QualityDataset:
-    """Versions joined with their quality; memory holds a few of them, whatever the size of the data set.
+    """Versions joined with their quality, with a few of them in memory whatever the size of the data set.
 
     Attributes:
-        workers: How many label workers made the quality.
+        workers: Number of label workers.
     """
 
     def __init__(self, versions: Sequence[Path], quality: Path) -> None:
-        """Opens the tables.
+        """Open the tables.
 
         Args:
             versions: The shards of versions, in shard order.
@@ -45,41 +45,44 @@ class QualityDataset:
         rows = 0
         for path in versions:
             metadata = pq.read_metadata(path)
-            for group in range(metadata.num_row_groups):
-                found = metadata.row_group(group)
-                self._groups.append(_Group(path, group, rows, found.num_rows, found.total_byte_size))
-                rows += found.num_rows
-        judged = pq.read_metadata(quality)
-        if judged.num_rows != rows:
-            raise ValueError(f"{quality} was not made from these versions: {judged.num_rows} rows, not {rows}")
-        sizes = [judged.row_group(group).num_rows for group in range(judged.num_row_groups)]
+            for index in range(metadata.num_row_groups):
+                group = metadata.row_group(index)
+                self._groups.append(_Group(path, index, rows, group.num_rows, group.total_byte_size))
+                rows += group.num_rows
+        metadata = pq.read_metadata(quality)
+        if metadata.num_rows != rows:
+            raise ValueError(f"{quality} was not made from these versions: {metadata.num_rows} rows, not {rows}")
+        sizes = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
         self._quality_ends = np.cumsum(sizes, dtype=np.int64)
         self.workers = len(self._read_quality(0, 1)["worker_tcp"][0])
 
+    def __repr__(self) -> str:
+        rows = sum(group.rows for group in self._groups)
+        return f"QualityDataset({str(self._quality)!r}, {rows} versions, {self.workers} workers)"
+
     def _read_quality(self, first: int, count: int) -> pa.Table:
-        """Reads some rows of the merged table, by the row groups that hold them."""
+        """Read some rows of the merged table, by the row groups that hold them."""
         start, end = np.searchsorted(self._quality_ends, [first, first + count - 1], side="right")
         before = int(self._quality_ends[start - 1]) if start else 0
         table = pq.ParquetFile(self._quality).read_row_groups(list(range(start, end + 1)))
         return table.slice(first - before, count)
 
     def __len__(self) -> int:
-        """Counts the row groups."""
         return len(self._groups)
 
     def size(self, group: int) -> int:
-        """Says how many bytes the versions of one row group take in memory."""
+        """Return how many bytes of memory the versions of one row group take."""
         return self._groups[group].size
 
     def rows(self, group: int, split: str) -> Iterator[dict[str, Any]]:
-        """Reads the versions of one split in one row group, in order.
+        """Read the versions of one split in one row group, in order.
 
         Args:
             group: Index of the row group.
             split: The split to keep.
 
         Yields:
-            A dictionary a version: the keys, `image`, `quality` and `worker_tcp`.
+            A dictionary per version: the keys, `image`, `quality` and `worker_tcp`.
 
         Raises:
             ValueError: The versions and the qualities are not of the same images.
@@ -89,26 +92,26 @@ class QualityDataset:
         if split not in quality["split"].unique().to_pylist():
             return
         first = 0
-        for batch in read_batches(place.versions, place.group):
+        for batch in open_table(place.path).iter_batches(ROWS_PER_BATCH, [place.index]):
             versions, judged = pa.Table.from_batches([batch]), quality.slice(first, len(batch))
             first += len(batch)
-            if not versions.select(list(KEYS)).equals(judged.select(list(KEYS))):
-                raise ValueError(f"{self._quality} was not made from the versions in {place.versions}")
+            if not versions.select(KEYS).equals(judged.select(KEYS)):
+                raise ValueError(f"{self._quality} was not made from the versions in {place.path}")
             for column in ("quality", "worker_tcp"):
                 versions = versions.append_column(column, judged[column])
             yield from versions.filter(pc.equal(versions["split"], split)).to_pylist()
 
     def iterate(self, split: str) -> Iterator[dict[str, Any]]:
-        """Reads all versions of one split, in order."""
+        """Read all versions of one split, in order."""
         for group in range(len(self)):
             yield from self.rows(group, split)
 
     def pick(self, split: str, places: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
-        """Reads some versions of one split, and no row group that holds none of them.
+        """Read some versions of one split, and no row group without any of them.
 
         Args:
             split: The split to keep.
-            places: Which of its versions, in the order of `iterate`, rising.
+            places: Positions among its versions in the order of `iterate`, ascending.
 
         Yields:
             The versions, in order.
@@ -123,5 +126,5 @@ class QualityDataset:
             first += count
 
     def count(self, split: str) -> int:
-        """Counts the versions of one split."""
+        """Return the number of versions of one split."""
         return count_rows(self._quality, [split])

@@ -8,10 +8,10 @@ MODEL_CARD = "metrifier.json"
 
 
 class ExportCheck(Settings):
-    """What a network lost on its way into a file, on representative training views.
+    """How far an exported file is from its network, on representative training views.
 
     Attributes:
-        largest_difference: Between a score by the file and by the network, at most.
+        largest_difference: Between a score by the file and by the network.
         spearman: Rank correlation of their scores; None where all views have one score.
     """
 
@@ -20,18 +20,18 @@ class ExportCheck(Settings):
 
 
 class MetrifierCard(Settings):
-    """What stands beside a metrifier's weights.
+    """The content of `metrifier.json`.
 
     Attributes:
-        architecture: Name of its network.
+        architecture: Name of the network.
         crop: Pixels a side of its views.
         package_version: Version that trained it.
         fingerprint: Identity of what it was made from.
         parameters: Number of weights.
-        best_epoch: The epoch whose weights were kept, from 1.
+        best_epoch: Epoch whose weights were kept, from 1.
         validation_spearman: Of those weights.
         sha256: Of each file, by name.
-        exports: What each file lost, by name.
+        exports: How far each exported file is from the network, by name.
     """
 
     architecture: str

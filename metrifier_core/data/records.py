@@ -1,4 +1,4 @@
-"""The tables between stages: their Arrow schemas, how they are written and read."""
+"""The tables between stages: their Arrow schemas, and how they are written and read."""
 
 import hashlib
 import json
@@ -16,126 +16,93 @@ from metrifier_core._version import __version__
 
 SCHEMA_VERSION = "1"
 _IMAGES_PER_GROUP = 256
-_ROWS_PER_GROUP = 4096  # without images; every group adds to what a reader has to know of a file
-_ROWS_PER_BATCH = 16  # that are packed and unpacked at a time: a row group at once would take several times its size
+_ROWS_PER_GROUP = 4096  # of tables without images; every group adds to a file's metadata
+ROWS_PER_BATCH = 16  # converted at a time: a whole row group would take several times its size
 _BYTES_PER_GROUP = 64 << 20
 _BYTES_READ_AHEAD = 1 << 20
 
-_KEY_FIELDS = [
-    pa.field("image_id", pa.string(), nullable=False),
-    pa.field("label", pa.int64(), nullable=False),
-    pa.field("distortion", pa.string(), nullable=False),
-    pa.field("severity", pa.int32(), nullable=False),
-    pa.field("seed", pa.int64(), nullable=False),
-    pa.field("split", pa.string(), nullable=False),
-]
+
+_TEXT, _INTEGER, _NUMBER, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+
+def _fields(**columns: pa.DataType) -> list[pa.Field]:
+    return [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
+
+
+_KEY_FIELDS = _fields(image_id=_TEXT, label=_INTEGER, distortion=_TEXT, severity=pa.int32(), seed=_INTEGER, split=_TEXT)
 KEYS: tuple[str, ...] = tuple(field.name for field in _KEY_FIELDS)
-"""The columns that every row of every table begins with; the seed repeats the version's random field."""
-
-_IMAGE = pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]))
+"""The first columns of every table of versions; `seed` repeats the version's random field."""
 
 
-def _hugging_face_features(fields: Sequence[pa.Field]) -> dict[bytes, bytes]:
-    """Names the features as `datasets` reads them, so that it decodes the image column."""
-    features = {
-        field.name: {"_type": "Image"} if field.name == "image" else {"dtype": str(field.type), "_type": "Value"}
-        for field in fields
-    }
-    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+def _images_schema(**columns: pa.DataType) -> pa.Schema:
+    """Return a schema with an image column and the metadata that makes Hugging Face's `datasets` decode it."""
+    image = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    fields = [*_KEY_FIELDS, *_fields(**columns), image]
+    features = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in fields}
+    features["image"] = {"_type": "Image"}
+    return pa.schema(fields, metadata={b"huggingface": json.dumps({"info": {"features": features}}).encode()})
 
 
-IMAGES = pa.schema([*_KEY_FIELDS, _IMAGE], metadata=_hugging_face_features([*_KEY_FIELDS, _IMAGE]))
-"""Versions: encoded bytes, as the Hugging Face `Image` feature has them."""
+IMAGES = _images_schema()
+"""Versions: encoded bytes, as in Hugging Face's `Image` feature."""
 
-_DECODER = pa.field("decoder", pa.string(), nullable=False)
-
-SOURCE_IMAGES = pa.schema(
-    [*_KEY_FIELDS, _DECODER, _IMAGE], metadata=_hugging_face_features([*_KEY_FIELDS, _DECODER, _IMAGE])
-)
-"""Source images, as versions, and which decoder read each one; see `ingest.routes`."""
+SOURCE_IMAGES = _images_schema(decoder=_TEXT)
+"""Source images: as versions, with the decoder that read each one; see `ingest.routes`."""
 
 LOSSES = pa.schema(
-    [
-        *_KEY_FIELDS,
-        pa.field("worker", pa.string(), nullable=False),
-        pa.field("tcp", pa.float64(), nullable=False),
-        pa.field("loss", pa.float64(), nullable=False),
-        pa.field("cross_entropy", pa.float64(), nullable=False),
-        pa.field("correct", pa.bool_(), nullable=False),
-        pa.field("max_softmax", pa.float64(), nullable=False),
-        pa.field("entropy", pa.float64(), nullable=False),
-    ]
+    _KEY_FIELDS
+    + _fields(worker=_TEXT, tcp=_NUMBER, loss=_NUMBER, cross_entropy=_NUMBER)
+    + _fields(correct=_FLAG, max_softmax=_NUMBER, entropy=_NUMBER)
 )
-"""What one worker makes of one version; entropies in nats."""
+"""One worker's output on one version; entropies in nats."""
 
-QUALITY = pa.schema(
-    [
-        *_KEY_FIELDS,
-        pa.field("quality", pa.float64(), nullable=False),
-        pa.field("worker_tcp", pa.list_(pa.float64()), nullable=False),
-    ]
-)
-"""ImageNet_Quality: one row a version, quality in [0, 1]; true-class probabilities by the label workers' names."""
+QUALITY = pa.schema(_KEY_FIELDS + _fields(quality=_NUMBER, worker_tcp=pa.list_(_NUMBER)))
+"""ImageNet_Quality: one row per version, quality in [0, 1]; true-class probabilities by the label workers' names."""
 
 PREDICTIONS = pa.schema(
-    [
-        *_KEY_FIELDS,
-        pa.field("predicted", pa.float64(), nullable=False),
-        pa.field("quality", pa.float64(), nullable=False),
-        pa.field("unseen", pa.bool_(), nullable=False),
-        pa.field("held_out", pa.float64(), nullable=False),
-        pa.field("held_out_tcp", pa.list_(pa.float64()), nullable=False),
-        pa.field("held_out_right", pa.list_(pa.bool_()), nullable=False),
-        pa.field("laplacian_variance", pa.float64(), nullable=False),
-        pa.field("jpeg_size", pa.float64(), nullable=False),
-        pa.field("brisque_trees", pa.float64(), nullable=False),
-        pa.field("psnr", pa.float64()),
-        pa.field("ssim", pa.float64()),
-        pa.field("severity_oracle", pa.float64(), nullable=False),
-        pa.field("single_confidence", pa.float64(), nullable=False),
-        pa.field("label_confidence", pa.float64(), nullable=False),
-    ]
+    _KEY_FIELDS
+    + _fields(predicted=_NUMBER, quality=_NUMBER, unseen=_FLAG)
+    + _fields(held_out=_NUMBER, held_out_tcp=pa.list_(_NUMBER), held_out_right=pa.list_(_FLAG))
+    + _fields(laplacian_variance=_NUMBER, jpeg_size=_NUMBER, brisque_trees=_NUMBER)
+    + [pa.field("psnr", _NUMBER), pa.field("ssim", _NUMBER)]
+    + _fields(severity_oracle=_NUMBER, single_confidence=_NUMBER, label_confidence=_NUMBER)
 )
-"""The test versions as the metrifier, the workers and the baselines judge them.
+"""The test versions with the predictions of the metrifier, the workers and the baselines.
 
-`unseen` says that no training has seen the distortion. `held_out` is the held-out workers' mean TCP; `held_out_tcp` and
-`held_out_right` have the TCP of each of them and whether its answer is right, by the workers' names. `psnr` and `ssim`
-are null where a source image has no pristine version.
+`unseen` marks distortions that no training has seen. `held_out` is the held-out workers' mean TCP; `held_out_tcp` and
+`held_out_right` have each one's TCP and whether its answer is right, by the workers' names. `psnr` and `ssim` are null
+where a source image has no pristine version.
 """
 
-REJECTED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
+REJECTED = pa.schema(_fields(path=_TEXT, reason=_TEXT))
 """Images that could not be used, and why."""
 
 
 def shard_name(index: int, count: int) -> str:
-    """Names a shard, e.g. `00000-of-00004`."""
+    """Return the name of a shard, e.g. `00000-of-00004`."""
     return f"{index:05d}-of-{count:05d}"
 
 
 def shard_of(path: Path) -> str:
-    """Finds the shard that a file of a table is, by its name.
-
-    Raises:
-        ValueError: The file is no shard of a table.
-    """
-    found = re.search(r"-(\d{5}-of-\d{5})\.parquet$", path.name)
-    if found is None:
-        raise ValueError(f"{path} is not named as a shard of a table is")
-    return found[1]
+    """Return the name of the shard in a file name; raise ValueError if there is none."""
+    match = re.search(r"-(\d{5}-of-\d{5})\.parquet$", path.name)
+    if match is None:
+        raise ValueError(f"{path} is not a shard of a table: expected a name such as images-00000-of-00004.parquet")
+    return match[1]
 
 
 def shard_file(folder: Path, table: str, shard: str) -> Path:
-    """Where a shard of a table stands in a folder."""
+    """Return the path of a shard of a table."""
     return folder / f"{table}-{shard}.parquet"
 
 
 def fingerprint(stage: str, parameters: Mapping[str, Any], inputs: Sequence[str] = ()) -> str:
-    """Identifies what a stage makes: its name, its settings, its inputs and the package's version.
+    """Return the identity of what a stage makes, from its name, settings, inputs and the package's version.
 
     Args:
         stage: Name of the stage.
         parameters: Its settings, JSON-serialisable.
-        inputs: Fingerprints of what it reads.
+        inputs: Fingerprints of its inputs.
 
     Returns:
         64 hexadecimal digits.
@@ -145,7 +112,7 @@ def fingerprint(stage: str, parameters: Mapping[str, Any], inputs: Sequence[str]
 
 
 class TableWriter:
-    """Writes rows in row groups of bounded size, so that memory does not grow with the table."""
+    """A writer of rows in row groups of bounded size, so that memory does not grow with the table."""
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer = writer
@@ -154,17 +121,20 @@ class TableWriter:
         self._packed: list[pa.RecordBatch] = []
         self._held = 0
         self._bytes = 0
-        self._most = _IMAGES_PER_GROUP if "image" in schema.names else _ROWS_PER_GROUP
+        self._max_rows = _IMAGES_PER_GROUP if "image" in schema.names else _ROWS_PER_GROUP
+
+    def __repr__(self) -> str:
+        return f"TableWriter({', '.join(self._schema.names)})"
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Adds one row, a value a column."""
+        """Add one row, a value per column."""
         self._rows.append(row)
         self._held += 1
         if "image" in row:
             self._bytes += len(row["image"]["bytes"])
-        if self._held >= self._most or self._bytes >= _BYTES_PER_GROUP:
+        if self._held >= self._max_rows or self._bytes >= _BYTES_PER_GROUP:
             self.flush()
-        elif len(self._rows) >= _ROWS_PER_BATCH:
+        elif len(self._rows) >= ROWS_PER_BATCH:
             self._pack()
 
     def _pack(self) -> None:
@@ -172,7 +142,7 @@ class TableWriter:
         self._rows.clear()
 
     def flush(self) -> None:
-        """Writes the rows that are held back, as one row group."""
+        """Write the rows that are held back, as one row group."""
         if self._rows:
             self._pack()
         if self._packed:
@@ -183,15 +153,12 @@ class TableWriter:
 
 @contextmanager
 def open_writer(path: Path, schema: pa.Schema, identity: str) -> Iterator[TableWriter]:
-    """Opens a table for writing; it appears under its name only when it is complete.
+    """Open a table for writing; it appears under its name only when it is complete.
 
     Args:
-        path: Where the table goes.
-        schema: Its schema, one of this module's.
-        identity: Fingerprint of what the table holds, kept in the file's metadata.
-
-    Yields:
-        The writer.
+        path: Path of the table.
+        schema: One of this module's schemas.
+        identity: Fingerprint of the table, kept in the file's metadata.
     """
     temporary = path.with_suffix(".partial")
     names = [field.name for field in schema if not pa.types.is_struct(field.type)]
@@ -203,7 +170,7 @@ def open_writer(path: Path, schema: pa.Schema, identity: str) -> Iterator[TableW
     }
     schema = schema.with_metadata(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Encoded images neither repeat nor sort: no dictionary and no statistics for them.
+    # Encoded images neither repeat nor sort: they need no dictionary and no statistics.
     with pq.ParquetWriter(
         temporary, schema, compression="zstd", use_dictionary=names, write_statistics=names
     ) as parquet:
@@ -214,7 +181,7 @@ def open_writer(path: Path, schema: pa.Schema, identity: str) -> Iterator[TableW
 
 
 def read_fingerprint(path: Path) -> str | None:
-    """Reads what a complete table was made from; None where there is no such table."""
+    """Return the fingerprint of a complete table; None where there is no such table."""
     if not path.is_file():
         return None
     metadata = pq.read_schema(path).metadata or {}
@@ -223,18 +190,18 @@ def read_fingerprint(path: Path) -> str | None:
 
 
 def count_rows(path: Path, splits: Sequence[str] | None = None) -> int:
-    """Counts the rows of a table, of some splits where they are named."""
+    """Count the rows of a table, those of some splits where given."""
     if splits is None:
         return int(pq.read_metadata(path).num_rows)
-    table, wanted = pq.ParquetFile(path), pa.array(splits, pa.string())
-    found = (table.read_row_group(group, ["split"])["split"] for group in range(table.num_row_groups))
-    return sum(int(pc.sum(pc.is_in(split, wanted)).as_py() or 0) for split in found)
+    table = pq.ParquetFile(path)
+    groups = (table.read_row_group(group, ["split"]) for group in range(table.num_row_groups))
+    return sum(int(pc.sum(_is_in(rows, splits)).as_py() or 0) for rows in groups)
 
 
 def read_rows(
     path: Path, columns: Sequence[str] | None = None, *, splits: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Reads a table row by row, a few rows in memory at a time.
+    """Read a table row by row, a few rows in memory at a time.
 
     Args:
         path: The table.
@@ -242,41 +209,36 @@ def read_rows(
         splits: Splits to keep; all where None.
 
     Yields:
-        A dictionary a row.
+        A dictionary per row.
     """
     table = open_table(path)
     for group in range(table.num_row_groups):
-        # The split alone is read first: a row group that holds none of the rows is passed over.
+        # Reading the splits alone first skips row groups without any of these rows.
         if splits is not None and not pc.any(_is_in(table.read_row_group(group, ["split"]), splits)).as_py():
             continue
         wanted = None if columns is None else list(dict.fromkeys([*columns, "split"]))
-        for batch in table.iter_batches(_ROWS_PER_BATCH, [group], wanted):
+        for batch in table.iter_batches(ROWS_PER_BATCH, [group], wanted):
             kept = batch if splits is None else batch.filter(_is_in(batch, splits))
             yield from (kept if columns is None else kept.select(list(columns))).to_pylist()
 
 
-def read_batches(path: Path, group: int) -> Iterator[pa.RecordBatch]:
-    """Reads one row group of a table, a few rows in memory at a time."""
-    yield from open_table(path).iter_batches(_ROWS_PER_BATCH, [group])
-
-
 def open_table(path: Path) -> pq.ParquetFile:
-    """Opens a table for reading in batches: the columns are then read page by page, and not a row group at once."""
+    """Open a table so that batches are read page by page, never a whole row group at once."""
     return pq.ParquetFile(path, buffer_size=_BYTES_READ_AHEAD, pre_buffer=False)
 
 
 def _is_in(rows: pa.Table | pa.RecordBatch, splits: Sequence[str]) -> Any:
-    """Says of every row whether it is of one of some splits."""
+    """Return a mask of the rows of some splits."""
     return pc.is_in(rows["split"], pa.array(splits, pa.string()))
 
 
 def tables(folders: list[Path], table: str) -> list[Path]:
-    """Finds the shards of a table in folders, in shard order."""
-    found = [path for folder in folders for path in folder.glob(f"{table}-*.parquet")]
-    return sorted(found, key=lambda path: path.name)
+    """List the shards of a table in folders, in shard order."""
+    paths = (path for folder in folders for path in folder.glob(f"{table}-*.parquet"))
+    return sorted(paths, key=lambda path: path.name)
 
 
 def only_table(folder: Path, table: str) -> Path:
-    """Finds the one shard of a table in a folder."""
+    """Return the only shard of a table in a folder."""
     (path,) = tables([folder], table)
     return path

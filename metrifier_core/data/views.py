@@ -1,4 +1,4 @@
-"""What the metrifier is shown of an image: crops at native resolution, since resizing hides blur and noise."""
+"""The views of an image that the metrifier scores: crops at native resolution, since resizing hides blur and noise."""
 
 import math
 
@@ -10,11 +10,11 @@ from metrifier_core.images import RgbImage
 
 _MAX_CROPS_PER_SIDE = 3
 _GLOBAL_VIEW_SHARE = 0.25
-_SEEN_SHARE = 0.875  # of a side: classifiers' own crops leave out as much at the edges, so one crop is enough for it
+_SEEN_SHARE = 0.875  # of a side: classifiers' own crops leave out as much at the edges
 
 
 def _pad(image: RgbImage, size: int) -> RgbImage:
-    """Mirrors an image at its edges until each side has `size` pixels."""
+    """Mirror an image at its edges until each side has `size` pixels."""
     height, width = image.shape[:2]
     down, right = max(0, size - height), max(0, size - width)
     if not down and not right:
@@ -25,7 +25,7 @@ def _pad(image: RgbImage, size: int) -> RgbImage:
 
 
 def _global_view(image: RgbImage, size: int) -> RgbImage:
-    """Shrinks the short side to `size` and cuts out the centre."""
+    """Shrink the short side to `size` and cut out the centre."""
     height, width = image.shape[:2]
     scale = size / min(height, width)
     shape = (max(size, round(width * scale)), max(size, round(height * scale)))
@@ -34,14 +34,14 @@ def _global_view(image: RgbImage, size: int) -> RgbImage:
 
 
 def _crop(image: RgbImage, size: int, down: float, right: float) -> RgbImage:
-    """Cuts out a square; down and right in [0, 1] say where between the edges."""
+    """Cut out a square; `down` and `right` in [0, 1] are its place between the edges."""
     top = round((image.shape[0] - size) * down)
     left = round((image.shape[1] - size) * right)
     return image[top : top + size, left : left + size]
 
 
 def _is_larger(side: int, size: int) -> bool:
-    """Whether one crop shows less of a side than a classifier would see."""
+    """Tell whether one crop covers less of a side than a classifier would see."""
     return side * _SEEN_SHARE > size
 
 
@@ -51,7 +51,7 @@ def _places(side: int, size: int) -> NDArray[np.float64]:
 
 
 def make_views(image: RgbImage, size: int) -> NDArray[np.uint8]:
-    """Makes every view that an image is scored by: a grid of crops and, of a larger image, one global view.
+    """Return all views that an image is scored by: a grid of crops and, of a larger image, one global view.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -62,19 +62,19 @@ def make_views(image: RgbImage, size: int) -> NDArray[np.uint8]:
     """
     padded = _pad(image, size)
     height, width = padded.shape[:2]
-    made = [_crop(padded, size, down, right) for down in _places(height, size) for right in _places(width, size)]
+    views = [_crop(padded, size, down, right) for down in _places(height, size) for right in _places(width, size)]
     if _is_larger(min(height, width), size):
-        made.append(_global_view(padded, size))
-    return np.stack(made)
+        views.append(_global_view(padded, size))
+    return np.stack(views)
 
 
 def central_view(image: RgbImage, size: int) -> RgbImage:
-    """Makes the one crop from the middle."""
+    """Return the crop from the middle, (size, size, 3) uint8 RGB."""
     return _crop(_pad(image, size), size, 0.5, 0.5)
 
 
 def random_view(image: RgbImage, size: int, draws: NDArray[np.float64], *, flip: bool) -> RgbImage:
-    """Makes one of an image's possible views, for training.
+    """Return one of an image's possible views, for training.
 
     Args:
         image: (H, W, 3) uint8 RGB.

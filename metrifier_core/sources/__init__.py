@@ -1,21 +1,21 @@
-"""Where labelled images come from."""
+"""Sources of labelled images."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
-from metrifier_core.settings.base import OMIT_TAG, is_uri
-from metrifier_core.sources.archive import ArchiveSource, list_archive
-from metrifier_core.sources.classes import describe_classes
-from metrifier_core.sources.digits import DigitsSource, list_digits
-from metrifier_core.sources.folder import FolderSource, list_files, list_folder
-from metrifier_core.sources.imagenet import ImageNetSource, list_imagenet
-from metrifier_core.sources.items import SourceItem, choose_items, listing_digest
-from metrifier_core.sources.manifest import ManifestSource, list_manifest
-from metrifier_core.sources.parquet import ParquetSource, list_parquet
-from metrifier_core.sources.storage import local_path
-from metrifier_core.sources.tfds import TfdsSource, list_tfds
+from metrifier_core.settings.base import OMIT_TAG, closest, is_uri
+from metrifier_core.sources.archive import ArchiveSource
+from metrifier_core.sources.digits import DigitsSource
+from metrifier_core.sources.folder import FolderSource, describe_classes, list_files
+from metrifier_core.sources.imagenet import ImageNetSource
+from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, listing_digest
+from metrifier_core.sources.manifest import ManifestSource
+from metrifier_core.sources.parquet import ParquetSource
+from metrifier_core.sources.storage import SourceError, local_path, naming
+from metrifier_core.sources.tfds import TfdsSource
 
 __all__ = [
     "ArchiveSource",
@@ -25,12 +25,17 @@ __all__ = [
     "ManifestSource",
     "ParquetSource",
     "Source",
+    "SourceError",
     "SourceItem",
+    "SourceSettings",
     "TfdsSource",
+    "create_source",
     "describe_labels",
+    "get_source",
     "is_remote",
     "list_files",
     "list_items",
+    "list_sources",
     "listing_digest",
     "local_path",
 ]
@@ -41,40 +46,60 @@ Source = Annotated[
     OMIT_TAG,
 ]
 
+_KINDS: dict[str, type[SourceSettings]] = {
+    get_args(settings.model_fields["kind"].annotation)[0]: settings for settings in get_args(get_args(Source)[0])
+}
 
-def is_remote(source: Source) -> bool:
-    """Tells whether reading a source's images means waiting for a network."""
+
+def list_sources() -> list[str]:
+    """Return the kinds of sources, sorted."""
+    return sorted(_KINDS)
+
+
+def get_source(kind: str) -> type[SourceSettings]:
+    """Return the settings class of a kind of source.
+
+    Raises:
+        ValueError: The kind is unknown; the message says what is close.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"unknown source '{kind}', {closest(kind, list_sources())}")
+    return _KINDS[kind]
+
+
+def create_source(kind: str, **settings: Any) -> SourceSettings:
+    """Create a source, such as `create_source("folder", root="photos")`.
+
+    Args:
+        kind: One of `list_sources()`.
+        **settings: The fields of its settings class.
+
+    Raises:
+        ValueError: The kind or a setting is unknown, or a value is wrong.
+    """
+    return get_source(kind).model_validate({"kind": kind, **settings})
+
+
+def is_remote(source: SourceSettings) -> bool:
+    """Tell whether reading a source's images means waiting for a network."""
     locations = (value for value in source.model_dump().values() if isinstance(value, str) and is_uri(value))
-    return any(local_path("source", location) is None for location in locations)
+    return any(local_path(location) is None for location in locations)
 
 
-def describe_labels(source: Source, items: Sequence[SourceItem]) -> str | None:
-    """Says which classes a source's items have, where their labels were made of the names of folders."""
+def describe_labels(source: SourceSettings, items: Sequence[SourceItem]) -> str | None:
+    """Describe the classes of a source's items, where the names of folders make the labels; None elsewhere."""
     match source:
         case FolderSource() | ArchiveSource(manifest=None):
             return describe_classes(items)
     return None
 
 
-def list_items(source: Source) -> list[SourceItem]:
-    """Lists a source's images, in an order of their identity and at most `max_sources` of them.
+def list_items(source: SourceSettings) -> list[SourceItem]:
+    """List a source's images, at most `max_sources` of them, in an order that depends on their identities alone.
 
     Raises:
-        ValueError: The source is not there or is malformed; the message names the setting.
+        SourceError: The source is missing, malformed or unreachable; the message names the setting.
     """
-    match source:
-        case ArchiveSource():
-            items = list_archive(source)
-        case DigitsSource():
-            items = list_digits(source)
-        case FolderSource():
-            items = list_folder(source)
-        case ImageNetSource():
-            items = list_imagenet(source)
-        case ManifestSource():
-            items = list_manifest(source)
-        case ParquetSource():
-            items = list_parquet(source)
-        case TfdsSource():
-            items = list_tfds(source)
-    return choose_items(items, source.max_sources)
+    with naming(source.location_setting):
+        items = choose_items(source.list_images(), source.max_sources)
+    return [replace(item, setting=source.location_setting) for item in items]

@@ -2,87 +2,93 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from metrifier_core.images import ImageError
 from metrifier_core.settings.base import ConfigLocation
-from metrifier_core.sources.classes import label_files
 from metrifier_core.sources.finding import find_file
-from metrifier_core.sources.items import SourceItem, SourceSettings, choose_items, faulty_item, text
+from metrifier_core.sources.folder import label_files
+from metrifier_core.sources.items import Member, SourceItem, SourceSettings, escape_name, faulty_item
 from metrifier_core.sources.manifest import read_manifest
 from metrifier_core.sources.spool import Spool
 from metrifier_core.sources.storage import SourceError, StoredFile, too_large
-from metrifier_core.sources.tar import TarMember, Window, is_tar, walk_tar
-from metrifier_core.sources.unpacking import BROKEN, BombError, is_packed, open_forward
-from metrifier_core.sources.zip import list_zip, read_member
+from metrifier_core.sources.tar import is_tar, tar_item, walk_tar
+from metrifier_core.sources.unpacking import BROKEN, BombError, is_packed, open_forward, open_window
+from metrifier_core.sources.zip import list_zip, zip_item
 
-_SETTING = "source.archive"
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 _ZIPS = (b"PK\3\4", b"PK\5\6")
 
+MakeItem = Callable[[str, int, Any], SourceItem]
+"""Makes the item of a sound member, of its identity and its label."""
+
 
 class ArchiveSource(SourceSettings):
-    """Images in `root/class/` of a tar (plain, gzip, bzip2, xz) or a zip, or those that a manifest names."""
+    """Images in `root/CLASS/` of a tar (plain, gzip, bzip2, xz) or a zip, or those that a manifest names."""
 
+    location_setting: ClassVar[str] = "archive"
     kind: Literal["archive"]
     archive: ConfigLocation
     root: str = Field("", description="the folder of the archive that holds the class folders, or the manifest's paths")
     manifest: ConfigLocation | None = Field(None, description="a CSV file of path,label_index, beside the archive")
 
+    def list_images(self) -> list[SourceItem]:
+        """List the images; reading finds out which members are images.
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member of an archive.
-
-    Attributes:
-        name: As it stands there; empty for a break between two of them.
-        read: Reads its bytes.
-        stamp: What changes when its bytes do.
-        is_folder: Whether it is a folder.
-        fault: Why it cannot be used.
-        is_break: Whether what comes after it cannot be read.
-        key: What the spool knows it by.
-    """
-
-    name: str
-    read: Callable[[], bytes]
-    stamp: str
-    is_folder: bool
-    fault: str | None
-    is_break: bool = False
-    key: int = -1
+        Members that are links, devices, too large or named outside of the archive, and the place where a tar breaks
+        off, are listed with their fault.
+        """
+        file = find_file(self.archive)
+        labels = None if self.manifest is None else read_manifest(self.manifest)
+        listed, make_item, spool = _open_archive(file)
+        members, faulty = _collect(file, listed, PurePosixPath(self.root), whole=labels is None)
+        if labels is None:
+            labels = label_files(name for name, member in members.items() if not member.is_folder)
+            if not labels:
+                first = f"; {faulty[0].image_id}: {faulty[0].fault}" if faulty else ""
+                where = "/".join(filter(None, (self.archive, self.root)))
+                hint = "expected CLASS/IMAGE; source.root names a folder that holds them"
+                raise SourceError(f"{where} has no class folders ({hint}){first}")
+        items = [_item(name, label, members.get(name), make_item) for name, label in labels.items()] + faulty
+        return items if spool is None else spool.choose(items, self.max_sources)
 
 
-def read_stored(file: StoredFile, start: int, size: int) -> bytes:
-    """Reads the bytes of an image that stand in a larger file.
-
-    Raises:
-        ImageError: The file has become shorter.
-        SourceError: The file cannot be read any more.
-    """
-    data = file.read_part(start, size)
-    if len(data) < size:
-        raise ImageError("cannot be read: the archive ends early")
-    return data
+def _item(name: str, label: int, member: Member | None, make_item: MakeItem) -> SourceItem:
+    if member is None or member.is_folder:
+        return faulty_item(name, "it is not in the archive")
+    fault = member.fault or too_large(member.size)
+    return faulty_item(name, fault) if fault else make_item(name, label, member)
 
 
-def list_tar_members(file: StoredFile, members: Iterator[TarMember], start: int = 0) -> Iterator[Member]:
-    """Makes members that are read out of the file itself, of those of a tar that begins at a place in it."""
-    for member in members:
-        place = start + member.offset
-        read = partial(read_stored, file, place, member.size)
-        stamp = f"{file.stamp} {place} {member.size}"
-        fault = member.fault or too_large(member.size)
-        yield Member(member.name, read, stamp, member.is_folder, fault, member.is_break)
+def _open_archive(file: StoredFile) -> tuple[Iterator[Member], MakeItem, Spool | None]:
+    """Find out what kind of archive a file is, and return its members and how to make items of them."""
+    head = file.read_head(8)
+    if head.startswith(_ZIPS):
+        file.need_parts("a zip")
+        return list_zip(file), partial(zip_item, file), None
+    with open_forward(file) as reader:
+        if not is_tar(reader):
+            raise SourceError(f"{file.location} is not a tar (plain, gzip, bzip2 or xz) or a zip")
+    if not is_packed(head) and file.in_parts():
+        return _walk(file, open_window), partial(tar_item, file), None
+    spool = Spool(partial(_pieces, file))
+
+    def make_item(image_id: str, label: int, member: Member) -> SourceItem:
+        return spool.item(image_id, label, member.offset, f"{file.stamp} {member.offset} {member.size}")
+
+    return _walk(file, open_forward), make_item, spool
 
 
-def _spooled(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, bytes]]:
-    """Goes through a tar once more, and yields the bytes of some members."""
+def _walk(file: StoredFile, opener: Callable[[StoredFile], Any]) -> Iterator[Member]:
+    with opener(file) as reader:
+        yield from walk_tar(reader)
+
+
+def _pieces(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, bytes]]:
+    """Walk through a tar once more, and yield the bytes of the members at some offsets."""
     left = len(wanted)
     try:
         with open_forward(file) as reader:
@@ -95,126 +101,43 @@ def _spooled(file: StoredFile, wanted: frozenset[int]) -> Iterator[tuple[int, by
                 if not left:
                     return
     except (BombError, *BROKEN) as error:
-        raise SourceError(f"{file.setting}: {file.location} changed while it was read: {error}") from error
-
-
-def _walk(file: StoredFile, spool: Spool | None) -> Iterator[Member]:
-    if spool is None:
-        with file.open() as stream:
-            yield from list_tar_members(file, walk_tar(Window(file, stream, 0, file.size or 0)))
-        return
-    with open_forward(file) as reader:
-        for member in walk_tar(reader):
-            read, stamp = partial(spool.read, member.offset), f"{file.stamp} {member.offset} {member.size}"
-            fault = member.fault or too_large(member.size)
-            yield Member(member.name, read, stamp, member.is_folder, fault, member.is_break, member.offset)
-
-
-def _zip_members(file: StoredFile) -> Iterator[Member]:
-    for member in list_zip(file):
-        read, stamp = partial(read_member, file, member), f"{member.size} {member.checksum:08x}"
-        yield Member(member.name, read, stamp, member.is_folder, member.fault)
-
-
-def _open_archive(file: StoredFile) -> tuple[Iterator[Member], Spool | None]:
-    """Finds out what kind of archive a file is, and how its members are read."""
-    head = file.read_head(8)
-    if head.startswith(_ZIPS):
-        file.need_parts("a zip")
-        return _zip_members(file), None
-    with open_forward(file) as reader:
-        if not is_tar(reader):
-            raise SourceError(f"{_SETTING}: {file.location} is no tar (plain, gzip, bzip2 or xz) and no zip")
-    if not is_packed(head) and file.in_parts():
-        return _walk(file, None), None
-    spool = Spool(_SETTING, partial(_spooled, file))
-    return _walk(file, spool), spool
+        raise SourceError(f"{file.location} changed while it was read: {error}") from error
 
 
 def _unsafe(name: str) -> str | None:
-    """Says how a name climbs out of the archive."""
+    """Return how a name climbs out of the archive."""
     if _ABSOLUTE.match(name):
         return "its path is absolute"
     return "its path climbs out of the archive" if ".." in re.split(r"[/\\]", name) else None
 
 
 def _below(name: str, root: PurePosixPath) -> str | None:
-    """Gives a member's path below a folder; None where it is not there, or is hidden as desktops hide their own."""
+    """Return a member's path below the root; None for others, for hidden ones and for the root itself."""
     path = PurePosixPath(name)
     if not path.is_relative_to(root):
         return None
-    parts = path.relative_to(root).parts  # none are left of the root itself, which tar and zip list as well
+    parts = path.relative_to(root).parts
     return None if any(part.startswith(".") for part in parts) else "/".join(parts) or None
 
 
 def _collect(
-    file: StoredFile, members: Iterator[Member], root: PurePosixPath, *, whole: bool
+    file: StoredFile, listed: Iterator[Member], root: PurePosixPath, *, whole: bool
 ) -> tuple[dict[str, Member], list[SourceItem]]:
-    """Sorts members by their path, the last of a name as if they were unpacked, from what cannot be used.
-
-    Raises:
-        SourceError: It breaks off and is to be whole.
-    """
-    found: dict[str, Member] = {}
+    """Return the last member of each path, as unpacking would leave it, and the items of faulty places."""
+    members: dict[str, Member] = {}
     faulty: list[SourceItem] = []
-    for member in members:
-        name = text(member.name)
+    for member in listed:
+        name = escape_name(member.name)
         below = _below(name, root)
         if member.is_break and whole:
-            # A class that is passed over would give the others labels that are not theirs.
+            # A missing class would shift the labels of the others.
             remedy = "fetch it again, or name the images and their labels in a manifest"
-            raise SourceError(f"{_SETTING}: {file.location} cannot be read to its end, {member.fault}: {remedy}")
+            raise SourceError(f"{file.location} cannot be read to its end, {member.fault}: {remedy}")
         if member.is_break:
-            found.pop(below or "", None)
+            members.pop(below or "", None)
             faulty.append(faulty_item(name or PurePosixPath(file.location).name, member.fault or ""))
-        elif reason := _unsafe(name):
-            faulty.append(faulty_item(name, reason))
+        elif fault := _unsafe(name):
+            faulty.append(faulty_item(name, fault))
         elif below:
-            found[below] = member
-    return found, faulty
-
-
-def _item(name: str, member: Member, label: int) -> SourceItem:
-    if member.fault:
-        return faulty_item(name, member.fault)
-    return SourceItem(name, label, member.read, member.stamp)
-
-
-def _list_classes(found: dict[str, Member], faulty: list[SourceItem], where: str) -> list[SourceItem]:
-    """Labels members by their class folders, as those of `kind: folder` are."""
-    labels = label_files(name for name, member in found.items() if not member.is_folder)
-    if not labels:
-        why = f"; {faulty[0].image_id}: {faulty[0].fault}" if faulty else ""
-        hint = "expected CLASS/IMAGE; source.root names a folder that holds them"
-        raise SourceError(f"{_SETTING}: {where} has no class folders ({hint}){why}")
-    return [_item(name, found[name], label) for name, label in labels.items()]
-
-
-def _list_named(found: dict[str, Member], labels: dict[str, int]) -> list[SourceItem]:
-    missing = "it is not in the archive"
-    return [
-        faulty_item(name, missing) if name not in found or found[name].is_folder else _item(name, found[name], label)
-        for name, label in labels.items()
-    ]
-
-
-def list_archive(settings: ArchiveSource) -> list[SourceItem]:
-    """Lists the images of an archive; what is no image is found out when it is read.
-
-    Members that are links, devices, too large or named outside of the archive, and the place where a tar breaks off,
-    are listed with their fault.
-
-    Raises:
-        SourceError: The archive or the manifest is missing or is none; it has no class folders, or breaks off, and
-            these decide the labels.
-    """
-    file = find_file(_SETTING, settings.archive)
-    labels = None if settings.manifest is None else read_manifest(settings.manifest, "the archive's root")
-    members, spool = _open_archive(file)
-    found, faulty = _collect(file, members, PurePosixPath(settings.root), whole=labels is None)
-    where = "/".join(filter(None, (settings.archive, settings.root)))
-    items = _list_classes(found, faulty, where) if labels is None else _list_named(found, labels)
-    chosen = choose_items([*items, *faulty], settings.max_sources)
-    if spool is not None:
-        spool.want(found[item.image_id].key for item in chosen if item.fault is None)
-    return chosen
+            members[below] = member
+    return members, faulty

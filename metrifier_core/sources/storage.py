@@ -1,10 +1,10 @@
-"""Files here or behind a URL, read in any order by several threads at once."""
+"""Files on this machine or behind a URL, read in any order by several threads at once."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
@@ -12,218 +12,185 @@ from urllib.parse import unquote
 from metrifier_core.images import MAX_BYTES, ImageError
 from metrifier_core.settings.base import is_uri
 
-_EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-_UNLISTED = ("http", "https")
+_EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}  # by protocol
+_HTTP = ("http", "https")
 _FILE = "file://"
-_BLOCK = 8 << 20  # bytes that are asked for at a time where a remote file is read from front to back
-
-# What storages call that which changes with a file's content, the surest first.
-_MARKS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "mtime", "LastModified", "Last-Modified", "updated")
+_BLOCK = 8 << 20  # bytes per request where a remote file is read from front to back
 
 
 class SourceError(ValueError):
-    """A source that is not there, is malformed, or stopped answering; the message names the setting."""
+    """A source that is missing, malformed or unreachable.
+
+    Attributes:
+        setting: The field of the source's settings that it concerns, such as `root`; empty where not known yet.
+    """
+
+    def __init__(self, reason: str, setting: str = "") -> None:
+        super().__init__(reason)
+        self.setting = setting
+
+    @property
+    def reason(self) -> str:
+        """Return the message without the setting."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return f"source.{self.setting}: {self.reason}" if self.setting else self.reason
 
 
-def local_path(setting: str, location: str) -> Path | None:
-    """Gives the path of what is on this machine, a path or a `file://` URL; None for what is elsewhere.
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Name the setting of every SourceError raised inside that names none."""
+    try:
+        yield
+    except SourceError as error:
+        error.setting = error.setting or setting
+        raise
+
+
+@contextmanager
+def reached(location: str) -> Iterator[None]:
+    """Turn whatever a storage raises into a SourceError."""
+    try:
+        yield
+    except (SourceError, ImageError):
+        raise
+    except Exception as error:  # each protocol has its own
+        raise SourceError(f"{location} cannot be read: {str(error) or type(error).__name__}") from error
+
+
+def local_path(location: str) -> Path | None:
+    """Return the path that a path or a `file://` URL names on this machine; None for any other URL.
 
     Raises:
         SourceError: The `file://` URL names another machine.
     """
     if not location.startswith(_FILE):
         return None if is_uri(location) else Path(location)
-    # A path has neither query nor fragment: `?` and `#` are characters of its names.
+    # A path has neither query nor fragment: `?` and `#` belong to the file's name.
     host, slash, path = location.removeprefix(_FILE).partition("/")
     if host not in ("", "localhost"):
-        raise SourceError(f"{setting}: {location} is on a machine '{host}'; a file here is file:///{host}/...")
+        raise SourceError(f"{location} is on a machine '{host}'; a file here is file:///{host}/...")
     return Path(slash + unquote(path, errors="surrogateescape"))
 
 
 def can_list(location: str) -> bool:
-    """Tells whether what is below a URL can be listed, which HTTP has no way to ask for."""
-    return not location.startswith(_UNLISTED)
+    """Tell whether what is below a URL can be listed, which HTTP has no way to ask for."""
+    return not location.startswith(_HTTP)
 
 
 @cache
-def _filesystem(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL and the path in it; raise SourceError if its package is missing."""
     import fsspec
 
-    options: dict[str, Any] = {}
-    if url.startswith(_UNLISTED):
-        import aiohttp
-
-        # Its own limit is on a whole file, which a large archive exceeds.
-        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=60)}
-    elif not url.startswith("memory:"):
-        options["use_listings_cache"] = False  # it would grow with the files
-    return cast("tuple[Any, str]", fsspec.core.url_to_fs(url, **options))
-
-
-def open_filesystem(setting: str, url: str) -> tuple[Any, str]:
-    """Finds what reads a URL, and the path that it knows the file by."""
-    protocol = url.partition("://")[0].rpartition("::")[2]
     try:
-        filesystem, path = _filesystem(url)
+        options: dict[str, Any] = {}
+        if url.startswith(_HTTP):
+            import aiohttp
+
+            # aiohttp's default limits the whole file, which a large archive exceeds.
+            options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=60)}
+        elif not url.startswith("memory:"):
+            options["use_listings_cache"] = False  # it would grow with the files
+        return cast("tuple[Any, str]", fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
-        extra = _EXTRAS.get(protocol)
+        extra = _EXTRAS.get(url.partition("://")[0].rpartition("::")[2])
         remedy = f"install metrifier[{extra}]" if extra else str(error)
-        raise SourceError(f"{setting}: {url} needs a package that is not installed: {remedy}") from error
+        raise SourceError(f"{url} needs a package that is not installed: {remedy}") from error
     except ValueError as error:
-        raise SourceError(f"{setting}: {url} cannot be read: {error}") from error
-    return filesystem, path
-
-
-@contextmanager
-def reached(setting: str, location: str) -> Iterator[None]:
-    """Names the setting where a storage does not answer; a file that is not there is left to the caller."""
-    try:
-        yield
-    except (SourceError, FileNotFoundError):
-        raise
-    except Exception as error:  # each protocol has its own
-        raise unreadable(setting, location, error) from error
-
-
-def unreadable(setting: str, location: str, error: Exception) -> SourceError:
-    """Names the setting and the reason of a storage that does not answer."""
-    return SourceError(f"{setting}: {location} cannot be read: {str(error) or type(error).__name__}")
-
-
-def stamp_of(information: Mapping[str, Any]) -> str:
-    """Makes a file's stamp of what its storage tells of it."""
-    mark = next((information[mark] for mark in _MARKS if information.get(mark)), "")
-    return f"{information.get('size')} {mark}".strip()
+        raise SourceError(f"{url} cannot be read: {error}") from error
 
 
 def too_large(size: int) -> str | None:
-    """Says that so many bytes are no image, where they are too many."""
+    """Return the fault of a file with more bytes than any image; None where the size is allowed."""
     return f"larger than {MAX_BYTES >> 20} MiB" if size > MAX_BYTES else None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is read in any order by several threads at once.
+    """A file that several threads may read at once, in any order; its methods raise SourceError if it cannot be read.
 
     Attributes:
-        setting: The setting that named it, for messages.
         location: Its path or URL, for messages.
-        path: What its storage knows it by.
-        size: In bytes; None where the storage does not say.
-        stamp: What changes when its bytes do.
-        filesystem: Its storage, of fsspec; None for a file on this machine.
+        path: Its path in the file system.
+        size: Bytes; None where the storage does not say.
+        stamp: Changes when the content does.
+        filesystem: An fsspec file system; None for a file on this machine.
     """
 
-    setting: str
     location: str
     path: str
     size: int | None
     stamp: str
     filesystem: Any = None
 
-    def open(self) -> BinaryIO:
-        """Opens it to be read from front to back, a bounded piece at a time.
-
-        Raises:
-            SourceError: It cannot be opened.
-        """
-        if self.filesystem is None:
-            return Path(self.path).open("rb")
-        with reached(self.setting, self.location):
+    def open(self, block: int = _BLOCK) -> BinaryIO:
+        """Open the file to be read from front to back, `block` bytes per request."""
+        with reached(self.location):
+            if self.filesystem is None:
+                return Path(self.path).open("rb")
             options = {"cache_type": "readahead"} if self.size is not None else {}
-            return cast("BinaryIO", self.filesystem.open(self.path, "rb", block_size=_BLOCK, **options))
-
-    @contextmanager
-    def being_read(self) -> Iterator[None]:
-        """Makes a SourceError of whatever fails while a stream of it is read, also that it is gone."""
-        try:
-            yield
-        except Exception as error:  # each protocol has its own
-            raise unreadable(self.setting, self.location, error) from error
+            return cast("BinaryIO", self.filesystem.open(self.path, "rb", block_size=block, **options))
 
     def need_parts(self, reader: str) -> None:
-        """Refuses a file of which parts cannot be read alone.
-
-        Raises:
-            SourceError: The message says what to do.
-        """
+        """Raise SourceError, which says what to do, if the server sends whole files only."""
         if not self.in_parts():
             raise SourceError(
-                f"{self.setting}: the server of {self.location} sends no parts of files, which {reader} needs: "
+                f"the server of {self.location} sends no parts of files, which {reader} needs: "
                 "download it first and name the copy"
             )
 
     def in_parts(self) -> bool:
-        """Tells whether parts of it can be read alone; some HTTP servers send whole files only."""
+        """Tell whether parts can be read alone; some HTTP servers send whole files only."""
         if self.filesystem is None:
             return True
         if self.size is None:
             return False
-        if not self.path.startswith(_UNLISTED):
+        if not self.path.startswith(_HTTP):
             return True
-        with reached(self.setting, self.location), self.filesystem.open(self.path, "rb", cache_type="none") as file:
+        with reached(self.location), self.filesystem.open(self.path, "rb", cache_type="none") as file:
             try:
                 file.seek(self.size - 1)
                 return len(file.read(1)) == 1
-            except (ValueError, OSError):  # fsspec's word for "the server ignored the range"
+            except (ValueError, OSError):  # how fsspec says that the server ignored the range
                 return False
 
     def read_head(self, length: int) -> bytes:
-        """Reads its first bytes.
-
-        Raises:
-            SourceError: It cannot be read.
-        """
-        if self.in_parts():
-            return self.read_part(0, min(length, self.size or 0))
-        with self.open() as stream, reached(self.setting, self.location):
+        """Return the first bytes, at most `length`."""
+        with self.open(length) as stream, reached(self.location):
             return read_at_most(stream, length)
 
     def read_part(self, start: int, length: int) -> bytes:
-        """Reads a part; fewer bytes come back where the file ends.
-
-        Raises:
-            SourceError: The file cannot be read any more.
-        """
+        """Return `length` bytes from `start`; fewer where the file ends."""
         if not length:
             return b""
-        try:
+        with reached(self.location):
             if self.filesystem is None:
                 with Path(self.path).open("rb", buffering=0) as file:
                     return os.pread(file.fileno(), length, start)
-            with reached(self.setting, self.location):
-                return cast("bytes", self.filesystem.cat_file(self.path, start=start, end=start + length))
-        except OSError as error:
-            raise SourceError(f"{self.setting}: {self.location} cannot be read: {error}") from error
+            return cast("bytes", self.filesystem.cat_file(self.path, start=start, end=start + length))
 
     def read_image(self) -> bytes:
-        """Reads the whole of a remote image file.
-
-        Raises:
-            ImageError: It is not there any more, or is too large to be an image.
-            SourceError: The storage does not answer.
-        """
-        try:
-            if self.size is not None:
-                data = b"" if self.size == 0 else self._reach_part(min(self.size, MAX_BYTES + 1))
-            else:
-                # A size, whatever it is, saves asking for it; with no blocks it is not looked at.
-                stream = partial(self.filesystem.open, self.path, block_size=0, size=1)
-                with reached(self.setting, self.location), stream() as file:
-                    data = read_at_most(file, MAX_BYTES + 1)
-        except FileNotFoundError as error:
-            raise ImageError("cannot be read: No such file or directory") from error
-        if reason := too_large(len(data)):
-            raise ImageError(reason)
+        """Return the whole of a remote image file; raise ImageError if it no longer exists or is too large."""
+        with reached(self.location):
+            try:
+                if self.size is None:
+                    # Any size saves asking for it; with block_size 0 it is not used.
+                    with self.filesystem.open(self.path, block_size=0, size=1) as file:
+                        data = read_at_most(file, MAX_BYTES + 1)
+                else:
+                    end = min(self.size, MAX_BYTES + 1)
+                    data = self.filesystem.cat_file(self.path, start=0, end=end) if end else b""
+            except FileNotFoundError as error:
+                raise ImageError("cannot be read: No such file or directory") from error
+        if fault := too_large(len(data)):
+            raise ImageError(fault)
         return data
-
-    def _reach_part(self, length: int) -> bytes:
-        with reached(self.setting, self.location):
-            return cast("bytes", self.filesystem.cat_file(self.path, start=0, end=length))
 
 
 def read_at_most(file: Any, limit: int) -> bytes:
-    """Reads a stream, which gives as much as has arrived, up to its end or a limit."""
+    """Read a stream, which returns as much as has arrived, up to its end or `limit` bytes."""
     pieces, left = [], limit
     while left > 0 and (piece := file.read(min(left, 1 << 20))):
         pieces.append(piece)

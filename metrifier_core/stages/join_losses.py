@@ -1,10 +1,12 @@
 """join_losses: the losses of all workers on one shard, in one table."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from metrifier_core.data.records import (
     LOSSES,
+    count_rows,
     fingerprint,
     only_table,
     open_writer,
@@ -18,10 +20,10 @@ from metrifier_core.stages.running import Summary, stage
 
 @stage
 def join_losses(parts: Sequence[Path], output: Path) -> Summary:
-    """Puts the workers' tables one after the other.
+    """Concatenate the workers' tables.
 
     Args:
-        parts: What `worker_evaluate` wrote for one shard, a folder for workers that shared a task.
+        parts: Outputs of `worker_evaluate` for one shard, a folder per group of workers that shared a task.
         output: Folder for `losses-SHARD.parquet`.
 
     Returns:
@@ -30,10 +32,8 @@ def join_losses(parts: Sequence[Path], output: Path) -> Summary:
     sources = [only_table(part, "losses") for part in parts]
     (shard,) = {shard_of(source) for source in sources}
     identity = fingerprint("join_losses", {}, [str(read_fingerprint(source)) for source in sources])
-    rows = 0
-    with open_writer(shard_file(output, "losses", shard), LOSSES, identity) as writer:
-        for source in sources:
-            for row in read_rows(source):
-                writer.write(row)
-                rows += 1
-    return {"shard": shard, "rows": rows}
+    table = shard_file(output, "losses", shard)
+    with open_writer(table, LOSSES, identity) as writer:
+        for row in chain.from_iterable(map(read_rows, sources)):
+            writer.write(row)
+    return {"shard": shard, "rows": count_rows(table)}

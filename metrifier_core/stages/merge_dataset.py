@@ -27,43 +27,41 @@ from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.stages.running import Summary, stage
 from metrifier_core.workers import read_cards
 
-_ROWS_AT_A_TIME = 1024
+_MAX_ROWS = 1024  # in memory at a time
 
 Aggregate = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def _read_losses(path: Path, worker: str) -> Iterator[pa.Table]:
-    """Reads a worker's losses on one shard, so many rows at a time; after the last come empty tables without end."""
+    """Read a worker's losses on one shard, `_MAX_ROWS` at a time; after the last come empty tables without end."""
     file = open_table(path)
     columns = [*KEYS, "worker", "tcp"]
     held = file.schema_arrow.empty_table().select(columns)
-    for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=columns):
-        own = batch.filter(pc.equal(batch["worker"], worker))
-        held = pa.concat_tables([held, pa.Table.from_batches([own]).select(columns)])
-        while len(held) >= _ROWS_AT_A_TIME:
-            yield held.slice(0, _ROWS_AT_A_TIME)
-            held = held.slice(_ROWS_AT_A_TIME)
+    for batch in file.iter_batches(_MAX_ROWS, columns=columns):
+        losses = batch.filter(pc.equal(batch["worker"], worker))
+        held = pa.concat_tables([held, pa.Table.from_batches([losses]).select(columns)])
+        if len(held) >= _MAX_ROWS:
+            yield held.slice(0, _MAX_ROWS)
+            held = held.slice(_MAX_ROWS)
     yield held
     yield from repeat(held.slice(0, 0))
 
 
 def _read_shard(path: Path, label_workers: Sequence[str]) -> Iterator[tuple[pa.Table, NDArray[np.float64]]]:
-    """Reads the versions of one shard and their true-class probabilities, (W, N), some of them at a time.
-
-    The losses of all workers stand in the order of the versions.
-    """
-    for read in zip(*(_read_losses(path, name) for name in label_workers), strict=True):
-        keys = read[0].select(list(KEYS))
-        for name, table in zip(label_workers, read, strict=True):
-            if not table.select(list(KEYS)).equals(keys):
+    """Yield some versions of a shard at a time and their true-class probabilities, (W, N)."""
+    # Each worker's losses are in the order of the versions.
+    for losses in zip(*(_read_losses(path, name) for name in label_workers), strict=True):
+        keys = losses[0].select(KEYS)
+        for name, table in zip(label_workers, losses, strict=True):
+            if not table.select(KEYS).equals(keys):
                 raise ValueError(f"{path}: '{name}' did not judge the same versions as '{label_workers[0]}'")
         if not len(keys):
             return
-        yield keys, np.stack([table["tcp"].to_numpy() for table in read])
+        yield keys, np.stack([table["tcp"].to_numpy() for table in losses])
 
 
 def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_workers: Sequence[str]) -> Aggregate:
-    """Finds what makes one number of the label workers'; ranks need a look at all versions first."""
+    """Return the function from the label workers' probabilities to quality; ranks take a pass over all versions."""
     match settings.quality:
         case "mean":
             return mean_quality
@@ -81,14 +79,14 @@ def _choose_aggregate(settings: MergeSettings, sources: Sequence[Path], label_wo
 def merge_dataset(
     merge: Mapping[str, Any], accepted: int, rejected: Path, workers: Path, losses: Sequence[Path], output: Path
 ) -> Summary:
-    """Makes the table of versions with their quality, and its card.
+    """Write the table of versions with their quality, and its card.
 
     Args:
         merge: The config's `merge`.
-        accepted: How many source images there are, for the card.
-        rejected: The folder of `download`'s `rejected.parquet`, for the card.
-        workers: What `prepare_workers` wrote; its cards say who the label workers are.
-        losses: What `join_losses` wrote, a folder a shard.
+        accepted: Number of source images, for the card.
+        rejected: Folder of `download`'s `rejected.parquet`, for the card.
+        workers: Output of `prepare_workers`, whose cards name the label workers.
+        losses: Outputs of `join_losses`, a folder per shard.
         output: Folder for `quality.parquet` and `dataset.json`.
 
     Returns:

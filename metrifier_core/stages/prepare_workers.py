@@ -1,8 +1,8 @@
-"""prepare_workers: verified weights, a temperature and a card for every worker."""
+"""prepare_workers: verify or train every worker, fit its temperature and write its card."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,43 +33,34 @@ from metrifier_core.workers.preprocessing import centre_crop
 from metrifier_core.workers.weights import PretrainedSpec
 
 
-def _decode(row: Mapping[str, Any]) -> tuple[str, RgbImage, int]:
-    return row["image_id"], decode_image(row["image"]["bytes"]), row["label"]
-
-
-def _read_split(images: Path, split: str) -> Iterator[tuple[str, RgbImage, int]]:
-    """Reads identity, pixels and label of one split's source images."""
-    for path in tables([images], "images"):
-        yield from parallel_map(_decode, read_rows(path, splits=[split]))
-
-
 def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path) -> Path:
-    """Trains a miniature; the order of the images is that of their identity, whatever the shards."""
+    """Train a miniature on the images in the order of their identities, whatever the shards."""
     from metrifier_core.workers.miniature import INTERFACE, train_miniature
 
-    # Cropped as they are read: what is kept of an image is 32 pixels a side.
-    cropped = (
-        (identity, centre_crop(image, INTERFACE.input_size, INTERFACE.crop_fraction), label)
-        for identity, image, label in _read_split(images, "worker_train")
-    )
-    ordered = sorted(cropped, key=lambda image: image[0])
+    def crop(row: Mapping[str, Any]) -> tuple[str, RgbImage, int]:
+        # As it is read: 32 pixels a side are all that is kept of an image.
+        pixels = centre_crop(decode_image(row["image"]["bytes"]), INTERFACE.input_size, INTERFACE.crop_fraction)
+        return row["image_id"], pixels, row["label"]
+
+    rows = chain.from_iterable(read_rows(path, splits=["worker_train"]) for path in tables([images], "images"))
+    ordered = sorted(parallel_map(crop, rows), key=itemgetter(0))
     if not ordered:
         raise ValueError("no usable image for the split 'worker_train', on which miniature workers are trained")
     labels = np.array([label for _, _, label in ordered], np.int64)
     path = folder / f"{name}.onnx"
-    # A seed of its own, whatever its place among the workers.
-    own_seed = version_seed(seed, name, "worker") % 2**32
-    train_miniature(spec, [image for _, image, _ in ordered], labels, _count_classes(images), own_seed, path)
+    # The seed depends on the name, not on the place among the workers.
+    worker_seed = version_seed(seed, name, "worker") % 2**32
+    train_miniature(spec, [pixels for _, pixels, _ in ordered], labels, _count_classes(images), worker_seed, path)
     return path
 
 
 def _count_classes(images: Path) -> int:
-    """Counts the classes of the source by its largest label."""
+    """Return the number of classes of the source, by its largest label."""
     return 1 + max(int(row["label"]) for path in tables([images], "images") for row in read_rows(path, ["label"]))
 
 
 def _place(name: str, spec: PretrainedSpec, folder: Path) -> Path:
-    """Puts verified weights next to the card, so that a pod needs nothing else."""
+    """Put verified weights next to the card, so that a pod needs nothing else."""
     weights = find_weights(name, spec)
     if weights is not None:
         return copy_weights(name, weights, folder)
@@ -81,48 +72,39 @@ def _place(name: str, spec: PretrainedSpec, folder: Path) -> Path:
 
 
 def _classify(worker: Worker, images: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Runs a worker on the clean calibration images; rows in the order of their identity."""
+    """Run a worker on the clean calibration images; return outputs and labels in the order of their identities."""
 
     def classify(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         return worker.outputs([decode_image(row["image"]["bytes"]) for row in rows])
 
     shards = tables([images], "images")
-    rows = [row for path in shards for row in read_rows(path, ["image_id", "label"], splits=["calibration"])]
-    if not rows:
+    keys = [row for path in shards for row in read_rows(path, ["image_id", "label"], splits=["calibration"])]
+    if not keys:
         raise ValueError("no usable image for the split 'calibration', on which temperatures are fitted")
     encoded = chain.from_iterable(read_rows(path, splits=["calibration"]) for path in shards)
     outputs = np.concatenate(list(parallel_map(classify, batched(encoded, worker.batch_size))))
-    order = np.argsort([row["image_id"] for row in rows])
-    return outputs[order], np.array([row["label"] for row in rows], np.int64)[order]
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Says of which worker's entry a mistake is."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"workers.catalogue.{name}: {error}") from error
+    order = np.argsort([row["image_id"] for row in keys])
+    return outputs[order], np.array([row["label"] for row in keys], np.int64)[order]
 
 
 @stage
 def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output: Path) -> Summary:
-    """Verifies or trains every worker of a run and fits its temperature on clean calibration images.
+    """Verify or train every worker of a run and fit its temperature on clean calibration images.
 
     Args:
         workers: The config's `workers`.
         seed: The config's seed, for workers that are trained here.
-        images: What `download` wrote.
-        output: Folder for a weights file and a JSON card each.
+        images: Output of `download`.
+        output: Folder for each worker's weights file and JSON card.
 
     Returns:
-        How many workers there are, and each one's clean accuracy.
+        Number of workers, and the clean accuracy of each.
 
     Raises:
         ValueError: Weights are missing or are not those of the catalogue, or a worker lacks classes or only guesses.
     """
     settings = WorkerSettings.model_validate(workers)
-    # How many share a task makes no difference to what they are.
+    # The number of workers per task does not change their outputs.
     parameters = {**settings.model_dump(mode="json", exclude={"together"}), "seed": seed}
     source = read_fingerprint(tables([images], "images")[0])
     identity = fingerprint("prepare_workers", parameters, [str(source)])
@@ -145,10 +127,10 @@ def prepare_workers(workers: Mapping[str, Any], seed: int, images: Path, output:
 
 
 def _check_accuracy(name: str, spec: WorkerSpec, accuracy: Accuracy, images: int, classes: int) -> None:
-    """Refuses a worker that only guesses, and warns where there are too few images to tell."""
+    """Raise if a worker only guesses; warn if there are too few images to tell."""
     if better_than_chance(accuracy, classes):
         return
-    found = (
+    measured = (
         f"right on {accuracy.share:.1%} of {images} clean calibration images "
         f"({accuracy.low:.1%} to {accuracy.high:.1%}), where chance is {1 / classes:.1%}"
     )
@@ -160,17 +142,19 @@ def _check_accuracy(name: str, spec: WorkerSpec, accuracy: Accuracy, images: int
             "`metrifier workers verify` finds out"
         )
     if surely_chance(accuracy, images, classes):
-        raise ValueError(f"worker '{name}' only guesses: it is {found}; {causes}")
-    say(f"{name}: may only guess: it is {found}, too few images to tell; {causes}")
+        raise ValueError(f"worker '{name}' only guesses: it is {measured}; {causes}")
+    say(f"{name}: may only guess: it is {measured}, too few images to tell; {causes}")
 
 
 def _describe(name: str, settings: WorkerSettings, weights: Path, images: Path, identity: str) -> WorkerCard:
-    """Fits a worker's temperature and writes down what is known of it."""
+    """Fit a worker's temperature and return its card."""
     spec = settings.catalogue[name]
-    with _naming(name):
+    try:
         worker = open_worker(spec, weights)
         outputs, labels = _classify(worker, images)
         worker.check(outputs)
+    except ValueError as error:
+        raise ValueError(f"workers.catalogue.{name}: {error}") from error
     logits = worker.to_logits(outputs)
     classes = logits.shape[1]
     needed = _count_classes(images)

@@ -1,4 +1,4 @@
-"""train_metrifier: a network learns to predict quality from pixels."""
+"""train_metrifier: train a network to predict quality from pixels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,13 +23,13 @@ from metrifier_core.training.scoring import score_split
 def train_metrifier(
     metrifier: Mapping[str, Any], seed: int, versions: Sequence[Path], quality: Path, output: Path
 ) -> Summary:
-    """Trains the metrifier of a run.
+    """Train the metrifier of a run.
 
     Args:
         metrifier: The config's `metrifier`.
         seed: The config's seed.
-        versions: What `distort` wrote, a folder a shard.
-        quality: What `merge_dataset` wrote.
+        versions: Outputs of `distort`, a folder per shard.
+        quality: Output of `merge_dataset`.
         output: Folder for the network's files, `metrifier.json` and `training.json`.
 
     Returns:

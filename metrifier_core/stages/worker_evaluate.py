@@ -1,4 +1,4 @@
-"""worker_evaluate: what workers make of the versions of one shard."""
+"""worker_evaluate: run workers on the versions of one shard."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -28,21 +28,17 @@ from metrifier_core.workers import Worker, WorkerCard, load_worker
 from metrifier_core.workers.losses import WorkerLosses, compute_losses
 from metrifier_core.workers.preprocessing import take_square
 
-_BATCH = 16  # versions that a thread works on at a time
+_MIN_BATCH = 16  # versions per task of a thread
 
 Row = dict[str, Any]
 
 
 def _evaluate(workers: Sequence[tuple[Worker, WorkerCard]], versions: Sequence[Row]) -> list[list[Row]]:
-    """Decodes some versions and runs workers on them.
-
-    Returns:
-        For each version, a row a worker that may see it.
-    """
+    """Run workers on some versions; return, for each version, a row per worker that may see it."""
     images = [decode_version(version["image"]["bytes"]) for version in versions]
-    # Resizing is most of what a worker does before its network: those of one geometry share it.
+    # Resizing dominates preprocessing: workers of one geometry share it.
     square = cache(lambda place, geometry: take_square(images[place], geometry))
-    found: list[list[Row]] = [[] for _ in versions]
+    rows: list[list[Row]] = [[] for _ in versions]
     for worker, card in workers:
         seen = [place for place, row in enumerate(versions) if card.role == "label" or row["split"] == "test"]
         if not seen:
@@ -53,12 +49,12 @@ def _evaluate(workers: Sequence[tuple[Worker, WorkerCard]], versions: Sequence[R
         for index, place in enumerate(seen):
             keys = {key: versions[place][key] for key in KEYS}
             values = {name: column[index].item() for name, column in vars(losses).items()}
-            found[place].append({**keys, "worker": card.name, **values})
-    return found
+            rows[place].append({**keys, "worker": card.name, **values})
+    return rows
 
 
 def _check_finite(losses: WorkerLosses, name: str, versions: Sequence[Row]) -> None:
-    """Refuses a worker that is none on some version, such as one in 16 bits that overflows."""
+    """Raise if a worker returns non-finite values, such as a 16-bit network that overflows."""
     finite = np.isfinite(losses.cross_entropy)
     if not finite.all():
         version = versions[int(np.argmin(finite))]
@@ -68,18 +64,18 @@ def _check_finite(losses: WorkerLosses, name: str, versions: Sequence[Row]) -> N
 
 @stage
 def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, output: Path) -> Summary:
-    """Runs workers on the versions of one shard; a held-out worker sees test versions alone.
+    """Run workers on the versions of one shard; held-out workers see test versions only.
 
     Every version is decoded once, whatever the number of workers.
 
     Args:
-        workers: What `prepare_workers` wrote.
+        workers: Output of `prepare_workers`.
         names: Names of the workers.
-        versions: What `distort` wrote, the folder of a shard.
+        versions: Output of `distort` for one shard.
         output: Folder for `losses-SHARD.parquet`.
 
     Returns:
-        shard, workers, versions (how many were decoded) and losses (how many rows were written).
+        shard, workers, versions (number decoded) and losses (number of rows written).
     """
     loaded = [load_worker(workers, name) for name in names]
     source = only_table(versions, "versions")
@@ -87,12 +83,12 @@ def worker_evaluate(workers: Path, names: Sequence[str], versions: Path, output:
     identities = [str(read_fingerprint(source)), *(card.fingerprint for _, card in loaded)]
     identity = fingerprint("worker_evaluate", {"workers": list(names)}, identities)
     splits = ["test"] if all(card.role == "held-out" for _, card in loaded) else None
-    batch = max(_BATCH, *(worker.batch_size for worker, _ in loaded))
+    batch = max(_MIN_BATCH, *(worker.batch_size for worker, _ in loaded))
 
     total = count_rows(source, splits)
     written = 0
     with open_writer(shard_file(output, "losses", shard), LOSSES, identity) as writer:
-        # A thread a core decodes, prepares and runs: none waits for another.
+        # One thread per core decodes, preprocesses and runs the workers.
         batches = parallel_map(partial(_evaluate, loaded), batched(read_rows(source, splits=splits), batch))
         judged = chain.from_iterable(batches)
         for rows in progress(judged, f"{', '.join(names)} {shard}", total=total, unit="version"):

@@ -1,4 +1,4 @@
-"""A server that speaks Google Cloud Storage's JSON API, as far as reading and filling a bucket needs it."""
+"""A local server for the parts of Google Cloud Storage's JSON API that read and fill a bucket."""
 
 import hashlib
 import json
@@ -59,16 +59,16 @@ class _Handler(BaseHTTPRequestHandler):
         first, last = (int(part[1]), int(part[2] or len(content) - 1)) if part else (0, len(content) - 1)
         self._answer(206 if part else 200, content[first : last + 1])
 
-    def _answer(self, status: int, said: Any) -> None:
-        content = said if isinstance(said, bytes) else json.dumps(said).encode()
+    def _answer(self, status: int, body: Any) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/octet-stream" if said is content else "application/json")
+        self.send_header("Content-Type", "application/octet-stream" if body is content else "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 def _about(bucket: str, key: str, content: bytes) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _listing(name: str, bucket: dict[str, bytes], prefix: str, delimiter: str | 
 
 @contextmanager
 def gs_server() -> Iterator[str]:
-    """Serves buckets out of memory; gives its URL. Any bucket is there."""
+    """Serve buckets from memory, of any name; yield the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, defaultdict(dict))) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)

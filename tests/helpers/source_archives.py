@@ -1,4 +1,4 @@
-"""Archives as they come, and as somebody writes them who means harm."""
+"""Archives of images: ordinary ones and malicious ones."""
 
 import bz2
 import gzip
@@ -25,20 +25,20 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def images(classes: Iterable[str] = ("n02", "n01", "n10"), count: int = 4) -> dict[str, bytes]:
-    """Paths and files of a few classes, each image of another width."""
+    """Return files of a few classes by path, each image of another width."""
     names = [f"{name}/{index}.png" for name in classes for index in range(count)]
     return {name: encode_png(picture(8, 8 + index)) for index, name in enumerate(names)}
 
 
 def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
-    """A header of a tar."""
+    """Return a header of a tar."""
     header = tarfile.TarInfo(name)
     header.size, header.type, header.linkname = size, kind, target
     return header
 
 
 def make_tar(files: Mapping[str, bytes], extra: Iterable[tarfile.TarInfo] = ()) -> bytes:
-    """A plain tar of files, with members that have no bytes before them."""
+    """Return a plain tar of files, after members without bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for header in extra:
@@ -49,7 +49,7 @@ def make_tar(files: Mapping[str, bytes], extra: Iterable[tarfile.TarInfo] = ()) 
 
 
 def sparse_tar(before: Iterable[str], sparse: str, hole: int, after: Iterable[str], version: str) -> bytes:
-    """A tar of files that hold their own names, and of one that begins with a hole, as GNU tar writes these."""
+    """Return GNU tar's archive of files that hold their own names, and of one that begins with a hole."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in (*before, *after):
@@ -65,7 +65,7 @@ def sparse_tar(before: Iterable[str], sparse: str, hole: int, after: Iterable[st
 
 
 def make_zip(files: Mapping[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip of files."""
+    """Return a zip of files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", packing) as archive:
         for name, content in files.items():
@@ -74,7 +74,7 @@ def make_zip(files: Mapping[str, bytes], packing: int = zipfile.ZIP_DEFLATED) ->
 
 
 def write_folders(root: Path) -> Path:
-    """A folder of `images()`, an empty class, and what file systems and archivers leave behind."""
+    """Write `images()`, an empty class, and what file systems and archivers leave behind."""
     leftovers = dict.fromkeys(("__MACOSX/n01/0.png", ".cache/0.png", "lost+found/0", "n00/.gitkeep"), b"")
     for name, content in {**images(), **leftovers}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def write_folders(root: Path) -> Path:
 
 
 def write_archive(folder: Path, suffix: str, files: Mapping[str, bytes]) -> Path:
-    """An archive of a kind that its suffix names."""
+    """Write an archive of the kind that its suffix names."""
     path = folder / f"images{suffix}"
     content = make_zip(files) if suffix == ".zip" else PACKERS[suffix.removeprefix(".tar")](make_tar(files))
     path.write_bytes(content)
@@ -92,7 +92,7 @@ def write_archive(folder: Path, suffix: str, files: Mapping[str, bytes]) -> Path
 
 
 def packed_zeros(size: int) -> bytes:
-    """So many zeros as gzip, without ever having them all; `size` in whole MiB."""
+    """Return `size` zeros, a multiple of 16 MiB, as gzip, without holding them in memory."""
     mebibyte = 1 << 20
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     once = packer.compress(bytes(16 * mebibyte)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -103,7 +103,7 @@ def packed_zeros(size: int) -> bytes:
 
 
 def zip_bomb(name: str, size: int, claimed: int) -> bytes:
-    """A zip with one member of zeros that says that it unpacks to `claimed` bytes, and unpacks to `size`."""
+    """Return a zip with one member of `size` zeros, whose directory claims `claimed` bytes."""
     packed = packed_zeros(size)[10:-8]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

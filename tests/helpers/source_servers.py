@@ -1,4 +1,4 @@
-"""Servers that tests start on this machine: one that speaks S3, and HTTP ones with and without parts of files."""
+"""Local servers for tests: S3, and HTTP with and without range requests."""
 
 import re
 import threading
@@ -11,10 +11,10 @@ from typing import Any
 
 
 class WholeFiles(SimpleHTTPRequestHandler):
-    """Sends whole files only, as Python's own server does."""
+    """A server that ignores ranges, as Python's own does."""
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def handle(self) -> None:
         try:
@@ -24,7 +24,7 @@ class WholeFiles(SimpleHTTPRequestHandler):
 
 
 class PartsOfFiles(WholeFiles):
-    """Sends the part of a file that is asked for."""
+    """A server that answers range requests."""
 
     def do_GET(self) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -42,7 +42,7 @@ class PartsOfFiles(WholeFiles):
 
 
 class Forbidden(WholeFiles):
-    """Has files and gives none away."""
+    """A server that refuses every request."""
 
     def do_HEAD(self) -> None:
         self.send_error(403)
@@ -53,7 +53,7 @@ class Forbidden(WholeFiles):
 
 @contextmanager
 def http_server(folder: Path, handler: type[WholeFiles] = PartsOfFiles) -> Iterator[str]:
-    """Serves a folder; gives its URL."""
+    """Serve a folder; yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -64,7 +64,7 @@ def http_server(folder: Path, handler: type[WholeFiles] = PartsOfFiles) -> Itera
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Serves S3 out of memory; gives its URL."""
+    """Serve S3 from memory; yield its URL."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -291,7 +291,7 @@ def test_what_cannot_be_verified_is_named(
         ("path,label\n000.png,0\n", "MANIFEST has no column 'label_index'"),
         ("file,label_index\n000.png,0\n", "MANIFEST has no column 'path'"),
         ("path,label_index\n000.png,zero\n", "MANIFEST, line 2: path '000.png', label_index 'zero'"),
-        ("path,label_index\n../000.png,0\n", "MANIFEST, line 2: '../000.png' is not below --root"),
+        ("path,label_index\n../000.png,0\n", "MANIFEST, line 2: '../000.png' is not below the root"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_named(

@@ -186,7 +186,7 @@ def test_a_spool_holds_the_chosen_images_alone_and_leaves_nothing(
         kept += temporary.iterdir()
     assert kept == []
     assert len(written) == 1
-    assert os.fstat(items[0].read.func.__self__._handle).st_size == 3000
+    assert os.fstat(items[0].load.func.__self__._handle).st_size == 3000
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz"])
@@ -209,7 +209,7 @@ def test_a_missing_archive_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / "a.tar", content)
     with pytest.raises(
-        ValueError, match=rf"^source.archive: {path} is no tar \(plain, gzip, bzip2 or xz\) and no zip$"
+        ValueError, match=rf"^source.archive: {path} is not a tar \(plain, gzip, bzip2 or xz\) or a zip$"
     ):
         listed(path)
 
@@ -224,7 +224,7 @@ def test_a_zip_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     content = make_zip(FILES)
     for length in (30, len(content) // 2, len(content) - 1):
         with pytest.raises(
-            ValueError, match=r"^source.archive: .*a.zip is cut off or damaged: a zip's directory stands"
+            ValueError, match=r"^source.archive: .*a.zip is cut off or damaged: a zip's directory is at its end"
         ):
             listed(write(tmp_path / "a.zip", content[:length]))
 
@@ -268,7 +268,7 @@ def test_links_and_devices_are_refused_and_the_others_read(suffix: str, tmp_path
         "a/hard.png": link,
         "a/pipe": "is a device",
         "a/device": "is a device",
-        "a/unknown": "is no plain file",
+        "a/unknown": "is not a plain file",
     }
     assert {name: item.read() for name, item in usable(items).items()} == FILES
 
@@ -287,7 +287,7 @@ def test_links_devices_and_what_cannot_be_read_in_a_zip_are_refused(tmp_path: Pa
     assert faults(items) == {
         "a/soft.png": "is a link, which is not followed",
         "a/device": "is a device",
-        "a/packed.png": "is packed in another way than stored or deflated",
+        "a/packed.png": "uses another compression than deflate",
         "a/secret.png": "is encrypted",
     }
     assert [item.read() for item in usable(items).values()] == [b"/etc/passwd"]
@@ -340,7 +340,7 @@ def test_zip_members_that_lie_over_each_other_are_refused(tmp_path: Path) -> Non
     content[first + 20 : first + 28] = size * 2
     assert second > first
     items = usable(listed(write(tmp_path / "a.zip", bytes(content))))
-    with pytest.raises(ImageError, match=r"^damaged: it runs into the next member of the zip$"):
+    with pytest.raises(ImageError, match=r"^damaged: it overlaps the next member of the zip$"):
         items["a/0.png"].read()
     assert items["a/1.png"].read() == b"1" * 100
 
@@ -378,7 +378,7 @@ def test_an_xz_that_asks_for_too_much_memory_is_refused(tmp_path: Path) -> None:
     header = content[12 : 12 + (content[12] + 1) * 4]
     header[-4:] = zlib.crc32(header[:-4]).to_bytes(4, "little")
     content[12 : 12 + len(header)] = header
-    with pytest.raises(ValueError, match="is no tar"):
+    with pytest.raises(ValueError, match="is not a tar"):
         listed(write(tmp_path / "a.tar.xz", bytes(content)))
 
 
@@ -435,7 +435,7 @@ def test_class_folders_label_nothing_where_some_may_be_missing(suffix: str, tmp_
 def test_a_sparse_member_costs_nothing_but_itself(hole: int, version: str, suffix: str, tmp_path: Path) -> None:
     content = PACKERS[suffix[4:]](sparse_tar(["a/0.png"], "b/holes.png", hole, ["b/1.png", "c/2.png"], version))
     items = listed(write(tmp_path / f"a{suffix}", content))
-    assert faults(items) == {"b/holes.png": "is no plain file"}
+    assert faults(items) == {"b/holes.png": "is not a plain file"}
     assert {name: item.label for name, item in usable(items).items()} == {"a/0.png": 0, "b/1.png": 1, "c/2.png": 2}
     assert [item.read() for _, item in sorted(usable(items).items())] == [b"a/0.png", b"b/1.png", b"c/2.png"]
 

@@ -117,7 +117,7 @@ def test_another_devkit_is_refused(devkit: bytes, reason: str, root: Path) -> No
 
 def test_what_is_no_tar_is_refused(root: Path) -> None:
     (root / "ILSVRC2012_img_val.tar").write_bytes(b"<html>please log in</html>")
-    with pytest.raises(ValueError, match=r"^source.root: .*ILSVRC2012_img_val.tar is no tar$"):
+    with pytest.raises(ValueError, match=r"^source.root: .*ILSVRC2012_img_val.tar is not a tar$"):
         listed(root)
 
 

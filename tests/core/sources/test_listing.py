@@ -17,9 +17,12 @@ from metrifier_core.sources import (
     ManifestSource,
     Source,
     SourceItem,
+    create_source,
     describe_labels,
+    get_source,
     list_files,
     list_items,
+    list_sources,
 )
 from metrifier_core.sources.items import choose_items
 from metrifier_core.sources.storage import SourceError
@@ -105,6 +108,23 @@ def test_a_choice_has_all_classes(make_source: MakeSource) -> None:
 @settings(deadline=None)
 def test_the_order_of_listing_does_not_matter(listed: list[SourceItem], most: int) -> None:
     assert choose_items(listed, most) == choose_items(sorted(listed, key=lambda item: item.image_id), most)
+
+
+# The registry
+
+
+def test_a_source_is_created_by_its_kind(folder: Path) -> None:
+    assert list_sources() == ["archive", "digits", "folder", "imagenet", "manifest", "parquet", "tfds"]
+    assert get_source("folder") is FolderSource
+    assert create_source("folder", root=str(folder)) == FolderSource(kind="folder", root=str(folder))
+    assert create_source(kind="digits", side=8) == DigitsSource(kind="digits", side=8)
+
+
+def test_an_unknown_kind_or_setting_is_refused_with_what_is_close() -> None:
+    with pytest.raises(ValueError, match=r"^unknown source 'floder', did you mean 'folder'\?$"):
+        create_source("floder", root="photos")
+    with pytest.raises(ValueError, match=r"unknown key, did you mean 'root'\?"):
+        create_source("folder", rot="photos")
 
 
 # Digits
@@ -244,10 +264,10 @@ def test_a_manifest_of_a_spreadsheet_is_read(folder: Path) -> None:
         (["path,label_index", "a.png,²"], ", line 2: path 'a.png', label_index '²'; expected"),
         (["path,label_index", "a.png"], ", line 2: path 'a.png', label_index 'None'; expected"),
         (["path,label_index", ",3"], ", line 2: path '', label_index '3'; expected"),
-        (["path,label_index", "a.png,0", "", "a.png,0"], ", line 4: 'a.png' stands there twice"),
-        (["path,label_index", "a.png,0", "./b/../a.png,0"], ", line 3: './b/../a.png' stands there twice"),
-        (["path,label_index", "../a.png,0"], ", line 2: '../a.png' is not below source.root"),
-        (["path,label_index", "/etc/a.png,0"], ", line 2: '/etc/a.png' is not below source.root"),
+        (["path,label_index", "a.png,0", "", "a.png,0"], ", line 4: 'a.png' is named twice"),
+        (["path,label_index", "a.png,0", "./b/../a.png,0"], ", line 3: './b/../a.png' is named twice"),
+        (["path,label_index", "../a.png,0"], ", line 2: '../a.png' is not below the root"),
+        (["path,label_index", "/etc/a.png,0"], ", line 2: '/etc/a.png' is not below the root"),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_its_line(folder: Path, lines: list[str], reason: str) -> None:

@@ -158,7 +158,7 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     for damaged in (b"", b"hello", content[:-5]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=rf"^source.files: {path} is no Parquet file, or damaged: "):
+        with pytest.raises(ValueError, match=rf"^source.files: {path} is not a Parquet file, or is damaged: "):
             listed(path)
     with pytest.raises(ValueError, match=rf"^source.files: there is no file {tmp_path}/no or \*.parquet below it$"):
         listed(tmp_path / "no")

@@ -35,7 +35,7 @@ Upload = Callable[[Path], str]
 
 def forget_filesystems() -> None:
     """They are kept with the environment that they were made in."""
-    storage._filesystem.cache_clear()
+    storage.open_filesystem.cache_clear()
     for protocol in ("s3", "gs"):
         fsspec.get_filesystem_class(protocol).clear_instance_cache()
 
@@ -307,7 +307,7 @@ def test_a_missing_package_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, url.partition(":")[0], raising=False)
-    storage._filesystem.cache_clear()
+    storage.open_filesystem.cache_clear()
     with pytest.raises(ValueError, match=rf"^source.archive: {url} needs .*: install metrifier\[{extra}\]$"):
         listed(kind="archive", archive=url)
 

@@ -48,7 +48,7 @@ def check_export(runtime: str, file: Path, views: NDArray[np.uint8], expected: S
     Raises:
         ValueError: It is a file in float32 and does not score as the network does, or its scores are no numbers.
     """
-    check = _compare(open_runtime(runtime, file).run(views), expected)
+    check = _compare(open_runtime(runtime, file).run(views)[:, 0], expected)
     rank = "" if check.spearman is None else f", Spearman {check.spearman:.4f}"
     say(f"export: {file.name} differs from the network by at most {check.largest_difference:.1e}{rank}")
     # Written so that a difference that is no number is too large.

@@ -110,7 +110,7 @@ class Metrifier:
         Returns:
             The mean of their scores, in [0, 1].
         """
-        return float(np.clip(np.mean(self._network.run(shown)), 0, 1))
+        return float(np.clip(np.mean(self._network.run(shown)[:, 0]), 0, 1))
 
     def score_many(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[Score]:
         """Scores image files on all cores; a bad one gets its error, and the others their scores.
@@ -185,7 +185,7 @@ class Metrifier:
         Raises:
             ImageError: The image cannot be used; the message says why.
         """
-        return explain_image(_pixels(image), self.card.crop, self._network.run)
+        return explain_image(_pixels(image), self.card.crop, lambda views: self._network.run(views)[:, 0])
 
     def _score(self, path: str | os.PathLike[str]) -> Score:
         try:

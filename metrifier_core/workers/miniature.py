@@ -1,4 +1,4 @@
-"""Miniature classifiers in the manner of five families, for sources that no pretrained worker knows."""
+"""Miniature classifiers in the style of five families, for sources that no pretrained worker knows."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ from metrifier_core.workers.preprocessing import centre_crop
 Tensor = Any
 
 _BATCH = 64
-_MOMENTUM = 0.9  # a few hundred steps are all there are for the moving averages to settle
+_MOMENTUM = 0.9  # moving averages settle within the few hundred steps of a training
 
 INTERFACE = ModelInterface(input_size=32, layout="NHWC", scale=1.0, crop_fraction=1.0, outputs="logits")
-"""What all miniatures share; they scale pixels themselves."""
+"""The interface of all miniatures, which scale pixels themselves."""
 
 
 def _convolve(x: Tensor, filters: int, kernel: int = 3, strides: int = 1) -> Tensor:
@@ -31,7 +31,7 @@ def _convolve(x: Tensor, filters: int, kernel: int = 3, strides: int = 1) -> Ten
 
 
 def _plain(x: Tensor) -> Tensor:
-    """Few large kernels, then dense layers, as AlexNet."""
+    """Build a few large kernels, then dense layers, like AlexNet."""
     from keras import layers
 
     x = layers.Conv2D(24, 5, strides=2, padding="same", activation="relu")(x)
@@ -41,7 +41,7 @@ def _plain(x: Tensor) -> Tensor:
 
 
 def _vgg(x: Tensor) -> Tensor:
-    """Pairs of 3 x 3 kernels between poolings, as VGG."""
+    """Build pairs of 3 x 3 kernels between poolings, like VGG."""
     from keras import layers
 
     for filters in (12, 24, 48):
@@ -50,7 +50,7 @@ def _vgg(x: Tensor) -> Tensor:
 
 
 def _residual(x: Tensor) -> Tensor:
-    """Sums of a block and its input, as ResNet."""
+    """Build sums of a block and its input, like ResNet."""
     from keras import layers
 
     x = _convolve(x, 16, strides=2)
@@ -62,7 +62,7 @@ def _residual(x: Tensor) -> Tensor:
 
 
 def _inverted_residual(x: Tensor) -> Tensor:
-    """Widen, filter each channel, narrow, as MobileNetV2."""
+    """Build blocks that widen, filter each channel and narrow, like MobileNetV2."""
     from keras import layers
 
     x = _convolve(x, 12, strides=2)
@@ -76,7 +76,7 @@ def _inverted_residual(x: Tensor) -> Tensor:
 
 
 def _inception(x: Tensor) -> Tensor:
-    """Kernels of several sizes side by side, as Inception."""
+    """Build kernels of several sizes side by side, like Inception."""
     from keras import layers
 
     x = _convolve(x, 16, strides=2)
@@ -98,10 +98,10 @@ _BODIES: dict[MiniatureArchitecture, Callable[[Tensor], Tensor]] = {
 
 
 def build_miniature(architecture: MiniatureArchitecture, classes: int) -> Any:
-    """Builds an untrained miniature.
+    """Build an untrained miniature.
 
     Args:
-        architecture: One of plain, vgg, residual, inverted_residual, inception.
+        architecture: Family that it imitates.
         classes: Number of classes.
 
     Returns:
@@ -115,7 +115,7 @@ def build_miniature(architecture: MiniatureArchitecture, classes: int) -> Any:
 
 
 def _augment(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Shifts every image by up to two pixels and dims some, so that the workers differ in more than luck."""
+    """Shift, dim and add noise to images at random, so that workers differ in more than luck."""
     shifts = rng.integers(-2, 3, (len(pixels), 2))
     moved = np.stack(
         [np.roll(image, tuple(shift), axis=(0, 1)) for image, shift in zip(pixels, shifts, strict=True)]
@@ -133,15 +133,15 @@ def train_miniature(
     seed: int,
     path: Path,
 ) -> None:
-    """Trains a miniature and exports it.
+    """Train a miniature and export it.
 
     Args:
-        spec: Its catalogue entry.
-        images: The images of the `worker_train` split.
+        spec: Catalogue entry.
+        images: Images of the `worker_train` split.
         labels: (N,) class indices.
         classes: Number of classes.
-        seed: Decides initial weights, order and augmentation.
-        path: Where the ONNX file goes.
+        seed: Seed of initial weights, order and augmentation.
+        path: ONNX file to write.
     """
     import keras
 
@@ -156,7 +156,7 @@ def train_miniature(
     model.compile(keras.optimizers.Adam(schedule), loss)
     pixels = np.stack([centre_crop(image, INTERFACE.input_size, INTERFACE.crop_fraction) for image in images])
     for _ in progress(range(spec.epochs), f"train {spec.architecture}", unit="epoch"):
-        # Whole batches only, so that the training step is traced once.
+        # Whole batches only: the training step is traced once.
         order = np.resize(rng.permutation(len(labels)), steps * _BATCH)
         augmented = _augment(pixels[order], rng)
         for start in range(0, len(order), _BATCH):

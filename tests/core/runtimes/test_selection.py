@@ -51,13 +51,13 @@ def load(folder: Path) -> Callable[[str], Metrifier]:
 def test_a_view_has_one_score_alone_and_in_any_batch(runtime: str, load: Callable[[str], Metrifier]) -> None:
     network = load(runtime)._network
     views = make_views(32)
-    alone = np.concatenate([network.run(view[None]) for view in views])
+    alone = np.concatenate([network.run(view[None])[:, 0] for view in views])
     assert alone.shape == (32,)
     assert alone.dtype == np.float64
     assert ((alone > 0) & (alone < 1)).all()
     assert np.ptp(alone) > 0.05, "views without a difference prove nothing"
-    np.testing.assert_array_equal(network.run(views), alone)
-    np.testing.assert_array_equal(network.run(views[:7]), alone[:7])
+    np.testing.assert_array_equal(network.run(views)[:, 0], alone)
+    np.testing.assert_array_equal(network.run(views[:7])[:, 0], alone[:7])
 
 
 @pytest.mark.parametrize("side", [64, 224, 4000])
@@ -106,7 +106,7 @@ def test_a_single_file_without_its_card_is_refused(folder: Path, tmp_path: Path)
 
 
 def test_another_file_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"metrifier\.json is not a file of a metrifier: expected a folder, or metri"):
+    with pytest.raises(ValueError, match=r"metrifier\.json is not a metrifier's file, expected a folder or metri"):
         Metrifier.load(folder / "metrifier.json")
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_the_card_does_not_describe_is_refused(
         file.unlink()
     else:
         file.write_bytes(b"" if change == "empty" else file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=rf"{file.name} is missing or is not the file that the card beside it"):
+    with pytest.raises(ValueError, match=rf"{file.name} is missing, or is not the file that the card beside it"):
         Metrifier.load(copied, runtime)
 
 

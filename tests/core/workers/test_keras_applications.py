@@ -143,7 +143,7 @@ def test_weights_that_are_not_whole_are_refused(file: str, narrow: Path, tmp_pat
 def test_weights_of_another_checksum_are_refused(narrow: Path) -> None:
     path = narrow / "old.h5"
     spec = make_spec("MobileNet", weights=str(path), sha256="0" * 64)
-    with pytest.raises(ValueError, match=rf"^workers\.catalogue\.mine\.sha256: {path} has {file_sha256(path)}, the "):
+    with pytest.raises(ValueError, match=rf"^workers\.catalogue\.mine\.sha256: {path} has {file_sha256(path)}, "):
         create_worker("mine", {"mine": spec})
 
 

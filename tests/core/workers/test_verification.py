@@ -264,14 +264,14 @@ def test_a_setting_that_makes_no_difference_is_not_blamed(tmp_path: Path) -> Non
 
 def test_logits_that_are_called_probabilities_are_named(weights: Path, items: list[SourceItem]) -> None:
     (fault,) = verify(weights, items, outputs="probabilities").faults
-    assert fault.startswith("outputs: are called probabilities, but are -")
+    assert fault.startswith("outputs: expected probabilities, got values from -")
     assert fault.endswith("are they logits?")
 
 
 def test_probabilities_that_are_called_logits_are_named(tmp_path: Path, items: list[SourceItem]) -> None:
     path = write_colour_classifier(tmp_path / "colour.onnx", probabilities=True)
     assert verify(path, items).faults == [
-        "outputs: are called logits, but none is negative and they add up to 1: probabilities"
+        "outputs: expected logits, got values that are not negative and add up to 1: are they probabilities?"
     ]
 
 
@@ -305,7 +305,7 @@ def test_fewer_classes_than_labels_are_named(tmp_path: Path, items: list[SourceI
 def test_a_classifier_that_guesses_is_named(tmp_path: Path, items: list[SourceItem]) -> None:
     guess = [helper.make_node("Sub", ["logits", "logits"], ["output"])]
     found = verify(write_colour_classifier(tmp_path / "colour.onnx", last=guess), items)
-    assert found.faults == ["it is right hardly more often than chance: are these its classes, and in its order?"]
+    assert found.faults == ["its accuracy is close to chance: are these its classes, in its order?"]
     assert found.top1 is not None
     assert found.top1.share == 1 / CLASSES
 
@@ -337,7 +337,7 @@ def test_an_entry_that_does_not_fit_is_named(
 def test_other_weights_than_those_of_the_entry_are_not_run(weights: Path, items: list[SourceItem]) -> None:
     found = verify(weights, items, sha256="f" * 64)
     own = make_spec(weights).sha256
-    fault = f"workers.catalogue.mine.sha256: {weights} has {own}, the catalogue says {'f' * 64}"
+    fault = f"workers.catalogue.mine.sha256: {weights} has {own}, expected {'f' * 64}"
     assert found == Verification("mine", "colour", [fault])
 
 
@@ -399,13 +399,13 @@ def test_an_order_of_classes_behind_a_background_is_followed(tmp_path: Path, ite
 def test_an_offset_behind_all_outputs_is_named(outputs: str, tmp_path: Path, items: list[SourceItem]) -> None:
     path = write_colour_classifier(tmp_path / "colour.onnx", probabilities=outputs == "probabilities")
     assert verify(path, items, class_offset=10, outputs=outputs).faults == [
-        "class_offset: the network has 10 outputs alone"
+        "class_offset: expected less than the network's 10 outputs, got 10"
     ]
 
 
 def test_an_order_of_other_classes_is_named(weights: Path, items: list[SourceItem]) -> None:
     assert verify(weights, items, class_order=list(range(9))).faults == [
-        "class_order: names 9 classes, but there are 10"
+        "class_order: expected the network's 10 classes, got 9"
     ]
 
 

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
+from metrifier_core.runtimes.onnx_runtime import OnnxNetwork
 from metrifier_core.workers import Worker
 from metrifier_core.workers.losses import judge
-from metrifier_core.workers.onnx_network import OnnxNetwork
 from tests.helpers.echo_workers import MEAN, STD, VALUES, make_echo, make_image, make_interface, write_echo
 from tests.helpers.tiny_models import write_onnx
 
@@ -234,15 +234,23 @@ def test_answers_that_fit_the_interface_are_taken(
     [
         ({}, with_value(LOGITS, math.nan), "the network gives values that are not finite: is scale, mean or std wrong"),
         ({}, with_value(LOGITS, -math.inf), "the network gives values that are not finite"),
-        ({"class_offset": 10}, LOGITS, "class_offset: the network has 10 outputs alone"),
-        ({"class_order": [1, 0, 2]}, LOGITS, "class_order: names 3 classes, but there are 10"),
-        ({"class_offset": 1, "class_order": [*range(10)]}, LOGITS, "class_order: names 10 classes, but there are 9"),
-        ({"outputs": "probabilities"}, LOGITS, "outputs: are called probabilities, but are .*: are they logits?"),
-        ({"outputs": "probabilities"}, abs(LOGITS), "outputs: are called probabilities, but are .*: are they logits?"),
-        ({"outputs": "probabilities"}, PROBABILITIES * 1.02, "are called probabilities, .* 1.02 to 1.02: are they"),
-        ({"outputs": "probabilities"}, PROBABILITIES * 0.98, "are called probabilities, .* 0.98 to 0.98: are they"),
-        ({"outputs": "probabilities"}, NEGATIVE, "probabilities, but are -0.02 at the least"),
-        ({}, PROBABILITIES, "outputs: are called logits, but none is negative and they add up to 1: probabilities"),
+        ({"class_offset": 10}, LOGITS, "class_offset: expected less than the network's 10 outputs, got 10"),
+        ({"class_order": [1, 0, 2]}, LOGITS, "class_order: expected the network's 10 classes, got 3"),
+        (
+            {"class_offset": 1, "class_order": [*range(10)]},
+            LOGITS,
+            "class_order: expected the network's 9 classes, got 10",
+        ),
+        ({"outputs": "probabilities"}, LOGITS, "outputs: expected probabilities, got .*: are they logits?"),
+        ({"outputs": "probabilities"}, abs(LOGITS), "outputs: expected probabilities, got .*: are they logits?"),
+        ({"outputs": "probabilities"}, PROBABILITIES * 1.02, "expected probabilities, .* 1.02 to 1.02: are they"),
+        ({"outputs": "probabilities"}, PROBABILITIES * 0.98, "expected probabilities, .* 0.98 to 0.98: are they"),
+        ({"outputs": "probabilities"}, NEGATIVE, "expected probabilities, got values from -0.02 on"),
+        (
+            {},
+            PROBABILITIES,
+            "outputs: expected logits, got values that are not negative and add up to 1: are they probabilities",
+        ),
     ],
 )
 def test_answers_that_do_not_fit_the_interface_are_refused(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from metrifier_core.execution.checksums import path_sha256
+from metrifier_core.runtimes.keras_runtime import KerasNetwork, load_model, load_saved_model
 from metrifier_core.workers import ExportedSpec, Worker, copy_weights, find_weights, open_worker
-from metrifier_core.workers.keras_network import KerasNetwork, load_model, load_saved_model
 from tests.helpers.tiny_keras import (
     IMAGES,
     INTERFACE,
@@ -169,8 +169,8 @@ def several_outputs() -> Any:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (several_inputs, "the model has 2 inputs and 1 outputs, not one of each"),
-        (several_outputs, "the model has 1 inputs and 2 outputs, not one of each"),
+        (several_inputs, "the model has 2 inputs and 1 outputs, expected one of each"),
+        (several_outputs, "the model has 1 inputs and 2 outputs, expected one of each"),
     ],
 )
 @pytest.mark.parametrize("file", ["several.keras", "several"])
@@ -355,7 +355,7 @@ def test_a_saved_model_that_does_not_say_what_it_takes_is_refused(tmp_path: Path
     module = tf.Module()
     serve = tf.function(lambda rows: tf.reduce_mean(rows, -1), [tf.TensorSpec(None, tf.float32)])
     tf.saved_model.save(module, tmp_path / "any", signatures=serve)
-    with pytest.raises(ValueError, match="the model does not say what shape it takes"):
+    with pytest.raises(ValueError, match="the model has an input of unknown shape"):
         KerasNetwork(load_saved_model(tmp_path / "any"))
 
 
@@ -364,5 +364,5 @@ def test_answers_that_are_whole_numbers_are_refused() -> None:
 
     inputs = keras.Input((SIZE, SIZE, 3))
     best = keras.ops.argmax(keras.layers.Flatten()(inputs), axis=-1)
-    with pytest.raises(ValueError, match="the model gives int"):
+    with pytest.raises(ValueError, match="the model has outputs of type int"):
         KerasNetwork(keras.Model(inputs, best))

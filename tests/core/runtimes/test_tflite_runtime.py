@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from metrifier_core.runtimes import open_runtime
+from metrifier_core.runtimes.tflite_runtime import TfliteNetwork
 from metrifier_core.workers import ModelInterface, Worker
-from metrifier_core.workers.tflite_network import TfliteNetwork
 from tests.helpers.tiny_keras import (
     CLASSES,
     IMAGES,
@@ -117,7 +118,7 @@ def test_the_step_of_quantised_probabilities_decides_what_is_too_small(folder: P
 
     short = np.full((3, CLASSES), 1 / CLASSES) - 0.45 / 256
     worker.check(short)
-    with pytest.raises(ValueError, match="outputs: are called probabilities"):
+    with pytest.raises(ValueError, match="outputs: expected probabilities"):
         worker.check(short - 0.45 / 256)
 
 
@@ -162,15 +163,15 @@ def test_more_than_one_input_or_output_is_refused(folder: Path) -> None:
     path = folder / "several.tflite"
     first, second = keras.Input((SIZE, SIZE, 3)), keras.Input((SIZE, SIZE, 3))
     path.write_bytes(convert(keras.Model([first, second], keras.layers.Add()([first, second]))))
-    with pytest.raises(ValueError, match=rf"^{path} has 2 inputs and 1 outputs: expected one of each$"):
+    with pytest.raises(ValueError, match=rf"^{path} has 2 inputs and 1 outputs, expected one of each$"):
         TfliteNetwork(path)
     outputs = [keras.layers.Flatten()(first), keras.layers.GlobalAveragePooling2D()(first)]
     path.write_bytes(convert(keras.Model(first, outputs)))
-    with pytest.raises(ValueError, match=rf"^{path} has 1 inputs and 2 outputs: expected one of each$"):
+    with pytest.raises(ValueError, match=rf"^{path} has 1 inputs and 2 outputs, expected one of each$"):
         TfliteNetwork(path)
 
 
 def test_without_litert_it_is_said_how_to_get_it(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ValueError, match=r"^LiteRT is not installed: pip install 'metrifier\[tflite\]'$"):
-        TfliteNetwork(converted)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(ValueError, match=r"needs LiteRT, which is not installed: pip install 'metrifier\[tflite\]'$"):
+        open_runtime("tflite", converted)

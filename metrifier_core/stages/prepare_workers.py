@@ -45,11 +45,12 @@ def _read_split(images: Path, split: str) -> Iterator[tuple[str, RgbImage, int]]
 
 def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path) -> Path:
     """Trains a miniature; the order of the images is that of their identity, whatever the shards."""
-    from metrifier_core.workers.miniature import INTERFACE, train_miniature
+    from metrifier_core.workers.catalogue import MINIATURE_INTERFACE
+    from metrifier_core.workers.miniature import train_miniature
 
     # Cropped as they are read: what is kept of an image is 32 pixels a side.
     cropped = (
-        (identity, centre_crop(image, INTERFACE.input_size, INTERFACE.crop_fraction), label)
+        (identity, centre_crop(image, MINIATURE_INTERFACE.input_size, MINIATURE_INTERFACE.crop_fraction), label)
         for identity, image, label in _read_split(images, "worker_train")
     )
     ordered = sorted(cropped, key=lambda image: image[0])

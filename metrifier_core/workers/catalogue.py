@@ -90,6 +90,9 @@ class ExportedSpec(ModelInterface, _Spec):
     sha256: Sha256 = Field(description="of the file; of a folder, see docs/workers.md")
 
 
+MINIATURE_INTERFACE = ModelInterface(input_size=32, layout="NHWC", scale=1.0, crop_fraction=1.0, outputs="logits")
+"""The interface of all miniatures, which scale pixels themselves."""
+
 WorkerSpec = Annotated[MiniatureSpec | ApplicationSpec | AlexNetSpec | ExportedSpec, Field(discriminator="format")]
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from metrifier_core.runtimes import Network, check_installed, open_runtime
 from metrifier_core.runtimes.keras_runtime import KerasNetwork
-from metrifier_core.workers.catalogue import AlexNetSpec, ApplicationSpec, MiniatureSpec, WorkerSpec, get_worker
+from metrifier_core.workers.catalogue import (
+    MINIATURE_INTERFACE,
+    AlexNetSpec,
+    ApplicationSpec,
+    MiniatureSpec,
+    WorkerSpec,
+    get_worker,
+)
 from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.weights import find_weights
 from metrifier_core.workers.worker import Worker
@@ -23,9 +30,7 @@ def _find_interface(spec: WorkerSpec) -> ModelInterface:
 
             return INTERFACE
         case MiniatureSpec():
-            from metrifier_core.workers.miniature import INTERFACE
-
-            return INTERFACE
+            return MINIATURE_INTERFACE
         case _:
             return spec
 

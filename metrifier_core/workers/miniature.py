@@ -1,39 +1,34 @@
-"""Miniature classifiers in the style of five families, for sources that no pretrained worker knows."""
+"""Miniature classifiers in the style of five families, trained on the source; this module imports Keras."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+from keras import layers
 from numpy.typing import NDArray
 
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.execution.progress import progress
+from metrifier_core.export import export_onnx
 from metrifier_core.images import RgbImage
-from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec
-from metrifier_core.workers.interface import ModelInterface
-from metrifier_core.workers.preprocessing import centre_crop
+from metrifier_core.workers.catalogue import MINIATURE_INTERFACE, MiniatureArchitecture, MiniatureSpec
+from metrifier_core.workers.preprocessing import take_square
 
 Tensor = Any
 
 _BATCH = 64
 _MOMENTUM = 0.9  # moving averages settle within the few hundred steps of a training
 
-INTERFACE = ModelInterface(input_size=32, layout="NHWC", scale=1.0, crop_fraction=1.0, outputs="logits")
-"""The interface of all miniatures, which scale pixels themselves."""
-
 
 def _convolve(x: Tensor, filters: int, kernel: int = 3, strides: int = 1) -> Tensor:
-    from keras import layers
-
     x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=_MOMENTUM)(x))
 
 
 def _plain(x: Tensor) -> Tensor:
     """Build a few large kernels, then dense layers, like AlexNet."""
-    from keras import layers
-
     x = layers.Conv2D(24, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2D(48, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Flatten()(layers.MaxPooling2D()(x))
@@ -42,8 +37,6 @@ def _plain(x: Tensor) -> Tensor:
 
 def _vgg(x: Tensor) -> Tensor:
     """Build pairs of 3 x 3 kernels between poolings, like VGG."""
-    from keras import layers
-
     for filters in (12, 24, 48):
         x = layers.MaxPooling2D()(_convolve(_convolve(x, filters), filters))
     return layers.Flatten()(x)
@@ -51,8 +44,6 @@ def _vgg(x: Tensor) -> Tensor:
 
 def _residual(x: Tensor) -> Tensor:
     """Build sums of a block and its input, like ResNet."""
-    from keras import layers
-
     x = _convolve(x, 16, strides=2)
     for filters in (16, 32, 64):
         shortcut = layers.Conv2D(filters, 1, strides=2, use_bias=False)(x)
@@ -63,8 +54,6 @@ def _residual(x: Tensor) -> Tensor:
 
 def _inverted_residual(x: Tensor) -> Tensor:
     """Build blocks that widen, filter each channel and narrow, like MobileNetV2."""
-    from keras import layers
-
     x = _convolve(x, 12, strides=2)
     for filters, strides in ((12, 1), (24, 2), (24, 1), (40, 2)):
         wide = _convolve(x, 4 * x.shape[-1], kernel=1)
@@ -77,8 +66,6 @@ def _inverted_residual(x: Tensor) -> Tensor:
 
 def _inception(x: Tensor) -> Tensor:
     """Build kernels of several sizes side by side, like Inception."""
-    from keras import layers
-
     x = _convolve(x, 16, strides=2)
     for filters in (8, 16):
         pooled = _convolve(layers.MaxPooling2D(3, strides=1, padding="same")(x), filters, kernel=1)
@@ -107,9 +94,8 @@ def build_miniature(architecture: MiniatureArchitecture, classes: int) -> Any:
     Returns:
         A Keras model from (N, 32, 32, 3) float32 RGB in [0, 255] to (N, classes) logits.
     """
-    import keras
-
-    inputs = keras.Input((INTERFACE.input_size, INTERFACE.input_size, 3))
+    size = MINIATURE_INTERFACE.input_size
+    inputs = keras.Input((size, size, 3))
     features = _BODIES[architecture](keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
     return keras.Model(inputs, keras.layers.Dense(classes)(features), name=architecture)
 
@@ -143,10 +129,6 @@ def train_miniature(
         seed: Seed of initial weights, order and augmentation.
         path: ONNX file to write.
     """
-    import keras
-
-    from metrifier_core.export import export_onnx
-
     start_training(seed)
     rng = np.random.default_rng(seed)
     model = build_miniature(spec.architecture, classes)
@@ -154,7 +136,7 @@ def train_miniature(
     schedule = keras.optimizers.schedules.CosineDecay(3e-3, spec.epochs * steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss)
-    pixels = np.stack([centre_crop(image, INTERFACE.input_size, INTERFACE.crop_fraction) for image in images])
+    pixels = np.stack([take_square(image, MINIATURE_INTERFACE.geometry) for image in images])
     for _ in progress(range(spec.epochs), f"train {spec.architecture}", unit="epoch"):
         # Whole batches only: the training step is traced once.
         order = np.resize(rng.permutation(len(labels)), steps * _BATCH)

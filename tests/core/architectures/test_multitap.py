@@ -16,7 +16,7 @@ from metrifier_core.architectures import (
     list_architectures,
     read_kernels,
 )
-from metrifier_core.architectures.mobilenet import TRUNK
+from metrifier_core.architectures.head import TRUNK
 from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.export import export_network, export_onnx
@@ -231,5 +231,5 @@ def test_settings_refuse_a_backbone_that_cannot_be_one() -> None:
         "layout": "NHWC",
         "outputs": "logits",
     }
-    with pytest.raises(ValidationError, match="backbone: wants other pixels than a multitap shows it"):
+    with pytest.raises(ValidationError, match=r"backbone: expected a classifier that takes x / 127\.5 - 1 in RGB"):
         MetrifierSettings.model_validate({"architecture": "multitap_large", "backbone": onnx})

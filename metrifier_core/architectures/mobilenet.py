@@ -9,17 +9,7 @@ from keras import layers
 from metrifier_core.architectures.head import TRUNK
 
 # Filters and stride of each separable block at width 1; Howard et al. 2017 (arXiv 1704.04861), table 1.
-_V1_BLOCKS = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *[(512, 1)] * 5,
-    (1024, 2),
-    (1024, 1),
-)
+_V1_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 # Expansion, filters, blocks and first stride; Sandler et al. 2018 (arXiv 1801.04381), table 2.
 _V2_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 

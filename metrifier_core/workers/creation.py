@@ -5,6 +5,7 @@ from pathlib import Path
 
 from metrifier_core.runtimes import Network, check_installed, open_runtime
 from metrifier_core.runtimes.keras_runtime import KerasNetwork
+from metrifier_core.workers import alexnet
 from metrifier_core.workers.catalogue import (
     MINIATURE_INTERFACE,
     AlexNetSpec,
@@ -14,6 +15,7 @@ from metrifier_core.workers.catalogue import (
     get_worker,
 )
 from metrifier_core.workers.interface import ModelInterface
+from metrifier_core.workers.keras_applications import application_interface, build_application
 from metrifier_core.workers.weights import find_weights
 from metrifier_core.workers.worker import Worker
 
@@ -22,13 +24,9 @@ def _find_interface(spec: WorkerSpec) -> ModelInterface:
     """Return the interface that the format fixes, or the entry itself, which states it."""
     match spec:
         case ApplicationSpec():
-            from metrifier_core.workers.keras_applications import application_interface
-
             return application_interface(spec.application)
         case AlexNetSpec():
-            from metrifier_core.workers.alexnet import INTERFACE
-
-            return INTERFACE
+            return alexnet.INTERFACE
         case MiniatureSpec():
             return MINIATURE_INTERFACE
         case _:
@@ -39,17 +37,13 @@ def _open_network(spec: WorkerSpec, weights: Path | None) -> Network:
     """Open weights on the library that runs them, importing no other one."""
     batch_size, reduced_precision = spec.batch_size, spec.reduced_precision
     if isinstance(spec, ApplicationSpec):
-        from metrifier_core.workers.keras_applications import build_application
-
         check_installed("keras")
         return KerasNetwork(build_application(spec, weights), batch_size, reduced_precision)
     if weights is None:
         raise ValueError(f"a worker of the format {spec.format} needs weights")
     if isinstance(spec, AlexNetSpec):
-        from metrifier_core.workers.alexnet import load_alexnet
-
         check_installed("keras")
-        return KerasNetwork(load_alexnet(weights), batch_size, reduced_precision)
+        return KerasNetwork(alexnet.load_alexnet(weights), batch_size, reduced_precision)
     runtime = "onnx" if isinstance(spec, MiniatureSpec) else spec.format
     return open_runtime(runtime, weights, batch_size=batch_size, reduced_precision=reduced_precision, use_gpu=True)
 

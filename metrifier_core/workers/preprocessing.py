@@ -70,40 +70,17 @@ def prepare(image: RgbImage, interface: ModelInterface) -> NDArray[np.generic]:
     deviation = np.asarray(interface.std, np.float32)
     factor = np.asarray(interface.scale / deviation, np.float32)
     offset = np.asarray(np.asarray(interface.mean, np.float32) / deviation, np.float32)
-    if interface.channels == "BGR":
-        square, factor, offset = cv2.cvtColor(square, cv2.COLOR_RGB2BGR), factor[::-1], offset[::-1]
-    planar = interface.layout == "NCHW"
-    if interface.dtype == "float32":
-        return _scale_planes(square, factor, offset) if planar else _scale_pixels(square, factor, offset)
-    pixels = _look_up(square, factor, offset, np.dtype(interface.dtype))
-    return np.stack(cv2.split(pixels)) if planar else pixels
-
-
-def _scale_planes(square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute x * factor - offset, channels first."""
-    planes = np.stack(cv2.split(square)).astype(np.float32)
-    planes *= factor[:, None, None]
-    planes -= offset[:, None, None]
-    return planes
-
-
-def _scale_pixels(square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute x * factor - offset, channels last."""
-    size = len(square)
-    # On long rows: broadcasting over three channels costs several times as much.
-    rows = square.reshape(size, -1).astype(np.float32)
-    rows *= np.tile(factor, size)
-    rows -= np.tile(offset, size)
-    return rows.reshape(square.shape)
-
-
-def _look_up(
-    square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32], dtype: np.dtype[np.generic]
-) -> NDArray[np.generic]:
-    """Compute x * factor - offset, channels last, rounded if the dtype is an integer."""
-    # A table of the 256 pixel values is faster than converting every pixel.
+    # A table of the 256 pixel values serves every dtype.
     table = np.arange(256, dtype=np.float32)[:, None] * factor - offset
-    converted = (np.rint(table) if dtype.name in INTEGER_RANGES else table).astype(dtype)
+    dtype = np.dtype(interface.dtype)
+    table = (np.rint(table) if dtype.name in INTEGER_RANGES else table).astype(dtype)
     # OpenCV has no float16: look its bits up as uint16.
-    storage = np.uint16 if dtype == np.float16 else dtype
-    return np.asarray(cv2.LUT(square, converted.view(storage)[None])).view(dtype)
+    table = table.view(np.uint16) if dtype == np.float16 else table
+    if interface.channels == "BGR":
+        square, table = cv2.cvtColor(square, cv2.COLOR_RGB2BGR), np.ascontiguousarray(table[:, ::-1])
+    if interface.layout == "NHWC":
+        return np.asarray(cv2.LUT(square, table[None])).view(dtype)
+    planes = np.empty((3, *square.shape[:2]), table.dtype)
+    for plane, values, output in zip(cv2.split(square), table.T.copy(), planes, strict=True):
+        cv2.LUT(plane, values, dst=output)
+    return planes.view(dtype)

@@ -1,8 +1,8 @@
 """Verification of a worker against its catalogue entry: checksum, outputs, accuracy and better settings."""
 
-import time
+import timeit
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import NamedTuple
 
@@ -74,8 +74,7 @@ class Verification:
     milliseconds: float | None = None
 
 
-@dataclass(frozen=True)
-class _Reading:
+class _Reading(NamedTuple):
     """One way to show images to a worker and to read its outputs."""
 
     channels: str
@@ -84,15 +83,8 @@ class _Reading:
 
     def describe(self, other: "_Reading") -> str:
         """Name the settings that differ from another reading's."""
-        return ", ".join(
-            f"{name} {value}"
-            for name, value, others in (
-                ("channels", self.channels, other.channels),
-                ("pixels as", self.scaling, other.scaling),
-                ("class_offset", self.offset, other.offset),
-            )
-            if value != others
-        )
+        settings = zip(("channels", "pixels as", "class_offset"), self, other, strict=True)
+        return ", ".join(f"{name} {value}" for name, value, other_value in settings if value != other_value)
 
 
 def _decode(item: SourceItem) -> RgbImage | ImageError:
@@ -174,13 +166,13 @@ def _find_better(shares: Mapping[_Reading, float], own: _Reading) -> str | None:
     highest = shares[best]
     if highest - shares[own] <= _BETTER:
         return None
-    for changes in ({"channels": own.channels}, {"scaling": own.scaling}, {"offset": own.offset}):
-        nearer = replace(best, **changes)
+    for setting, value in own._asdict().items():
+        nearer = best._replace(**{setting: value})
         if shares.get(nearer, 0) >= highest - _SAME:
             best = nearer
-    setting = "class order" if (best.channels, best.scaling) == (own.channels, own.scaling) else "preprocessing"
+    what = "class order" if (best.channels, best.scaling) == (own.channels, own.scaling) else "preprocessing"
     return (
-        f"your {setting} looks wrong: {best.describe(own)} gives {shares[best]:.0%}, "
+        f"your {what} looks wrong: {best.describe(own)} gives {shares[best]:.0%}, "
         f"{own.describe(best)} {shares[own]:.0%}"
     )
 
@@ -189,11 +181,7 @@ def _milliseconds(worker: Worker, items: Sequence[SourceItem]) -> float:
     """Return the median time per image on one thread."""
     images = [next(image for image in map(_decode, items) if not isinstance(image, ImageError))] * worker.batch_size
     worker.outputs(images)
-    seconds = []
-    for _ in range(_TIMED):
-        started = time.perf_counter()
-        worker.outputs(images)
-        seconds.append(time.perf_counter() - started)
+    seconds = timeit.repeat(lambda: worker.outputs(images), number=1, repeat=_TIMED)
     return float(np.median(seconds)) * 1000 / worker.batch_size
 
 

@@ -1,4 +1,4 @@
-"""A network's files: they score as it does, and the same weights are the same bytes."""
+"""A network's files: they score like the network, and equal weights give equal bytes."""
 
 import os
 import subprocess
@@ -91,7 +91,7 @@ def test_what_a_file_loses_is_said_and_too_much_in_float32_is_refused(
 
 
 def test_the_same_weights_are_the_same_bytes_in_another_process(checks: dict[str, ExportCheck], folder: Path) -> None:
-    """Whatever that process has done before. ONNX, which needs a fixed hash seed, is compared by whole runs."""
+    """Whatever that process did before. End-to-end runs compare ONNX, which needs a fixed hash seed."""
     assert checks
     code = (
         "import sys; from pathlib import Path\n"

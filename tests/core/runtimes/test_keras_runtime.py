@@ -1,4 +1,4 @@
-"""Classifiers in Keras files and SavedModels: the same answers, none that is not whole, none that does more."""
+"""Keras files and SavedModels: same outputs as the model, incomplete files and unsafe models refused."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def test_a_catalogue_may_name_any_of_the_files(
     spec = ExportedSpec.model_validate({**entry, "batch_size": 2, **INTERFACE.model_dump()})
     weights = find_weights("mine", spec)
     assert weights is not None
-    # The copy beside a worker's card is as good.
+    # The copy beside a worker's card works, too.
     for path in (weights, copy_weights("mine", weights, tmp_path)):
         worker = open_worker(spec, path)
         assert worker.batch_size == 2
@@ -79,7 +79,7 @@ def test_a_catalogue_may_name_any_of_the_files(
 
 
 def test_a_model_in_which_layers_differ_in_training_is_not_in_training() -> None:
-    """Dropout would lose most of what it is shown, and normalisation take its mean from the batch."""
+    """In training, dropout would zero most pixels, and normalisation use the batch's mean."""
     import keras
 
     inputs = keras.Input((SIZE, SIZE, 3))
@@ -222,10 +222,10 @@ def test_a_file_that_loads_another_model_is_refused(folder: Path, tmp_path: Path
 
 
 def save_function(path: Path, act: Callable[[Any], Any]) -> Path:
-    """A SavedModel that does something with its flattened images before it answers."""
+    """Save a SavedModel that calls a function on its flattened images."""
     import tensorflow as tf
 
-    # Within another one, it stands where only who looks through all functions finds it.
+    # Nested, so that only a search through all functions finds it.
     inner = tf.function(act)
 
     def classify(images: Any) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_a_saved_model_of_functions_alone_answers(tmp_path: Path) -> None:
 
 
 def actions(target: Path) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Ways to reach outside a model by themselves, and the operations that they become."""
+    """Yield functions that reach outside a model, with the name of their operation."""
     import tensorflow as tf
 
     def write(rows: Any) -> Any:

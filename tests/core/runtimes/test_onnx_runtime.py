@@ -1,4 +1,4 @@
-"""Classifiers in ONNX: the same answers as in Keras, and no file that is not whole."""
+"""ONNX files: same outputs as in Keras, incomplete files refused."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.helpers.tiny_models import FLOAT, FLOAT16
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[np.float64]]:
-    """A Keras classifier as an ONNX file, and what it answers."""
+    """Export a Keras classifier to ONNX and return its expected outputs."""
     from metrifier_core.export import export_onnx
 
     network = make_network()
@@ -107,7 +107,7 @@ def test_answers_that_are_no_logits_are_refused(output_type: int, tmp_path: Path
 
 
 def test_a_file_with_weights_in_another_one_is_refused(tmp_path: Path) -> None:
-    """Its checksum says nothing of them."""
+    """The checksum does not cover them."""
     path = tmp_path / "split.onnx"
     weights = numpy_helper.from_array(np.ones((3, 1000), np.float32), "weights")
     model = write_graph(

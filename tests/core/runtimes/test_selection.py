@@ -1,4 +1,4 @@
-"""The runtimes: one network whichever library scores, and one sentence where a library or a file is missing."""
+"""Runtimes: equal scores from every library, and one clear sentence if a library or a file is missing."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ def make_views(count: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What training leaves behind, with an untrained network whose scores are spread."""
+    """A `model` folder as after training, with an untrained network whose scores differ."""
     folder = tmp_path_factory.mktemp("run") / "model"
     folder.mkdir()
     views = make_views(12)
@@ -154,7 +154,7 @@ def test_a_folder_with_onnx_alone_needs_no_more(tmp_path: Path) -> None:
 def test_a_missing_package_is_one_sentence_and_the_default_does_without(
     package: str, runtime: str, sentence: str, folder: Path
 ) -> None:
-    """As where a registered model is served: what it does not list is not installed."""
+    """Hide what a registered model does not require, as where it is served."""
     hidden = ("ai_edge_litert", "keras", "mlflow", "pyarrow", "scipy", "sklearn", "tensorflow")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden if runtime == 'tflite' else (package,)!r}))\n"

@@ -1,4 +1,4 @@
-"""Classifiers in TFLite: the same answers as in Keras, and no file that is not whole."""
+"""TFLite files: same outputs as in Keras, incomplete files refused."""
 
 import sys
 import warnings
@@ -25,7 +25,7 @@ from tests.helpers.tiny_keras import (
     unit_pixels,
 )
 
-# An image's own integers are what a quantised classifier takes, as its input stands for 0 to 1.
+# A quantised classifier takes the image's own integers, as its input range is 0 to 1.
 INTEGERS = {
     "uint8": INTERFACE.model_copy(update={"dtype": "uint8", "scale": 1.0}),
     "int8": INTERFACE.model_copy(update={"dtype": "int8", "scale": 1.0, "mean": (128.0, 128.0, 128.0)}),
@@ -33,7 +33,7 @@ INTEGERS = {
 
 
 def convert(network: Any, quantised: str | None = None) -> bytes:
-    """Makes a TFLite file of a Keras classifier."""
+    """Convert a Keras classifier to TFLite."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
@@ -73,7 +73,7 @@ def converted(folder: Path, keras_network: Any) -> Path:
 def quantised(
     folder: Path, keras_network: Any, request: pytest.FixtureRequest
 ) -> tuple[Path, ModelInterface, NDArray[np.float64]]:
-    """A classifier of integers, its interface, and what it would answer if it were none."""
+    """Return a quantised classifier, its interface, and the outputs of its float original."""
     path = folder / f"{request.param}.tflite"
     path.write_bytes(convert(keras_network, request.param))
     return path, INTEGERS[request.param], expected_outputs(keras_network)
@@ -102,7 +102,7 @@ def test_a_quantised_file_answers_but_for_a_few_steps_as_its_keras_model(
 
 
 def test_the_step_of_quantised_probabilities_decides_what_is_too_small(folder: Path) -> None:
-    """Of 256 steps half of one is shared by all classes that get none; rounding may cost the sum a lot."""
+    """Classes that round to zero share half a step of 256; rounding may change the sum a lot."""
     network = make_network(softmax=True)
     for weight in network.layers[-1].weights:
         weight.assign(10 * weight)

@@ -1,4 +1,4 @@
-"""Entries are refused with the key that is wrong and what it could be, and paths in a catalogue are relative to it."""
+"""Errors of entries name the wrong key and the allowed values; paths in a catalogue are relative to it."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_paths_are_relative_to_the_catalogue_and_uris_stay(
     expected = found.format(folder=folder, parent=folder.parent, home="/home/somebody")
     path = write_catalogue(folder, mine={**ENTRIES[entry], key: written})
     assert find_location(read_catalogue(path)["mine"]) == expected
-    # By its path in a config, or with its entries there, it is the same.
+    # A config may name its path or hold its entries.
     context = {"folder": folder}
     for catalogue in ("workers.yaml", json.loads(path.read_text())):
         settings = WorkerSettings.model_validate(
@@ -172,7 +172,7 @@ def test_a_wrong_entry_is_refused_with_its_key(name: str, changes: dict[str, Any
     lines = refusal(tmp_path, **{**ENTRIES, "mine": {**ENTRIES[name], **changes}}).splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"workers.catalogue.mine{line}")
-    # In a config it is the same.
+    # The same in a config.
     with pytest.raises(ValidationError) as caught:
         WorkerSettings.model_validate(
             {"catalogue": {"mine": {**ENTRIES[name], **changes}}, "label": ["mine"], "held_out": ["miniature_vgg"]}
@@ -337,7 +337,7 @@ def test_a_run_keeps_the_entries_that_it_uses_and_no_others() -> None:
     settings = WorkerSettings(catalogue=catalogue, label=["vgg16", "echo"], held_out=["miniature_plain"])
     used = {"vgg16": KNOWN_WORKERS["vgg16"], "echo": catalogue["echo"]}
     assert settings.catalogue == {**used, "miniature_plain": KNOWN_WORKERS["miniature_plain"]}
-    # What travels to a pod is read there again.
+    # A pod parses the dumped settings again.
     assert WorkerSettings.model_validate(settings.model_dump(mode="json")) == settings
 
 

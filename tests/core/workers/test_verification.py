@@ -1,4 +1,4 @@
-"""Verification on classifiers that are right for one reading of an image alone: whatever is wrong has to be named."""
+"""Verification of classifiers that are right for one reading of an image only: it names every wrong setting."""
 
 import math
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def verify(weights: Path, items: Sequence[SourceItem], **changes: Any) -> Verifi
 
 
 def test_a_network_that_cannot_be_run_has_that_for_its_fault(items: list[SourceItem], tmp_path: Path) -> None:
-    """It says that it takes any size, and multiplies with a matrix for one."""
+    """It claims to take any size, but its matrix fits one."""
     weights = helper.make_tensor("weights", TensorProto.FLOAT, (8 * 8 * 3, CLASSES), [0.5] * (8 * 8 * 3 * CLASSES))
     nodes = [
         helper.make_node("Flatten", ["image"], ["flat"]),
@@ -201,7 +201,7 @@ SCALINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
-    """One for every scaling, without and with a background class."""
+    """Return a classifier per scaling, without and with a background class."""
     folder = tmp_path_factory.mktemp("classifiers")
     return {
         (scaling, background): write_colour_classifier(
@@ -250,7 +250,7 @@ def test_all_that_is_wrong_is_named_and_nothing_else(
 
 
 def test_a_setting_that_makes_no_difference_is_not_blamed(tmp_path: Path) -> None:
-    """Where two channel orders are as right, the entry's own stays."""
+    """If two channel orders are equally right, the entry's own stays."""
     grey = np.repeat(np.linspace(20, 235, CLASSES).round()[:, None], 3, axis=1).astype(np.uint8)
     path = write_colour_classifier(tmp_path / "colour.onnx", colours=grey)
     images = list_images(write_manifest(tmp_path, np.tile(grey, (4, 1)), np.tile(np.arange(CLASSES), 4)))
@@ -363,7 +363,7 @@ def test_images_that_cannot_be_used_are_left_out_and_named(weights: Path, tmp_pa
     rows = [(item.image_id, item.label) for item in list_images(manifest)]
     (tmp_path / "images" / "text.png").write_bytes(b"This is no image.")
     (tmp_path / "images" / "empty.png").write_bytes(b"")
-    # Labels that would be wrong, were they counted.
+    # Labels that would be wrong if they counted.
     write_rows(manifest, [*rows, ("text.png", 0), ("empty.png", CLASSES + 7), ("missing.png", 0)])
     found = verify(weights, list_images(manifest))
     assert found.faults == []
@@ -384,7 +384,7 @@ def test_images_of_which_none_can_be_used_are_a_fault(weights: Path, tmp_path: P
 
 
 def test_the_colours_are_told_apart_by_the_right_reading_alone() -> None:
-    """Without this, what is tested here would not depend on preprocessing."""
+    """Otherwise these tests would not depend on preprocessing."""
     assert (colour_logits(COLOURS).argmax(axis=1) == range(CLASSES)).all()
     assert (colour_logits(COLOURS[:, ::-1]).argmax(axis=1) == range(CLASSES)).mean() <= 0.5
 

@@ -1,4 +1,4 @@
-"""Weights are found or fetched, and nothing is read from them unless they are those that the catalogue describes."""
+"""Weights are found or fetched, and never read unless their checksum is the catalogue's."""
 
 import hashlib
 import shutil
@@ -42,7 +42,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder into which files are fetched, which is not there yet."""
+    """The cache folder, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "metrifier"
 
@@ -212,7 +212,7 @@ def test_a_uri_behind_which_nothing_is_is_refused(uri: str, weights: Path, cache
     ],
 )
 def test_a_copy_has_the_name_of_its_worker(file: str, name: str, copy: str, tmp_path: Path) -> None:
-    """Keras tells what a file is by how its name ends."""
+    """Keras recognises a file by its suffixes."""
     weights = write_folder(tmp_path / "there", {file: b"weights"}) / file
     (tmp_path / "here").mkdir()
     path = copy_weights(name, weights, tmp_path / "here")

@@ -2,9 +2,9 @@
 
     python benchmarks/agreement.py tests/realdata/workers.yaml --manifest manifest.csv --root images/
 
-Every image gets its pristine version and some others of all types; every worker is calibrated on pristine versions of
-other images. A worker's ceiling is the rank correlation of its true-class probability with the mean of all workers of
-other families.
+Every image has its pristine version and some distorted ones of all types; every worker is calibrated on pristine
+versions of other images. A worker's ceiling is the rank correlation of its true-class probability with the mean of
+all workers of other families.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _TYPES = [name for name in list_distortions() if not get_distortion(name).test_o
 
 
 def _versions(item: SourceItem, count: int) -> list[bytes]:
-    """Makes an image's pristine version and some others, drawn by its identity."""
+    """Make an image's pristine version and some others, drawn by its identity."""
     data = item.read()
     image = decode_image(data)
     rng = np.random.default_rng(version_seed(0, item.image_id, "agreement"))
@@ -41,25 +41,25 @@ def _versions(item: SourceItem, count: int) -> list[bytes]:
 
 
 def _logits(workers: list[Worker], items: list[SourceItem], count: int) -> list[NDArray[np.float64]]:
-    """Runs all workers on all versions: (N, C) each."""
+    """Run all workers on all versions: (N, C) each."""
 
     def run(item: SourceItem) -> list[NDArray[np.float64]]:
         images = [decode_version(data) for data in _versions(item, count)]
         return [worker.logits(images).astype(np.float32) for worker in workers]
 
-    found = list(progress(parallel_map(run, items), "classify", total=len(items), unit="image"))
-    return [np.concatenate(rows).astype(np.float64) for rows in zip(*found, strict=True)]
+    rows = list(progress(parallel_map(run, items), "classify", total=len(items), unit="image"))
+    return [np.concatenate(logits).astype(np.float64) for logits in zip(*rows, strict=True)]
 
 
 def main() -> None:
-    """Prints the table and writes it as JSON."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--match", default="*", help="use those images alone whose path matches this pattern")
+    parser.add_argument("--match", default="*", help="use only the images whose path matches this pattern")
     parser.add_argument("--images", type=int, default=500, help="use at most this many, half of them to calibrate")
-    parser.add_argument("--versions", type=int, default=12, help="distorted versions an image")
+    parser.add_argument("--versions", type=int, default=12, help="distorted versions per image")
     parser.add_argument("--output", type=Path, default=Path("build/agreement.json"))
     arguments = parser.parse_args()
 
@@ -73,16 +73,16 @@ def main() -> None:
     labels = np.repeat([item.label for item in test], 1 + arguments.versions)
     judged = zip(catalogue, _logits(workers, test, arguments.versions), temperatures, strict=True)
     tcp = {name: judge(logits, labels, temperature).tcp for name, logits, temperature in judged}
-    found = worker_agreement(tcp, {name: spec.family for name, spec in catalogue.items()})
+    agreement = worker_agreement(tcp, {name: spec.family for name, spec in catalogue.items()})
 
     print(f"{len(labels)} versions of {len(test)} images\n")
     print("| worker | " + " | ".join(str(index + 1) for index in range(len(workers))) + " | ceiling |")
     print("| --- |" + " ---: |" * (len(workers) + 1))
-    for index, name in enumerate(found.workers):
-        cells = [" " if place == index else f"{value:.2f}" for place, value in enumerate(found.spearman[index])]
-        print(f"| {index + 1} {name} | " + " | ".join(cells) + f" | {found.ceilings[index]:.3f} |")
+    for index, name in enumerate(agreement.workers):
+        cells = [" " if place == index else f"{value:.2f}" for place, value in enumerate(agreement.spearman[index])]
+        print(f"| {index + 1} {name} | " + " | ".join(cells) + f" | {agreement.ceilings[index]:.3f} |")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    result = {"workers": found.workers, "spearman": found.spearman.tolist(), "ceilings": found.ceilings}
+    result = {"workers": agreement.workers, "spearman": agreement.spearman.tolist(), "ceilings": agreement.ceilings}
     arguments.output.write_text(json.dumps({"versions": len(labels), **result}, indent=2) + "\n")
 
 

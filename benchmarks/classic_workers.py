@@ -1,4 +1,4 @@
-"""The five classic workers with random weights, which cost as much as trained ones: to be timed without a network.
+"""The five classic workers with random weights, to be timed without a download: speed does not depend on weights.
 
 python benchmarks/classic_workers.py build/classic
 python benchmarks/workers.py build/classic/workers.yaml --images photos/
@@ -23,14 +23,14 @@ APPLICATIONS = {
 
 
 def _write(folder: Path, name: str, network: Any) -> dict[str, Any]:
-    """Writes a network's weights; gives what an entry of a catalogue says of them."""
+    """Write a network's weights and return their part of a catalogue entry."""
     path = folder / f"{name}.weights.h5"
     network.save_weights(path)
     return {"weights": path.name, "sha256": path_sha256(path)}
 
 
 def main() -> None:
-    """Writes the weights and a catalogue of them."""
+    """Write the weights and a catalogue of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder

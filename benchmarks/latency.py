@@ -1,11 +1,11 @@
-"""How long a metrifier takes for a view, in every runtime, beside ResNet50 and BRISQUE; one thread each.
+"""Time per view of every metrifier in every runtime, compared with ResNet50 and BRISQUE on one thread.
 
     make bench-latency
     make bench-latency LATENCY='--architectures nano --rounds 30'
 
-Everybody is given the same uint8 views of 224 pixels, alone and 32 together. All are timed in one process, in turns,
-in processor time, and ratios are medians over the rounds, so that they hold on a busy machine. Weights are random:
-speed does not depend on them. ResNet50 has one output instead of 1,000, and counts by its fastest runtime.
+All score the same uint8 views of 224 pixels, alone and 32 together. They are timed in turns in one process, in
+processor time, and ratios are medians over the rounds, so that they hold on a busy machine. Weights are random: speed
+does not depend on them. ResNet50 has one output instead of 1,000, and its fastest runtime counts.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Taken = dict[tuple[str, str], list[float]]
 
 
 def _views(count: int, rng: np.random.Generator) -> Views:
-    """Cuts views out of scikit-learn's two photographs."""
+    """Cut views out of scikit-learn's two photographs."""
     photos = load_sample_images().images
     views = []
     for index in range(count):
@@ -83,17 +83,17 @@ def _resnet(folder: Path, views: Views) -> dict[tuple[str, str], Contender]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(folder / "resnet.onnx", options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    # The metrifier's runtime takes view by view; a large network may gain by a batch.
+    # A metrifier's runtime scores view by view; a large network may gain by a batch.
     found[RIVAL, "onnx, one batch"] = lambda views: session.run(None, {name: views})
     return found
 
 
 def _brisque() -> dict[tuple[str, str], Contender]:
-    """BRISQUE as the package `brisque` has it: features in NumPy and OpenCV, libsvm's regression."""
+    """Return BRISQUE of the package `brisque`: features in NumPy and OpenCV, libsvm's regression."""
     import brisque
 
     class OnNumpy2(brisque.BRISQUE):  # type: ignore[misc]
-        """Gives numbers where the package gives arrays of one, which NumPy 2.4 takes for numbers no more."""
+        """BRISQUE with scalars where the package has arrays of one, which NumPy 2.4 no longer converts."""
 
         def scale_features(self, features: Any) -> Any:
             return super().scale_features([np.asarray(feature).item() for feature in features])
@@ -103,7 +103,7 @@ def _brisque() -> dict[tuple[str, str], Contender]:
 
 
 def _measure(contenders: Mapping[tuple[str, str], Contender], views: Views, rounds: int) -> Taken:
-    """Times every contender once a round, in seconds an image."""
+    """Time every contender once per round, in seconds per image."""
     for contender in contenders.values():
         contender(views)
     taken: Taken = {name: [] for name in contenders}
@@ -116,7 +116,7 @@ def _measure(contenders: Mapping[tuple[str, str], Contender], views: Views, roun
 
 
 def _best(taken: Taken, rival: str) -> list[float]:
-    """Gives the rounds of ResNet50 in the runtime that is fastest on the whole."""
+    """Return a rival's times in its fastest runtime."""
     return min((times for (name, _), times in taken.items() if name == rival), key=statistics.median)
 
 
@@ -148,10 +148,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Prints the table and writes it as JSON."""
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architectures", nargs="+", default=list_architectures(), choices=list_architectures())
-    parser.add_argument("--rounds", type=int, default=20, help="of a view alone; of 32 together a fourth of it")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of single views; a quarter for 32 together")
     parser.add_argument("--output", type=Path, default=Path("build/latency.json"))
     arguments = parser.parse_args()
 

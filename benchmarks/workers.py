@@ -1,10 +1,10 @@
-"""How fast the stage `worker_evaluate` is beside the bare networks, and whether its memory grows with the data set.
+"""Speed of the stage `worker_evaluate` compared with the bare networks, and growth of its memory with the data set.
 
     python benchmarks/workers.py tests/realdata/workers.yaml --images photos/
     python benchmarks/workers.py tests/realdata/workers.yaml --images photos/ --memory 300 3000
 
-The stage reads, decodes, prepares, classifies and writes; the bare network is given ready tensors, on a thread a core
-as in the stage, or (ONNX) on all cores for one image at a time, whichever is faster. Both are timed in turns in one
+The stage reads, decodes, prepares, classifies and writes; the bare network gets ready tensors, on a thread per core as
+in the stage, or (ONNX) on all cores for one image at a time, whichever is faster. Both are timed in turns in one
 process.
 """
 
@@ -44,15 +44,15 @@ from metrifier_core.workers import (
 from metrifier_core.workers.preprocessing import prepare
 
 _VERSIONS = 12
-_READY = 64  # tensors that the bare network is shown in turn
+_READY = 64  # tensors that the bare network gets in turn
 
 
 def _write_card(name: str, spec: WorkerSpec, folder: Path) -> None:
-    """Writes what `prepare_workers` would write, without an accuracy."""
-    found = find_weights(name, spec)
-    if found is None:
-        raise SystemExit(f"{name} has no weights of its own")
-    weights = copy_weights(name, found, folder)
+    """Write what `prepare_workers` would write, without an accuracy."""
+    source = find_weights(name, spec)
+    if source is None:
+        raise SystemExit(f"{name}: expected an entry with a file of weights")
+    weights = copy_weights(name, source, folder)
     unknown = {"clean_accuracy": 0, "clean_accuracy_low": 0, "clean_accuracy_high": 1, "clean_top5_accuracy": 0}
     WorkerCard(
         name=name,
@@ -76,7 +76,7 @@ def _run_stage(workers: Path, names: Sequence[str], versions: Path) -> float:
 
 
 def _prepare(interface: ModelInterface, versions: Path) -> list[NDArray[np.generic]]:
-    """Makes ready tensors."""
+    """Return ready tensors."""
     rows = read_rows(shard_file(versions, "versions", SHARD))
     return [
         prepare(decode_image(row["image"]["bytes"]), interface) for row, _ in zip(rows, range(_READY), strict=False)
@@ -84,11 +84,11 @@ def _prepare(interface: ModelInterface, versions: Path) -> list[NDArray[np.gener
 
 
 def _bare_runs(spec: WorkerSpec, weights: Path, tensors: list[NDArray[np.generic]]) -> list[Callable[[int], float]]:
-    """Makes functions that run a bare network on so many images, and return the seconds."""
+    """Return functions that run a bare network on a number of images and return the seconds."""
     worker = open_worker(spec, weights)
     batches = [np.stack(batch) for batch in batched(tensors, worker.batch_size) if len(batch) == worker.batch_size]
 
-    def a_thread_a_core(images: int) -> float:
+    def thread_per_core(images: int) -> float:
         start = time.perf_counter()
         shown = (batches[index % len(batches)] for index in range(images // worker.batch_size))
         for _ in parallel_map(worker.network.run, shown):
@@ -96,7 +96,7 @@ def _bare_runs(spec: WorkerSpec, weights: Path, tensors: list[NDArray[np.generic
         return time.perf_counter() - start
 
     if spec.format != "onnx":
-        return [a_thread_a_core]
+        return [thread_per_core]
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -104,13 +104,13 @@ def _bare_runs(spec: WorkerSpec, weights: Path, tensors: list[NDArray[np.generic
     session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def all_cores_an_image(images: int) -> float:
+    def all_cores_per_image(images: int) -> float:
         start = time.perf_counter()
         for index in range(images):
             session.run(None, {name: batches[index % len(batches)]})
         return time.perf_counter() - start
 
-    return [a_thread_a_core, all_cores_an_image]
+    return [thread_per_core, all_cores_per_image]
 
 
 def _compare(workers: Path, names: Sequence[str], versions: Path, rounds: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _compare(workers: Path, names: Sequence[str], versions: Path, rounds: int) -
     print(f"{images} versions, {os.cpu_count()} cores\n")
     print("| worker | bare, images/s | worker_evaluate, images/s | share |")
     print("| --- | ---: | ---: | ---: |")
-    found: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
     for name in names:
         worker, card = load_worker(workers, name)
         runs = _bare_runs(card.spec, workers / card.weights, _prepare(worker.interface, versions))
@@ -129,19 +129,19 @@ def _compare(workers: Path, names: Sequence[str], versions: Path, rounds: int) -
             stage.append(_run_stage(workers, [name], versions))
             alone.append(min(run(images) for run in runs))
         share = statistics.median(b / s for b, s in zip(alone, stage, strict=True))
-        found[name] = {
+        rows[name] = {
             "bare": images / statistics.median(alone),
             "stage": images / statistics.median(stage),
             "share": share,
         }
-        print(f"| {name} | {found[name]['bare']:.0f} | {found[name]['stage']:.0f} | {share:.2f} |", flush=True)
+        print(f"| {name} | {rows[name]['bare']:.0f} | {rows[name]['stage']:.0f} | {share:.2f} |", flush=True)
     together = statistics.median(_run_stage(workers, names, versions) for _ in range(rounds))
-    apart = sum(images / row["stage"] for row in found.values())
-    bare = sum(images / row["bare"] for row in found.values())
+    apart = sum(images / row["stage"] for row in rows.values())
+    bare = sum(images / row["bare"] for row in rows.values())
     print(f"\nall {len(names)} in one task: {together:.1f} s, {bare / together:.2f} of what the bare networks reach")
     print(f"a task each, one after the other: {apart:.1f} s, {bare / apart:.2f}")
     seconds = {"together_seconds": together, "apart_seconds": apart, "bare_seconds": bare}
-    return {"images": images, "workers": found, **seconds}
+    return {"images": images, "workers": rows, **seconds}
 
 
 def _compare_memory(workers: Path, name: str, files: list[Path], counts: list[int]) -> dict[str, Any]:
@@ -165,12 +165,12 @@ def _make_versions(files: list[Path], count: int, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Prints what was measured and writes it as JSON."""
+    """Print the measurements and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path)
     parser.add_argument("--images", type=Path, help="a folder of photographs")
     parser.add_argument("--count", type=int, default=100, help="how many of them to use")
-    parser.add_argument("--worker", nargs="+", help="these alone")
+    parser.add_argument("--worker", nargs="+", help="only these workers")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", type=int, nargs="+", help="compare peak memory at these numbers of sources instead")
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)

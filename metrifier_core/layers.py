@@ -1,27 +1,27 @@
-"""Layers that Keras lacks. They are registered, so that a saved model loads in safe mode once this is imported."""
+"""Layers that Keras lacks; importing this module registers them, so that saved models load in safe mode."""
 
 from typing import Any
 
 import keras
 
-_KEPT = 32  # of the sorted probabilities: what is beyond tells of nothing but their sum
+_KEPT = 32  # sorted probabilities; the rest adds nothing but its sum
 
 
 @keras.saving.register_keras_serializable("metrifier")
 class ZeroSum(keras.constraints.Constraint):
-    """Keeps every filter's weights adding up to zero: what is left is a high-pass filter, blind to brightness."""
+    """A constraint that makes every filter's weights sum to zero: a high-pass filter, blind to brightness."""
 
     def __call__(self, weights: Any) -> Any:
-        """Projects (height, width, channels, filters) weights onto those of zero sum a channel and filter."""
+        """Project (height, width, channels, filters) weights onto a zero sum per channel and filter."""
         return weights - keras.ops.mean(weights, axis=(0, 1), keepdims=True)
 
 
 @keras.saving.register_keras_serializable("metrifier")
 class PooledStatistics(keras.layers.Layer):
-    """Pools (N, H, W, C) features to the mean, standard deviation and maximum of each channel, (N, 3 C)."""
+    """A layer that pools (N, H, W, C) features to each channel's mean, standard deviation and maximum, (N, 3 C)."""
 
     def call(self, features: Any) -> Any:
-        """Pools features over both spatial axes."""
+        """Pool features over both spatial axes."""
         ops = keras.ops
         # In float32 whatever the network computes in: 16 bits do not hold a sum over an image.
         features = ops.cast(features, "float32")
@@ -33,17 +33,14 @@ class PooledStatistics(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("metrifier")
 class SortedProbabilities(keras.layers.Layer):
-    """Turns (N, C) logits into the logarithms of the largest probabilities, in falling order, (N, 32).
-
-    How far a classifier is in doubt, whatever the classes.
-    """
+    """A layer from (N, C) logits to the 32 largest log-probabilities in descending order: how certain, not of what."""
 
     def call(self, logits: Any) -> Any:
-        """Sorts and cuts off."""
+        """Sort the log-probabilities and keep the largest."""
         ops = keras.ops
         logarithms = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
         return ops.top_k(logarithms, min(_KEPT, logits.shape[-1]))[0]
 
 
 LAYERS: dict[str, type] = {layer.__name__: layer for layer in (PooledStatistics, SortedProbabilities, ZeroSum)}
-"""Every layer of this file by the name that a saved model has for it."""
+"""Every layer of this file by its name in a saved model."""

@@ -1,4 +1,4 @@
-"""The networks that a metrifier can be."""
+"""The architectures of metrifiers."""
 
 from metrifier_core.architectures.multitap import multitap_large, multitap_small
 from metrifier_core.architectures.nano import nano

@@ -1,30 +1,21 @@
-"""MobileNets with their batch normalisation folded into the convolutions, as trunks to be tapped."""
+"""MobileNets with batch normalisation folded into the convolutions, as trunks to tap; this module imports Keras."""
 
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-TRUNK = "trunk_"
-"""What the names of layers with pretrained weights begin with; a number in the order of computation follows."""
+from keras import layers
+
+from metrifier_core.architectures.head import TRUNK
 
 # Filters and stride of each separable block at width 1; Howard et al. 2017 (arXiv 1704.04861), table 1.
-_V1_BLOCKS = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *[(512, 1)] * 5,
-    (1024, 2),
-    (1024, 1),
-)
-# Expansion, filters, blocks and stride of the first; Sandler et al. 2018 (arXiv 1801.04381), table 2.
+_V1_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
+# Expansion, filters, blocks and first stride; Sandler et al. 2018 (arXiv 1801.04381), table 2.
 _V2_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 class TappedTrunk(NamedTuple):
-    """A classifier whose inner features can be had.
+    """A classifier with its inner features.
 
     Attributes:
         taps: Keras tensors (N, H, W, C), from shallow to deep.
@@ -45,32 +36,23 @@ class _Builder:
         return f"{TRUNK}{next(self._numbers)}"
 
     def convolve(self, features: Any, filters: int, size: int = 1, strides: int = 1, *, activate: bool = True) -> Any:
-        from keras import layers
-
         features = layers.Conv2D(filters, size, strides, padding="same", name=self._name())(features)
         return layers.ReLU(6.0)(features) if activate else features
 
     def convolve_depthwise(self, features: Any, strides: int) -> Any:
-        from keras import layers
-
         return layers.ReLU(6.0)(layers.DepthwiseConv2D(3, strides, padding="same", name=self._name())(features))
 
     def classify(self, features: Any, classes: int) -> Any:
-        from keras import layers
-
         return layers.Dense(classes, name=self._name())(layers.GlobalAveragePooling2D()(features))
 
 
 def mobilenet_v1(pixels: Any, alpha: float, classes: int) -> TappedTrunk:
-    """Builds MobileNetV1.
+    """Build MobileNetV1, tapped at the end of every resolution.
 
     Args:
         pixels: Keras tensor (N, H, W, 3) in [-1, 1].
-        alpha: Width.
+        alpha: Width multiplier.
         classes: Number of logits.
-
-    Returns:
-        The trunk, tapped at the end of every resolution.
     """
     builder = _Builder()
     x = builder.convolve(pixels, int(32 * alpha), 3, 2)
@@ -84,17 +66,12 @@ def mobilenet_v1(pixels: Any, alpha: float, classes: int) -> TappedTrunk:
 
 
 def mobilenet_v2(pixels: Any, classes: int) -> TappedTrunk:
-    """Builds MobileNetV2 of width 1.
+    """Build MobileNetV2 of width 1, tapped at the end of every stage and before the classifier.
 
     Args:
         pixels: Keras tensor (N, H, W, 3) in [-1, 1].
         classes: Number of logits.
-
-    Returns:
-        The trunk, tapped at the end of every stage and before the classifier.
     """
-    from keras import layers
-
     builder = _Builder()
     x = builder.convolve(pixels, 32, 3, 2)
     taps = []

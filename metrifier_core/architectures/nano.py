@@ -1,4 +1,4 @@
-"""nano: a network from scratch, small enough for a camera."""
+"""nano: a network trained from scratch, small enough for a camera."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _STAGES = ((32, 1), (48, 2), (96, 3), (128, 2))
 
 @register_architecture()
 def nano() -> Any:
-    """Builds the network: two stems, four separable stages, statistics pooled at every stage, a small head.
+    """Build the network: two stems, four separable stages, statistics pooled at every stage, a small head.
 
     Returns:
         A Keras model from (N, H, W, 3) uint8 RGB, at least 32 pixels a side, to (N, 1) scores in [0, 1].
@@ -25,8 +25,8 @@ def nano() -> Any:
 
     inputs = keras.Input((None, None, 3), dtype="uint8")
     pixels = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(inputs)
-    # Noise and blur live in the high frequencies: some of the first filters may see nothing else. They look at
-    # every fourth pixel's neighbourhood: statistics need no more, and the largest maps take most of the time.
+    # Noise and blur live in the high frequencies: these filters see nothing else. Stride 4 is enough for statistics,
+    # and the largest maps take most of the time.
     texture = layers.Conv2D(8, 5, strides=4, padding="same", use_bias=False, kernel_constraint=ZeroSum())(pixels)
     texture = normalise(texture)
     x = normalise(layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(pixels))

@@ -1,4 +1,4 @@
-"""Weights of pretrained classifiers: a kernel and a bias a layer, batch normalisation folded in."""
+"""Weights of pretrained classifiers: a kernel and a bias per layer, batch normalisation folded in."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metrifier_core.architectures.mobilenet import TRUNK
+from metrifier_core.architectures.head import TRUNK
 from metrifier_core.workers import ApplicationSpec, ExportedSpec, find_weights, open_worker
 from metrifier_core.workers.keras_applications import build_application
 
-_MAX_DIFFERENCE = 1e-2  # of logits, as a share of their range; rounding of 16 bits stays below
+_MAX_DIFFERENCE = 1e-2  # of logits, as a share of their range; float16 rounding stays below
 
 
 class Kernel(NamedTuple):
     """The weights of one layer.
 
     Attributes:
-        weights: (height, width, inputs, filters), depthwise (height, width, channels, 1), dense (inputs, outputs);
-            float32.
-        bias: A number a filter, channel or output; float32.
+        weights: float32 (height, width, inputs, filters); depthwise (height, width, channels, 1); dense (inputs,
+            outputs).
+        bias: float32, one per filter, channel or output.
     """
 
     weights: NDArray[np.float32]
@@ -29,15 +29,15 @@ class Kernel(NamedTuple):
 
 
 def _fold(kernel: Kernel, normalisation: Any, *, depthwise: bool) -> Kernel:
-    """Multiplies a batch normalisation into the convolution before it."""
+    """Multiply a batch normalisation into the convolution before it."""
     gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in normalisation.get_weights())
     factor = gamma / np.sqrt(variance + normalisation.epsilon)
     weights = kernel.weights * (factor[:, None] if depthwise else factor)
     return Kernel(weights.astype(np.float32), (beta + (kernel.bias - mean) * factor).astype(np.float32))
 
 
-def _of_keras(model: Any) -> list[Kernel]:
-    """Reads a `keras.applications` classifier, whose layers stand in the order of computation."""
+def _read_keras(model: Any) -> list[Kernel]:
+    """Read a `keras.applications` classifier, whose layers are in order of computation."""
     from keras import layers
 
     kernels: list[Kernel] = []
@@ -53,15 +53,15 @@ def _of_keras(model: Any) -> list[Kernel]:
     return kernels
 
 
-def _of_onnx(path: Path) -> Iterator[Kernel]:
-    """Reads the convolutions of an ONNX graph, whose nodes stand in the order of computation."""
+def _read_onnx(path: Path) -> Iterator[Kernel]:
+    """Read the convolutions of an ONNX graph, whose nodes are in order of computation."""
     import onnx
     from onnx import numpy_helper
 
     graph = onnx.load(path, load_external_data=False).graph
     constants = {tensor.name: np.asarray(numpy_helper.to_array(tensor), np.float32) for tensor in graph.initializer}
     for node in graph.node:
-        # Weights may be stored with 16 bits and widened by the graph itself.
+        # The graph may store weights in float16 and widen them itself.
         if node.op_type == "Cast" and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
         elif node.op_type == "Conv":
@@ -71,34 +71,30 @@ def _of_onnx(path: Path) -> Iterator[Kernel]:
 
 
 def read_kernels(spec: ApplicationSpec | ExportedSpec) -> list[Kernel]:
-    """Reads the weights of a pretrained classifier.
+    """Read the weights of a pretrained classifier, in order of computation.
 
     Args:
-        spec: An entry as a catalogue of workers has it: of `keras.applications`, or an ONNX file whose batch
-            normalisation is folded already.
-
-    Returns:
-        The kernels in the order of computation.
+        spec: Catalogue entry of `keras.applications`, or of an ONNX file whose batch normalisation is folded.
 
     Raises:
-        ValueError: They cannot be had, or are not those that the entry describes.
+        ValueError: The weights are missing, or are not those that the entry describes.
     """
     path = find_weights("backbone", spec)
     if isinstance(spec, ApplicationSpec):
-        return _of_keras(build_application(spec, path))
+        return _read_keras(build_application(spec, path))
     if path is None or spec.format != "onnx":
-        raise ValueError(f"backbone: a file of the format {spec.format} cannot be read as one: expected onnx")
+        raise ValueError(f"backbone: expected a file of the format keras_applications or onnx, got {spec.format}")
     try:
-        return list(_of_onnx(path))
+        return list(_read_onnx(path))
     except Exception as error:
-        raise ValueError(f"backbone: {path} is no graph of convolutions with their weights: {error}") from error
+        raise ValueError(f"backbone: {path} is not a graph of convolutions with their weights: {error}") from error
 
 
 def assign_kernels(network: Any, kernels: Sequence[Kernel]) -> None:
-    """Puts weights into the layers of a network that are named after `TRUNK`.
+    """Set the weights of the layers whose names begin with `TRUNK`.
 
     Raises:
-        ValueError: They are of another network.
+        ValueError: The number of kernels or a shape differs from the network's.
     """
     layers = {layer.name: layer for layer in network.layers if layer.name.startswith(TRUNK)}
     if len(layers) != len(kernels):
@@ -106,47 +102,47 @@ def assign_kernels(network: Any, kernels: Sequence[Kernel]) -> None:
     for index, kernel in enumerate(kernels):
         layer = layers[f"{TRUNK}{index}"]
         expected = tuple(layer.kernel.shape)
-        # A dense layer may stand in the file as a convolution of one pixel.
-        given = kernel.weights.reshape(expected) if kernel.weights.size == math.prod(expected) else kernel.weights
-        if given.shape != expected or kernel.bias.shape != tuple(layer.bias.shape):
+        # The file may hold a dense layer as a convolution of one pixel.
+        weights = kernel.weights.reshape(expected) if kernel.weights.size == math.prod(expected) else kernel.weights
+        if weights.shape != expected or kernel.bias.shape != tuple(layer.bias.shape):
             raise ValueError(
                 f"backbone: layer {index} has weights of {kernel.weights.shape}, the architecture of {expected}"
             )
-        layer.set_weights([given, kernel.bias])
+        layer.set_weights([weights, kernel.bias])
 
 
 def check_backbone(network: Any, spec: ExportedSpec) -> None:
-    """Finds out whether the classifier inside a network answers as the file does that its weights are of.
+    """Raise if the classifier inside a network answers otherwise than the file that its weights come from.
 
-    Weights of the right shapes may still be of a network with other paddings, activations or shortcuts.
+    Weights of the right shapes may still belong to a network with other paddings, activations or shortcuts.
 
     Args:
-        network: With weights of this file, computing in float32.
-        spec: The file, in ONNX.
+        network: Keras model with the weights of this file, in float32.
+        spec: Catalogue entry of the ONNX file.
 
     Raises:
-        ValueError: It answers otherwise, or cannot be run.
+        ValueError: The answers differ, or the file cannot be run.
     """
     import keras
 
     worker = open_worker(spec, find_weights("backbone", spec))
     size = spec.input_size
     rng = np.random.default_rng(0)
-    # Large and small structures, so that borders and every scale have their part.
+    # Large and small structures, so that borders and every scale matter.
     grid = rng.uniform(0, 255, (4, 4, 3)).repeat(-(-size // 4), 0).repeat(-(-size // 4), 1)[:size, :size]
     pixels = np.clip(grid + rng.normal(0, 40, (size, size, 3)), 0, 255).astype(np.uint8)[None]
-    shown = (pixels / np.float32(127.5) - 1).astype(spec.dtype)
-    batch = np.repeat(shown if spec.layout == "NHWC" else shown.transpose(0, 3, 1, 2), worker.batch_size, 0)
-    answers = worker.network.run(batch)[:1]
+    prepared = (pixels / np.float32(127.5) - 1).astype(spec.dtype)
+    batch = np.repeat(prepared if spec.layout == "NHWC" else prepared.transpose(0, 3, 1, 2), worker.batch_size, 0)
+    expected = worker.network.run(batch)[:1]
     last = max(int(layer.name.removeprefix(TRUNK)) for layer in network.layers if layer.name.startswith(TRUNK))
     inside = keras.Model(network.inputs, network.get_layer(f"{TRUNK}{last}").output)
-    found = np.asarray(inside(pixels), np.float64)
+    logits = np.asarray(inside(pixels), np.float64)
     if spec.outputs == "probabilities":
-        # Logits are known up to a constant from them.
-        answers, found = (values - values.mean() for values in (np.log(np.maximum(answers, 1e-12)), found))
-    difference = float(np.abs(found - answers).max()) if found.shape == answers.shape else np.inf
-    # Written so that a difference that is no number is too large.
-    if not difference <= _MAX_DIFFERENCE * np.ptp(answers):
+        # They determine logits up to a constant.
+        expected, logits = (values - values.mean() for values in (np.log(np.maximum(expected, 1e-12)), logits))
+    difference = float(np.abs(logits - expected).max()) if logits.shape == expected.shape else np.inf
+    # Negated, so that NaN is too large.
+    if not difference <= _MAX_DIFFERENCE * np.ptp(expected):
         raise ValueError(
             f"backbone: {spec.file} has the shapes of the architecture, but is another network: its logits and those "
             f"of its weights in the architecture differ by up to {difference:.2g}"

@@ -1,4 +1,4 @@
-"""The candidate networks by name."""
+"""The architectures of metrifiers by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,18 +9,15 @@ from metrifier_core.workers import ApplicationSpec
 
 Builder = Callable[..., Any]
 
-DEFAULT_CLASSES = 1000
-
 
 @dataclass(frozen=True)
 class Architecture:
-    """A candidate network.
+    """A registered architecture.
 
     Attributes:
         name: Its name.
         build: Builds it untrained; takes the number of the backbone's `classes` where there is a backbone.
-        backbone: The pretrained classifier that it begins with, where a config names no other; None where it is
-            trained from scratch.
+        backbone: Default pretrained classifier that it starts from; None if it is trained from scratch.
     """
 
     name: str
@@ -32,13 +29,10 @@ _REGISTRY: dict[str, Architecture] = {}
 
 
 def register_architecture(backbone: ApplicationSpec | None = None) -> Callable[[Builder], Builder]:
-    """Registers a function that builds a network under its name.
+    """Return a decorator that registers a function which builds a network, under the function's name.
 
     Args:
-        backbone: The pretrained classifier that it begins with.
-
-    Returns:
-        A decorator.
+        backbone: Pretrained classifier that the network starts from.
     """
 
     def register(build: Builder) -> Builder:
@@ -49,33 +43,33 @@ def register_architecture(backbone: ApplicationSpec | None = None) -> Callable[[
 
 
 def list_architectures() -> list[str]:
-    """Lists the registered networks, sorted by name."""
+    """Return the names of the registered architectures, sorted."""
     return sorted(_REGISTRY)
 
 
 def get_architecture(name: str) -> Architecture:
-    """Finds a registered network.
+    """Return a registered architecture.
 
     Raises:
-        ValueError: There is none of that name; the message says what is close.
+        ValueError: The name is unknown; the message says which name is close.
     """
     if name not in _REGISTRY:
         raise ValueError(f"unknown architecture '{name}', {closest(name, list_architectures())}")
     return _REGISTRY[name]
 
 
-def create_network(name: str, classes: int = DEFAULT_CLASSES) -> Any:
-    """Builds an untrained network.
+def create_network(name: str, classes: int = 1000) -> Any:
+    """Build an untrained network.
 
     Args:
         name: One of `list_architectures()`.
-        classes: How many the backbone tells apart, where there is a backbone.
+        classes: Number of the backbone's classes, if there is a backbone.
 
     Returns:
         A Keras model from (N, H, W, 3) uint8 RGB of any size to (N, 1) scores in [0, 1].
 
     Raises:
-        ValueError: There is none of that name; the message says what is close.
+        ValueError: The name is unknown; the message says which name is close.
     """
     architecture = get_architecture(name)
     return architecture.build() if architecture.backbone is None else architecture.build(classes)

@@ -34,11 +34,11 @@ _SEED = 0  # the same images give the same interval
 
 
 def _open_worker(name: str, catalogue: Path | None) -> "Worker":
-    from metrifier_core.workers import MiniatureSpec, create_worker, find_spec
+    from metrifier_core.workers import MiniatureSpec, create_worker, get_worker
 
     entries = read_workers(catalogue)
     try:
-        if isinstance(find_spec(name, entries), MiniatureSpec):
+        if isinstance(get_worker(name, entries), MiniatureSpec):
             raise ValueError(f"'{name}' is trained on the images of a run: expected a worker that has weights")
         return create_worker(name, entries)
     except ValueError as error:

@@ -116,12 +116,12 @@ def verify(
     """
     from dataclasses import asdict
 
-    from metrifier_core.workers import find_spec
+    from metrifier_core.workers import get_worker
     from metrifier_core.workers.verification import verify_worker
 
     entries = read_workers(catalogue)
     try:
-        chosen = {name: find_spec(name, entries) for name in worker or entries}
+        chosen = {name: get_worker(name, entries) for name in worker or entries}
     except ValueError as error:
         refuse(f"--worker: {error}")
     check_folder(output)

@@ -1,4 +1,4 @@
-"""A trained network on disk: Keras to go on with, ONNX and TFLite to score with."""
+"""A trained network as files: Keras to train further, ONNX and TFLite to score with."""
 
 from metrifier_core.export.network import export_network
 from metrifier_core.export.onnx_file import export_onnx

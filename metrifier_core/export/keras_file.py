@@ -1,4 +1,4 @@
-"""A network as Keras saves it, to go on with; the same weights give the same bytes."""
+"""A network as a .keras file; equal weights give equal bytes."""
 
 import json
 import zipfile
@@ -9,7 +9,7 @@ _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def _renumber(config: Any, numbers: dict[int, int]) -> Any:
-    """Replaces the memory addresses by which a config names shared objects with numbers in order of appearance."""
+    """Replace the memory addresses that identify shared objects in a config by numbers in order of appearance."""
     if isinstance(config, list):
         return [_renumber(value, numbers) for value in config]
     if isinstance(config, dict):
@@ -20,8 +20,12 @@ def _renumber(config: Any, numbers: dict[int, int]) -> Any:
     return config
 
 
-def _undate(path: Path) -> None:
-    """Rewrites a .keras archive without the times and memory addresses in it: its checksum speaks of its content."""
+def export_keras(network: Any, path: Path) -> None:
+    """Write a built Keras model as a .keras file without times and memory addresses.
+
+    Equal weights and layer names give equal bytes.
+    """
+    network.save(path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in sorted(archive.namelist())}
     metadata = json.loads(members["metadata.json"])
@@ -31,9 +35,3 @@ def _undate(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name, _NO_DATE), data)
-
-
-def export_keras(network: Any, path: Path) -> None:
-    """Writes a built Keras model as a .keras file; equal weights and names of layers give equal bytes."""
-    network.save(path)
-    _undate(path)

@@ -1,4 +1,4 @@
-"""All files of a trained network, each held against the network that it was made of."""
+"""All files of a trained network, each compared with the network in memory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,64 +23,63 @@ Scores = NDArray[np.float64]
 
 
 def _score(network: Any, views: NDArray[np.uint8]) -> Scores:
-    """Scores views by the network in memory, a few at a time."""
+    """Score views with the network in memory, in batches."""
     batches = [views[start : start + _BATCH] for start in range(0, len(views), _BATCH)]
     return np.concatenate([np.asarray(network(batch, training=False), np.float64)[:, 0] for batch in batches])
 
 
-def _compare(found: Scores, expected: Scores) -> ExportCheck:
-    constant = np.ptp(found) == 0 or np.ptp(expected) == 0
+def _compare(scores: Scores, expected: Scores) -> ExportCheck:
+    constant = np.ptp(scores) == 0 or np.ptp(expected) == 0
     return ExportCheck(
-        largest_difference=float(np.abs(found - expected).max()),
-        spearman=None if constant else float(spearmanr(found, expected).statistic),
+        largest_difference=float(np.abs(scores - expected).max()),
+        spearman=None if constant else float(spearmanr(scores, expected).statistic),
     )
 
 
 def check_export(runtime: str, file: Path, views: NDArray[np.uint8], expected: Scores) -> ExportCheck:
-    """Holds one file against the network, on the runtime that will score with it, and says what it loses.
+    """Compare a file, on the runtime that will score with it, with the network.
 
     Args:
-        runtime: A key of `RUNTIME_FILES`.
-        file: The file.
+        runtime: One of `list_runtimes()`.
+        file: File to check.
         views: (N, S, S, 3) uint8 RGB.
         expected: (N,) scores of the network itself.
 
     Raises:
-        ValueError: It is a file in float32 and does not score as the network does, or its scores are no numbers.
+        ValueError: A float32 file scores differently from the network, or scores are NaN.
     """
-    check = _compare(open_runtime(runtime, file).run(views), expected)
+    check = _compare(open_runtime(runtime, file).run(views)[:, 0], expected)
     rank = "" if check.spearman is None else f", Spearman {check.spearman:.4f}"
     say(f"export: {file.name} differs from the network by at most {check.largest_difference:.1e}{rank}")
-    # Written so that a difference that is no number is too large.
+    # Negated, so that NaN is too large.
     allowed = 1.0 if runtime == "tflite_int8" else _MAX_DIFFERENCE
     if not check.largest_difference <= allowed:
         raise ValueError(
-            f"{file.name} does not score as the network that it was made of: their scores differ by up to "
-            f"{check.largest_difference:.1e}, more than {allowed:.0e}"
+            f"{file.name} does not score like the network: expected a difference of at most {allowed:.0e}, "
+            f"got {check.largest_difference:.1e}"
         )
     if runtime == "tflite_int8" and check.spearman is not None and check.spearman < _MIN_SPEARMAN:
-        say(f"export: {file.name} ranks views otherwise than the network does; score with another file")
+        say(f"export: {file.name} ranks views differently from the network; score with another file")
     return check
 
 
 def export_network(
     network: Any, folder: Path, representative: NDArray[np.uint8], compared: NDArray[np.uint8]
 ) -> Mapping[Path, ExportCheck]:
-    """Writes a network for every runtime, and compares each file with it.
+    """Write a network for every runtime, and compare each file with the network.
 
     Args:
-        network: A built Keras model from (N, H, W, 3) uint8 RGB to (N, 1) scores.
-        folder: Where the files go.
-        representative: (N, S, S, 3) uint8 views such as the network was trained on: they calibrate the integers, and
-            TFLite files take views of their size alone.
-        compared: (M, S, S, 3) uint8, other views, on which files and network are compared.
+        network: Built Keras model from (N, H, W, 3) uint8 RGB to (N, 1) scores.
+        folder: Folder to write to.
+        representative: (N, S, S, 3) uint8 views like those of the training; they calibrate the int8 file, and TFLite
+            files take views of their size only.
+        compared: (M, S, S, 3) uint8 views on which files and network are compared.
 
     Returns:
-        The files, each with what it lost.
+        The files, each with its comparison.
 
     Raises:
-        ValueError: A file in float32 scores a view by more than 1e-4 otherwise than the network does, or one in
-            integers gives what is no number.
+        ValueError: A float32 file differs from the network by more than 1e-4 on a view, or scores are NaN.
     """
     files = {runtime: folder / name for runtime, name in RUNTIME_FILES.items()}
     expected = _score(network, compared)

@@ -1,4 +1,4 @@
-"""A network as ONNX, for onnxruntime; the same weights give the same bytes."""
+"""A network as an ONNX file; equal weights give equal bytes."""
 
 import hashlib
 import warnings
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def _digest(message: Any, without: Sequence[str], *parts: bytes) -> bytes:
-    """Condenses a Protocol Buffers message, some of its fields left out, and what else makes its identity."""
+    """Hash a Protocol Buffers message without some of its fields, preceded by other parts."""
     bare = type(message)()
     bare.CopyFrom(message)
     for field in without:
@@ -17,26 +17,27 @@ def _digest(message: Any, without: Sequence[str], *parts: bytes) -> bytes:
 
 
 def _name_by_content(path: Path) -> None:
-    """Rewrites an ONNX file with names and an order that follow from what it computes alone.
+    """Rewrite an ONNX file with names and an order that depend only on its computation.
 
-    The converter's own follow memory addresses, and what the process has converted before.
+    The converter's depend on memory addresses and on earlier conversions in the process.
     """
     import onnx
 
     model = onnx.load(path)
     (source,), (result,) = model.graph.input, model.graph.output
-    # Of every tensor: what it is computed from, and the longest way from there. An input left out has no name.
+    # Per tensor: a hash of its computation, and its depth in the graph. An omitted input has no name.
     identities, depths = {"": b"", source.name: b"images"}, {"": 0, source.name: 0}
     for tensor in model.graph.initializer:
         identities[tensor.name], depths[tensor.name] = _digest(tensor, ["name"]), 0
     for node in model.graph.node:
         inputs = [identities[name] for name in node.input]
         identity = _digest(node, ["name", "input", "output"], *inputs)
+        depth = 1 + max(depths[name] for name in node.input)
         for place, name in enumerate(node.output):
             identities[name] = identity + place.to_bytes()
-            depths[name] = 1 + max(depths[given] for given in node.input)
+            depths[name] = depth
 
-    # The converter merges equal tensors on some days and not on others: here they are one.
+    # The converter merges equal tensors in some runs and not in others: merge them always.
     unique_tensors = {identities[tensor.name]: tensor for tensor in model.graph.initializer}
     unique_nodes = {identities[node.output[0]]: node for node in model.graph.node}
     tensors = sorted(unique_tensors.values(), key=lambda tensor: identities[tensor.name])
@@ -62,9 +63,9 @@ def _name_by_content(path: Path) -> None:
 
 
 def export_onnx(network: Any, path: Path) -> None:
-    """Writes a Keras model that was called before as ONNX; with PYTHONHASHSEED set, equal weights give equal bytes."""
+    """Write a Keras model that was called before as ONNX; with PYTHONHASHSEED set, equal weights give equal bytes."""
     with warnings.catch_warnings():
-        # The converter still probes for numpy aliases that are gone.
+        # The converter probes for removed numpy aliases.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(path, format="onnx", verbose=False)
     _name_by_content(path)

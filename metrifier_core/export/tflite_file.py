@@ -1,4 +1,4 @@
-"""A network as TFLite: in float32, and with convolutions of integers; the same weights give the same bytes."""
+"""A network as TFLite files, in float32 and with int8 convolutions; equal weights give equal bytes."""
 
 import tempfile
 import warnings
@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Statistics of integers lose the score's last steps, and XNNPACK has no fast kernels for them.
+# In int8, pooled statistics lose the score's last digits, and XNNPACK has no fast kernels for them.
 _FLOAT_OPERATORS = ["MEAN", "SQUARED_DIFFERENCE", "SUB", "REDUCE_MAX"]
 
 
 def _save(network: Any, side: int, folder: Path) -> None:
-    """Writes a SavedModel that takes one view of one size: LiteRT plans its memory for it."""
+    """Write a SavedModel that takes one view of one size, for which LiteRT plans its memory."""
     import keras
 
     view = keras.Input((side, side, 3), batch_size=1, dtype="uint8", name="images")
-    # Names are given, as Keras's own count up over the models of a process.
+    # Explicit names: Keras's own count the models of the process.
     fixed = keras.Model(view, network(view, training=False), name="metrifier")
     fixed.export(folder, format="tf_saved_model", verbose=False)
 
 
 def _with_scales_apart(network: Any) -> Any:
-    """Copies a network so that the maxima of its stages do not tie the scales of their integers together.
+    """Copy a network so that each stage's features keep a quantisation scale of their own.
 
-    A maximum has the scale of what it is taken from, and so have all tensors that are concatenated: every stage would
-    share the widest one's. The maximum of differences from the mean, plus the mean, is the same number with its own.
+    A maximum shares the scale of its input, and concatenated tensors share one scale: every stage would get the widest
+    one. The mean plus the maximum difference from it is the same number, with a scale of its own.
     """
     import keras
 
@@ -52,12 +52,12 @@ def _with_scales_apart(network: Any) -> Any:
 
 
 def export_tflite(network: Any, path: Path, side: int) -> None:
-    """Writes a Keras model as TFLite in float32.
+    """Write a Keras model as TFLite in float32.
 
     Args:
-        network: A built Keras model from (N, H, W, 3) uint8 to (N, 1) scores.
-        path: The file.
-        side: Pixels a side of the views that it will take, one a call.
+        network: Built Keras model from (N, H, W, 3) uint8 to (N, 1) scores.
+        path: File to write.
+        side: Side in pixels of the views that it will take, one per call.
     """
     import tensorflow as tf
 
@@ -67,7 +67,7 @@ def export_tflite(network: Any, path: Path, side: int) -> None:
 
 
 def _after_pooling(model: bytes) -> list[str]:
-    """Names the tensors without height and width: statistics, and all that is made of them."""
+    """Return the names of the tensors without height and width: pooled statistics and everything after them."""
     from ai_edge_litert.interpreter import Interpreter
 
     tensors = Interpreter(model_content=model).get_tensor_details()
@@ -75,15 +75,15 @@ def _after_pooling(model: bytes) -> list[str]:
 
 
 def export_tflite_int8(network: Any, path: Path, representative: NDArray[np.uint8]) -> None:
-    """Writes a Keras model as TFLite whose convolutions have int8 weights and activations.
+    """Write a Keras model as TFLite with int8 weights and activations in its convolutions.
 
-    The pooled statistics and the dense layers after them stay in float32 inside the same file, by TensorFlow's
-    selective quantisation (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_debugger).
+    Pooled statistics and the dense layers after them stay in float32, by TensorFlow's selective quantisation
+    (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_debugger).
 
     Args:
-        network: A built Keras model from (N, H, W, 3) uint8 to (N, 1) scores.
-        path: The file; it takes uint8 and gives float32.
-        representative: (N, S, S, 3) uint8 views that decide the ranges of the activations.
+        network: Built Keras model from (N, H, W, 3) uint8 to (N, 1) scores.
+        path: File to write, from uint8 to float32.
+        representative: (N, S, S, 3) uint8 views that calibrate the ranges of the activations.
     """
     import tensorflow as tf
 
@@ -92,7 +92,7 @@ def export_tflite_int8(network: Any, path: Path, representative: NDArray[np.uint
             yield [view[None]]
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # Images are no activations; and the debugger still calibrates on TensorFlow's own interpreter.
+        # The input needs no range, and the debugger calibrates on TensorFlow's deprecated interpreter.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
         warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated", UserWarning)
         _save(_with_scales_apart(network), representative.shape[1], Path(folder))

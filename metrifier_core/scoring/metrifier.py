@@ -108,7 +108,7 @@ class Metrifier:
 
     def score_views(self, views: NDArray[np.uint8]) -> float:
         """Return the mean score, in [0, 1], of an image's views: (V, crop, crop, 3) uint8 RGB, from `make_views`."""
-        return float(np.clip(np.mean(self._network.run(views)), 0, 1))
+        return float(np.clip(np.mean(self._network.run(views)[:, 0]), 0, 1))
 
     def score_many(self, paths: Iterable[FilePath]) -> Iterator[Score]:
         """Score image files on all cores; a file that cannot be used gets an error instead of a score.
@@ -183,7 +183,7 @@ class Metrifier:
         Raises:
             ImageError: The image cannot be used; the message says why.
         """
-        return explain_image(_pixels(image), self.card.crop, self._network.run)
+        return explain_image(_pixels(image), self.card.crop, lambda views: self._network.run(views)[:, 0])
 
     def _score_file(self, path: FilePath) -> Score:
         try:

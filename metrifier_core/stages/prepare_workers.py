@@ -35,11 +35,14 @@ from metrifier_core.workers.weights import PretrainedSpec
 
 def _train(name: str, spec: MiniatureSpec, images: Path, seed: int, folder: Path) -> Path:
     """Train a miniature on the images in the order of their identities, whatever the shards."""
-    from metrifier_core.workers.miniature import INTERFACE, train_miniature
+    from metrifier_core.workers.catalogue import MINIATURE_INTERFACE
+    from metrifier_core.workers.miniature import train_miniature
 
     def crop(row: Mapping[str, Any]) -> tuple[str, RgbImage, int]:
         # As it is read: 32 pixels a side are all that is kept of an image.
-        pixels = centre_crop(decode_image(row["image"]["bytes"]), INTERFACE.input_size, INTERFACE.crop_fraction)
+        pixels = centre_crop(
+            decode_image(row["image"]["bytes"]), MINIATURE_INTERFACE.input_size, MINIATURE_INTERFACE.crop_fraction
+        )
         return row["image_id"], pixels, row["label"]
 
     rows = chain.from_iterable(read_rows(path, splits=["worker_train"]) for path in tables([images], "images"))

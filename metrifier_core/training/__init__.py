@@ -1,4 +1,4 @@
-"""How a network becomes a metrifier: what it is shown, what it is asked for, and how a killed training goes on."""
+"""The training of metrifiers: batches, loss, epochs, checkpoints and calibration."""
 
 from metrifier_core.training.settings import MetrifierSettings
 

@@ -1,4 +1,4 @@
-"""What a network is shown in training, in an order that follows from the seed and the epoch alone."""
+"""Training batches, in an order that depends only on the seed and the epoch."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,17 +14,17 @@ from metrifier_core.execution.parallel import batched, parallel_map
 from metrifier_core.images import decode_version
 
 _BYTES_SHUFFLED_TOGETHER = 512 << 20  # the more, the better a network gets
-_VERSIONS_OF_A_SOURCE = 4  # that stand in a batch together, so that it has pairs of one source image
+_VERSIONS_OF_A_SOURCE = 4  # adjacent, so that a batch has pairs of one source image
 
 Row = dict[str, Any]
 
 
 class Batch(NamedTuple):
-    """Some training views and what is known of them.
+    """Training views and their labels.
 
     Attributes:
         pixels: (N, S, S, 3) uint8 RGB.
-        truth: (N, 2 + W) float32: quality, a number that tells source images apart, each label worker's TCP.
+        truth: (N, 2 + W) float32: quality, index of the source image, each label worker's TCP.
     """
 
     pixels: NDArray[np.uint8]
@@ -32,20 +32,20 @@ class Batch(NamedTuple):
 
 
 def _mix(dataset: QualityDataset, groups: Sequence[int], rng: np.random.Generator) -> list[list[Row]]:
-    """Reads the training versions of some row groups, a few of one source image together, in random order."""
+    """Read the training versions of some row groups, grouped by source image in fours, in random order."""
     by_source: defaultdict[str, list[Row]] = defaultdict(list)
     for row in chain.from_iterable(dataset.rows(group, "train") for group in groups):
         by_source[row["image_id"]].append(row)
-    few = [
+    chunks = [
         [rows[index] for index in order]
         for rows in by_source.values()
         for order in batched(rng.permutation(len(rows)).tolist(), _VERSIONS_OF_A_SOURCE)
     ]
-    return [few[index] for index in rng.permutation(len(few))]
+    return [chunks[index] for index in rng.permutation(len(chunks))]
 
 
 def _windows(dataset: QualityDataset, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Puts the row groups in random order, as many together as memory may hold."""
+    """Yield the row groups in random order, as many at a time as memory may hold."""
     window: list[int] = []
     held = 0
     for group in rng.permutation(len(dataset)).tolist():
@@ -58,30 +58,27 @@ def _windows(dataset: QualityDataset, rng: np.random.Generator) -> Iterator[list
 
 
 def _shuffled(dataset: QualityDataset, rng: np.random.Generator) -> Iterator[Row]:
-    """Goes through the training versions once; memory holds so many bytes of encoded images."""
+    """Yield the training versions once, shuffled."""
     for groups in _windows(dataset, rng):
         mixed = _mix(dataset, groups, rng)[::-1]
-        while mixed:  # what has been shown makes room for what is read next
+        while mixed:  # free each chunk as soon as it is used
             yield from mixed.pop()
 
 
 def training_batches(
     dataset: QualityDataset, *, size: int, crop: int, flip: bool, rng: np.random.Generator, skip: int = 0
 ) -> Iterator[Batch]:
-    """Makes the batches of one epoch, whole ones alone; images are decoded ahead of the training step.
+    """Yield the whole batches of one epoch; images are decoded ahead of the training step.
 
     Args:
         dataset: Versions and their quality.
-        size: Versions a batch.
-        crop: Pixels a side of a view.
-        flip: Whether half of the views are mirrored.
-        rng: Decides the epoch's order and views.
-        skip: Batches at the beginning that are left out, without decoding them.
-
-    Yields:
-        The batches that are left.
+        size: Versions per batch.
+        crop: Side of a view in pixels.
+        flip: Mirror half of the views.
+        rng: Generator of the epoch's order and views.
+        skip: Number of batches to leave out at the beginning, without decoding them.
     """
-    # The order and the views have a generator each: what is skipped is read and drawn, but not decoded.
+    # Separate generators for order and views: skipped versions are read and drawn, but not decoded.
     orders, views = rng.spawn(2)
 
     def drawn() -> Iterator[tuple[Row, NDArray[np.float64]]]:

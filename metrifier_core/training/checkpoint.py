@@ -1,7 +1,8 @@
-"""From where a killed training goes on: arrays and a few numbers in one file, written whole or not at all."""
+"""Checkpoints, from which a killed training resumes: arrays and a few numbers in one file, written atomically."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -9,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Sequence[NDArray[np.generic]]
-"""Variables of a network or an optimizer, in their own order."""
+"""Variables of a network or an optimizer, in its order."""
 
 
 @dataclass
 class Position:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
-        epoch: The running one, from 1.
-        batches: How many of its batches are done.
-        loss: Sum over these batches.
-        curves: A mapping an epoch that is through.
-        best_epoch: That of the best validation Spearman; 0 before the first.
-        best_spearman: It.
+        epoch: Current epoch, from 1.
+        batches: Number of its finished batches.
+        loss: Sum of the losses of these batches.
+        curves: Metrics of each finished epoch.
+        best_epoch: Epoch of the best validation Spearman; 0 before the first.
+        best_spearman: Validation Spearman of that epoch.
     """
 
     epoch: int = 1
@@ -35,13 +36,13 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that a training is at one moment.
+    """The whole state of a training.
 
     Attributes:
-        position: How far it is.
-        network: Every variable, those of dropout's generators too.
-        optimizer: Every variable.
-        best: The weights of the best epoch; none before the first.
+        position: Progress.
+        network: All variables of the network, including dropout's generators.
+        optimizer: All variables of the optimizer.
+        best: Weights of the best epoch; none before the first.
     """
 
     position: Position
@@ -54,7 +55,7 @@ _PARTS = ("network", "optimizer", "best")
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replaces a checkpoint in one step."""
+    """Write or replace a checkpoint atomically."""
     from safetensors.numpy import save_file
 
     arrays = {
@@ -68,19 +69,13 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
-    """Reads a checkpoint; None where there is none."""
+    """Read a checkpoint; return None if there is none."""
     from safetensors import safe_open
 
     if not path.is_file():
         return None
     with safe_open(path, "numpy") as file:
         position = Position(**json.loads(file.metadata()["position"]))
-        arrays: Mapping[str, NDArray[np.generic]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    parts = {
-        part: [arrays[name] for name in sorted(arrays, key=_number) if name.startswith(f"{part}/")] for part in _PARTS
-    }
+        counts = Counter(name.partition("/")[0] for name in file.keys())  # noqa: SIM118
+        parts = {part: [file.get_tensor(f"{part}/{index}") for index in range(counts[part])] for part in _PARTS}
     return Checkpoint(position, **parts)
-
-
-def _number(name: str) -> int:
-    return int(name.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""The training of a network: epochs of batches, a checkpoint every few, and the weights of the best epoch."""
+"""The training of a network: epochs of batches, regular checkpoints, and the weights of the best epoch."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from metrifier_core.architectures import assign_kernels, check_backbone, create_network, read_kernels
-from metrifier_core.architectures.head import EMBEDDING, SCORE_LOGIT
-from metrifier_core.architectures.mobilenet import TRUNK
+from metrifier_core.architectures.head import EMBEDDING, SCORE_LOGIT, TRUNK
 from metrifier_core.architectures.pretrained import Kernel
 from metrifier_core.data.dataset import QualityDataset
 from metrifier_core.execution.progress import progress, say
@@ -23,22 +22,22 @@ from metrifier_core.training.settings import MetrifierSettings
 from metrifier_core.workers import ExportedSpec
 
 CHECKPOINT = "checkpoint.safetensors"
-"""The file from which a killed training goes on."""
+"""The file from which a killed training resumes."""
 _BATCHES_A_CHECKPOINT = 100
-_WARM_UP = 100  # batches in which the learning rate rises, at most a tenth of all
+_WARM_UP = 100  # batches in which the learning rate rises, but at most a tenth of all
 _WEIGHT_DECAY = 1e-4
 _REMEDY = "lower metrifier.learning_rate, or metrifier.backbone_learning_rate where it has a backbone"
 
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """What came out of a training.
+    """The result of a training.
 
     Attributes:
-        network: A Keras model from images to scores, with the weights of the best epoch, in float32.
-        curves: A mapping an epoch: epoch, loss, validation_loss, validation_spearman.
-        best_epoch: From 1.
-        validation_spearman: Of that epoch.
+        network: Keras model from images to scores, with the weights of the best epoch, in float32.
+        curves: Metrics of each epoch: epoch, loss, validation_loss, validation_spearman.
+        best_epoch: Best epoch, from 1.
+        validation_spearman: Validation Spearman of that epoch.
     """
 
     network: Any
@@ -69,7 +68,7 @@ def _phases(settings: MetrifierSettings) -> list[_Phase]:
 
 
 def _distribution() -> AbstractContextManager[Any]:
-    """Where variables are made: on every GPU, if there are several."""
+    """Return the scope in which variables are created on every GPU, if there are several."""
     import tensorflow as tf
 
     if len(tf.config.list_physical_devices("GPU")) > 1:
@@ -78,15 +77,15 @@ def _distribution() -> AbstractContextManager[Any]:
 
 
 def _reduced_precision() -> str:
-    """Says in which 16 bits there is to be computed."""
+    """Return the Keras dtype policy of 16 bits."""
     import tensorflow as tf
 
-    # The loss scale that float16 needs is lowered by Keras where the first device overflows, and by no other one.
+    # Keras lowers the loss scale that float16 needs only where the first of several devices overflows.
     return "mixed_bfloat16" if tf.distribute.has_strategy() else "mixed_float16"
 
 
 class _Training:
-    """A network with what its training needs beside it."""
+    """A network in training, with its progress."""
 
     def __init__(
         self, settings: MetrifierSettings, dataset: QualityDataset, seed: int, kernels: Sequence[Kernel]
@@ -108,7 +107,7 @@ class _Training:
         self.learner = keras.Model(self.network.inputs, logits)
 
     def begin(self, phase: _Phase) -> None:
-        """Makes the optimizer of a phase."""
+        """Compile the network with the optimizer of a phase."""
         import keras
 
         from metrifier_core.training.objective import MetrifierLoss
@@ -126,14 +125,15 @@ class _Training:
         self.learner.optimizer.build(self.learner.trainable_variables)
 
     def learn_epoch(self, checkpoint: Path) -> None:
-        """Takes a step a batch to the end of the epoch, with a checkpoint every few."""
+        """Train on the rest of the epoch's batches, with regular checkpoints."""
         import keras
         import tensorflow as tf
 
-        position, begun, left = self.position, self.position.batches, self.batches - self.position.batches
+        position, done = self.position, self.position.batches
+        left = self.batches - done
         bar = iter(progress(range(left), f"train epoch {position.epoch}", total=left, unit="batch"))
 
-        # Begun anew it gives the same: where several devices share a batch, Keras looks at the first one beforehand.
+        # Restartable: with several devices, Keras looks at the first batch beforehand.
         def batches() -> Iterator[Batch]:
             drawn = training_batches(
                 self.dataset,
@@ -141,17 +141,17 @@ class _Training:
                 crop=self.settings.crop,
                 flip=self.settings.flip,
                 rng=np.random.default_rng([self.seed, position.epoch]),
-                skip=begun,
+                skip=done,
             )
             return islice(drawn, left)
 
         def end_batch(step: int, logs: Mapping[str, float]) -> None:
             next(bar)
-            taken = begun + step + 1 - position.batches
+            taken = done + step + 1 - position.batches
             if taken == _BATCHES_A_CHECKPOINT or step + 1 == left:
                 position.batches += taken
                 position.loss += float(logs["loss"]) * taken
-                # The mean starts anew, so that the sum is that of a training which begins here.
+                # Restart the mean, so that a resumed training has the same sum.
                 self.learner.reset_metrics()
                 self.save(checkpoint)
 
@@ -160,13 +160,13 @@ class _Training:
             tf.TensorSpec((self.batch_size, crop, crop, 3), tf.uint8),
             tf.TensorSpec((self.batch_size, 2 + workers), tf.float32),
         )
-        shown = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
-        noting = keras.callbacks.LambdaCallback(on_train_batch_end=end_batch)
-        self.learner.fit(shown, steps_per_epoch=left, shuffle=False, verbose=0, callbacks=[noting])
+        data = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+        callback = keras.callbacks.LambdaCallback(on_train_batch_end=end_batch)
+        self.learner.fit(data, steps_per_epoch=left, shuffle=False, verbose=0, callbacks=[callback])
         next(bar, None)
 
     def end_epoch(self) -> None:
-        """Validates, and notes what was found."""
+        """Validate the network, and keep its weights if they are the best."""
         position = self.position
         loss = position.loss / self.batches
         if not math.isfinite(loss):
@@ -174,11 +174,11 @@ class _Training:
         scored = score_split(
             self.network, self.dataset, "validation", crop=self.settings.crop, batch_size=self.batch_size
         )
-        spearman = scored.spearman
-        found = {"loss": loss, "validation_loss": scored.cross_entropy, "validation_spearman": spearman}
-        position.curves.append({"epoch": position.epoch, **found})
+        validation_loss, spearman = scored.cross_entropy, scored.spearman
+        metrics = {"loss": loss, "validation_loss": validation_loss, "validation_spearman": spearman}
+        position.curves.append({"epoch": position.epoch, **metrics})
         say(
-            f"train epoch {position.epoch}: loss {loss:.4f}, validation loss {scored.cross_entropy:.4f}, "
+            f"train epoch {position.epoch}: loss {loss:.4f}, validation loss {validation_loss:.4f}, "
             f"Spearman {spearman:.4f}"
         )
         if spearman > position.best_spearman:
@@ -187,17 +187,17 @@ class _Training:
         position.epoch, position.batches, position.loss = position.epoch + 1, 0, 0.0
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint."""
+        """Write a checkpoint."""
         network = [variable.numpy() for variable in self.learner.variables]
         optimizer = [variable.numpy() for variable in self.learner.optimizer.variables]
         write_checkpoint(path, Checkpoint(self.position, network, optimizer, self.best))
 
     def restore(self, checkpoint: Checkpoint, phase: _Phase) -> None:
-        """Goes on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.position, self.best = checkpoint.position, checkpoint.best
         for variable, array in zip(self.learner.variables, checkpoint.network, strict=True):
             variable.assign(array)
-        # At the beginning of a phase the optimizer of the one before is of no more use.
+        # At the beginning of a phase, the checkpoint has the optimizer of the phase before.
         if self.position.epoch > phase.first or self.position.batches:
             for variable, array in zip(self.learner.optimizer.variables, checkpoint.optimizer, strict=True):
                 variable.assign(array)
@@ -212,17 +212,14 @@ def _build(settings: MetrifierSettings, kernels: Sequence[Kernel]) -> Any:
 
 
 def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int, folder: Path) -> FittedNetwork:
-    """Trains a network until validation Spearman stops rising.
+    """Train a network until validation Spearman stops rising.
 
     Args:
         dataset: Versions and their quality, of the splits train and validation.
-        settings: The network and its training.
-        seed: Decides the order of versions and their views; Keras' own seed must be set.
-        folder: For a checkpoint; a training that was killed goes on from the one that lies there. It stays there: what
-            comes after the training may be killed, too.
-
-    Returns:
-        The network with the weights of its best epoch.
+        settings: Settings of the network and its training.
+        seed: Seed of the order of versions and their views; Keras' own seed must be set.
+        folder: Folder of the checkpoint, from which a killed training resumes. The checkpoint stays there, as the steps
+            after the training may be killed, too.
 
     Raises:
         ValueError: Training diverged, or the backbone's weights cannot be used.
@@ -236,18 +233,18 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
     checkpoint = read_checkpoint(checkpoint_file)
     with _distribution():
         training = _Training(settings, dataset, seed, kernels)
-        begun = checkpoint.position.epoch if checkpoint else 1
+        first = checkpoint.position.epoch if checkpoint else 1
         for phase in _phases(settings):
-            if phase.last < begun:
+            if phase.last < first:
                 continue
             training.begin(phase)
             if checkpoint:
                 training.restore(checkpoint, phase)
-                say(f"train epoch {training.position.epoch}: goes on after {training.position.batches} batches")
+                say(f"train epoch {training.position.epoch}: resumes after {training.position.batches} batches")
                 checkpoint = None
             _run(training, phase, checkpoint_file)
         if checkpoint:
-            # Killed when all epochs were through.
+            # Killed after the last epoch.
             training.position, training.best = checkpoint.position, checkpoint.best
     position = training.position
     if not position.best_epoch:
@@ -259,13 +256,13 @@ def fit_network(dataset: QualityDataset, settings: MetrifierSettings, seed: int,
 
 
 def _is_over(training: _Training, phase: _Phase) -> bool:
-    """Whether too many epochs have gone by without a better one; a frozen backbone's are not counted."""
+    """Return whether `patience` epochs brought no better one; those with a frozen backbone do not count."""
     best, done = training.position.best_epoch, training.position.epoch - 1
     return bool(best) and not phase.frozen and done - max(best, phase.first - 1) >= training.settings.patience
 
 
 def _run(training: _Training, phase: _Phase, checkpoint_file: Path) -> None:
-    """Trains the epochs of a phase that are left."""
+    """Train the remaining epochs of a phase."""
     position = training.position
     while position.epoch <= phase.last and not _is_over(training, phase):
         if position.batches < training.batches:

@@ -1,48 +1,48 @@
-"""What a metrifier is asked for in training: the right quality, the right order, and each worker's own judgement."""
+"""The loss of a metrifier: quality, order of pairs, and each worker's true-class probability."""
 
 from typing import Any
 
 import keras
 
-_MIN_DIFFERENCE = 0.05  # of quality: nearer versions have no order that the label could be trusted in
+_MIN_DIFFERENCE = 0.05  # of quality, below which the label does not order two versions reliably
 
 
 def _mean_where(values: Any, chosen: Any) -> Any:
-    """Averages (N, N) values over the chosen pairs; 0 where there are none."""
+    """Average (N, N) values over the chosen pairs; 0 if there are none."""
     ops = keras.ops
     chosen = ops.cast(chosen, values.dtype)
     return ops.sum(values * chosen) / ops.maximum(ops.sum(chosen), 1.0)
 
 
 class MetrifierLoss(keras.losses.Loss):
-    """Soft-label cross-entropy of the quality, logistic loss of ordered pairs, and cross-entropy of the workers' heads.
+    """The sum of soft-label cross-entropy, logistic loss of ordered pairs, and cross-entropy of the workers' heads.
 
     The pairwise part is RankNet's (Burges et al. 2005): the mean of log(1 + exp(-(s_a - s_b))) over pairs in which
-    a is better than b by at least 0.05. Pairs of one source image count for half of it, other pairs for the other
-    half: the first tell what a distortion does, the second what the image shows.
+    a is better than b by at least 0.05. Half of it is the mean over pairs of one source image, which show the effect
+    of a distortion, half the mean over other pairs, which show the effect of the content.
     """
 
     def __init__(self, ranking_weight: float, worker_weight: float, name: str = "metrifier_loss") -> None:
-        """Weighs the parts.
+        """Set the weights of the parts.
 
         Args:
-            ranking_weight: Of the pairwise part; the cross-entropy of the quality has 1.
-            worker_weight: Of the mean cross-entropy of the workers' heads.
-            name: Of the loss.
+            ranking_weight: Weight of the pairwise part; the cross-entropy of the quality has 1.
+            worker_weight: Weight of the mean cross-entropy of the workers' heads.
+            name: Name of the loss.
         """
         super().__init__(name=name, reduction="sum_over_batch_size")
         self.ranking_weight = ranking_weight
         self.worker_weight = worker_weight
 
     def call(self, truth: Any, logits: Any) -> Any:
-        """Computes the loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
-            truth: (N, 2 + W) float32: quality, a number that tells source images apart, each worker's TCP.
+            truth: (N, 2 + W) float32: quality, index of the source image, each worker's TCP.
             logits: (N, 1 + W): of the score and of each worker's head.
 
         Returns:
-            (N,), the loss of a version; of the pairwise part each has its mean over the batch.
+            (N,) losses of the versions, each with the batch's mean of the pairwise part.
         """
         ops = keras.ops
         cross_entropy = keras.losses.binary_crossentropy

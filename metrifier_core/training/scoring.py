@@ -1,4 +1,4 @@
-"""What a network in training makes of the versions of a split."""
+"""The scores of a network in training for the versions of a split."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -17,12 +17,12 @@ _MIN_SCORE = 1e-7
 
 
 class ScoredSplit(NamedTuple):
-    """Scores and the quality that they should have had.
+    """Scores and the qualities that they predict.
 
     Attributes:
         views: Scores of single views, (K,) in [0, 1].
-        quality: Of each version, (N,) in [0, 1].
-        version: Which version each view is of, (K,); where None, each has one.
+        quality: Quality of each version, (N,) in [0, 1].
+        version: Index of each view's version, (K,); None if each version has one view.
     """
 
     views: NDArray[np.float64]
@@ -44,7 +44,7 @@ class ScoredSplit(NamedTuple):
 
     @property
     def spearman(self) -> float:
-        """The rank correlation; 0 where either is constant, NaN where a score is."""
+        """The rank correlation; 0 if either is constant, NaN if a score is."""
         if np.ptp(self.scores) == 0 or np.ptp(self.quality) == 0:
             return 0.0
         return float(spearmanr(self.scores, self.quality).statistic)
@@ -53,43 +53,39 @@ class ScoredSplit(NamedTuple):
 def score_split(
     network: Any, dataset: QualityDataset, split: str, *, crop: int, batch_size: int, every_view: bool = False
 ) -> ScoredSplit:
-    """Scores every version of a split.
+    """Score every version of a split, in order.
 
     Args:
-        network: A Keras model from views to (N, 1) scores.
+        network: Keras model from views to (N, 1) scores.
         dataset: Versions and their quality.
-        split: Its name.
-        crop: Pixels a side of a view.
-        batch_size: Views a call.
-        every_view: Whether a version is seen through all views that a `Metrifier` takes of it, not the central one.
-
-    Returns:
-        The scores, in the order of the versions.
+        split: Name of the split.
+        crop: Side of a view in pixels.
+        batch_size: Views per call.
+        every_view: Score all views that a `Metrifier` takes of a version, not only the central one.
 
     Raises:
         ValueError: The split has no versions.
     """
+    import tensorflow as tf
 
-    def show(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
+    def decode(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float]:
         image = decode_version(row["image"]["bytes"])
         return make_views(image, crop) if every_view else central_view(image, crop)[None], row["quality"]
 
-    import tensorflow as tf
-
-    # Not Keras' own `predict_on_batch`: where several devices share a batch, it shows the whole of it to each.
-    shown = tf.TensorSpec((None, crop, crop, 3), tf.uint8)
-    predict = tf.function(lambda pixels: network(pixels, training=False), input_signature=[shown], autograph=False)
+    # Keras' `predict_on_batch` would give the whole batch to each of several devices.
+    signature = [tf.TensorSpec((None, crop, crop, 3), tf.uint8)]
+    predict = tf.function(lambda pixels: network(pixels, training=False), input_signature=signature, autograph=False)
     quality: list[float] = []
     version: list[int] = []
 
-    def each() -> Iterator[NDArray[np.uint8]]:
-        versions = parallel_map(show, dataset.iterate(split))
-        for shown_of, value in progress(versions, f"score {split}", total=dataset.count(split), unit="version"):
-            version.extend([len(quality)] * len(shown_of))
+    def views() -> Iterator[NDArray[np.uint8]]:
+        versions = parallel_map(decode, dataset.iterate(split))
+        for version_views, value in progress(versions, f"score {split}", total=dataset.count(split), unit="version"):
+            version.extend([len(quality)] * len(version_views))
             quality.append(value)
-            yield from shown_of
+            yield from version_views
 
-    scores = [predict(np.stack(batch)).numpy().astype(np.float64)[:, 0] for batch in batched(each(), batch_size)]
+    scores = [predict(np.stack(batch)).numpy().astype(np.float64)[:, 0] for batch in batched(views(), batch_size)]
     if not quality:
         raise ValueError(f"no usable image for the split '{split}'")
     return ScoredSplit(np.concatenate(scores), np.asarray(quality), np.asarray(version))

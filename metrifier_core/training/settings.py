@@ -1,4 +1,4 @@
-"""How a metrifier is trained."""
+"""The settings of a metrifier's network and training."""
 
 from typing import Annotated, Any, Self
 
@@ -12,11 +12,12 @@ Backbone = Annotated[ApplicationSpec | ExportedSpec, Field(discriminator="format
 
 
 class MetrifierSettings(Settings):
-    """The network of a run and its training; every choice is made on validation data."""
+    """The network of a run and its training."""
 
     architecture: str = "nano"
     backbone: Backbone | None = Field(
         None,
+        validate_default=True,
         description="the pretrained classifier that a multitap begins with, as a catalogue of workers has it: of "
         "keras_applications or onnx, or FILE#NAME of such a catalogue; the weights that Keras publishes where left out",
     )
@@ -40,13 +41,15 @@ class MetrifierSettings(Settings):
 
     @field_validator("architecture")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _check_architecture(cls, name: str) -> str:
         get_architecture(name)
         return name
 
     @field_validator("backbone", mode="before")
     @classmethod
-    def _look_up(cls, value: Any, info: ValidationInfo) -> Any:
+    def _find_backbone(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and "architecture" in info.data:
+            return get_architecture(info.data["architecture"]).backbone
         if not isinstance(value, str):
             return value
         file, _, name = value.rpartition("#")
@@ -58,16 +61,14 @@ class MetrifierSettings(Settings):
         return entries[name]
 
     @model_validator(mode="after")
-    def _choose_backbone(self) -> Self:
+    def _check_backbone(self) -> Self:
         default = get_architecture(self.architecture).backbone
         if default is None and self.backbone is not None:
             raise ValueError(f"backbone: {self.architecture} is trained from scratch and has none")
         if isinstance(self.backbone, ExportedSpec):
-            shown = {*self.backbone.mean, *self.backbone.std, round(self.backbone.scale * 127.5, 3)}
-            if self.backbone.channels != "RGB" or shown != {1.0}:
-                raise ValueError("backbone: wants other pixels than a multitap shows it, x / 127.5 - 1 in RGB")
-        if self.backbone is None:
-            object.__setattr__(self, "backbone", default)
+            scaling = {*self.backbone.mean, *self.backbone.std, round(self.backbone.scale * 127.5, 3)}
+            if self.backbone.channels != "RGB" or scaling != {1.0}:
+                raise ValueError("backbone: expected a classifier that takes x / 127.5 - 1 in RGB")
         if self.epochs == 0 and (default is None or self.frozen_epochs == 0):
             raise ValueError("epochs: without any, nothing learns")
         return self

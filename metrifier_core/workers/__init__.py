@@ -1,4 +1,4 @@
-"""Workers: frozen classifiers whose losses make the label, or judge it."""
+"""Workers: frozen classifiers whose losses make the label or judge the metrifier."""
 
 from metrifier_core.workers.card import WorkerCard, load_worker, read_cards
 from metrifier_core.workers.catalogue import (
@@ -8,7 +8,8 @@ from metrifier_core.workers.catalogue import (
     ExportedSpec,
     MiniatureSpec,
     WorkerSpec,
-    find_spec,
+    get_worker,
+    list_workers,
     read_catalogue,
     read_entries,
 )
@@ -32,8 +33,9 @@ __all__ = [
     "copy_weights",
     "create_worker",
     "find_location",
-    "find_spec",
     "find_weights",
+    "get_worker",
+    "list_workers",
     "load_worker",
     "open_worker",
     "read_cards",

@@ -1,4 +1,4 @@
-"""AlexNet as torchvision defines it, and its published weights in Keras.
+"""AlexNet as torchvision defines it, and the conversion of its published weights to Keras.
 
 Source of the network: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv 1404.5997.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metrifier_core.execution.checksums import file_sha256
 from metrifier_core.workers.interface import ModelInterface
+from metrifier_core.workers.weights import load_keras_weights
 
 INTERFACE = ModelInterface(
     input_size=224, layout="NHWC", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), outputs="logits"
@@ -19,10 +20,10 @@ INTERFACE = ModelInterface(
 """The preprocessing that torchvision documents for its weights."""
 
 PUBLISHED_SHA256_PREFIXES = ("7be5be79", "4df8aa71")
-"""How the SHA-256 of torchvision's weight files begin: these are the digits in alexnet-owt-7be5be79.pth."""
+"""First digits of the SHA-256 of torchvision's weight files, as in the name alexnet-owt-7be5be79.pth."""
 
 _CLASSES = 1000
-# Name in the state dict: filters, kernel, strides, padding; then whether pooling follows.
+# Name in the state dict: filters, kernel, strides, padding; whether pooling follows.
 _CONVOLUTIONS = {
     "features.0": (64, 11, 4, 2, True),
     "features.3": (192, 5, 1, 2, True),
@@ -35,11 +36,11 @@ _POOLED = (256, 6, 6)  # channels, height, width before the dense layers
 
 
 def _layer(name: str) -> str:
-    return name.replace(".", "_")  # Keras refuses dots
+    return name.replace(".", "_")  # Keras forbids dots
 
 
 def build_alexnet() -> Any:
-    """Builds AlexNet without weights of its own.
+    """Build AlexNet with random weights.
 
     Returns:
         A Keras model from (N, 224, 224, 3) float32 to (N, 1000) logits.
@@ -49,7 +50,7 @@ def build_alexnet() -> Any:
 
     x = inputs = keras.Input((INTERFACE.input_size, INTERFACE.input_size, 3))
     for name, (filters, kernel, strides, padding, pooled) in _CONVOLUTIONS.items():
-        # Padded on both sides alike, which "same" is not where there are strides.
+        # Padded alike on both sides, unlike "same" with strides.
         x = layers.ZeroPadding2D(padding)(x)
         x = layers.Conv2D(filters, kernel, strides=strides, activation="relu", name=_layer(name))(x)
         if pooled:
@@ -62,13 +63,13 @@ def build_alexnet() -> Any:
 
 
 def read_state(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Reads a state dict of torch: names and arrays, never objects.
+    """Read a torch state dict as names and arrays, never as pickled objects.
 
     Args:
         path: A .safetensors file, or a .pth file where torch is installed.
 
     Raises:
-        ValueError: It is neither, or not whole; or torch is not installed.
+        ValueError: The file is neither or incomplete, or torch is not installed.
     """
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
@@ -90,73 +91,61 @@ def read_state(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def convert_state(state: Mapping[str, NDArray[np.float32]]) -> Any:
-    """Makes the Keras model of a torchvision state dict.
+    """Convert a torchvision state dict to the Keras model.
 
     Args:
         state: `features.0.weight` to `classifier.6.bias`; kernels (out, in, height, width), matrices (out, in).
-
-    Returns:
-        The Keras model.
 
     Raises:
         ValueError: Arrays are missing, unknown or of other shapes; the message names the first.
     """
     model = build_alexnet()
-    wanted = {f"{name}.{part}" for name in (*_CONVOLUTIONS, *_DENSE) for part in ("weight", "bias")}
-    for what, names in (("lacks", wanted - set(state)), ("has unknown", set(state) - wanted)):
+    expected_names = {f"{name}.{part}" for name in (*_CONVOLUTIONS, *_DENSE) for part in ("weight", "bias")}
+    for problem, names in (("lacks", expected_names - set(state)), ("has unknown", set(state) - expected_names)):
         if names:
-            raise ValueError(f"the state dict {what} {', '.join(sorted(names))}: is it torchvision's AlexNet?")
+            raise ValueError(f"the state dict {problem} {', '.join(sorted(names))}: is it torchvision's AlexNet?")
     for name in (*_CONVOLUTIONS, *_DENSE):
-        kernel, bias = np.asarray(state[f"{name}.weight"]), np.asarray(state[f"{name}.bias"])
+        weight, bias = np.asarray(state[f"{name}.weight"]), np.asarray(state[f"{name}.bias"])
         layer = model.get_layer(_layer(name))
         expected = tuple(layer.kernel.shape)
-        given: tuple[int, ...] = kernel.shape
         if name in _CONVOLUTIONS:
-            turned = kernel.transpose(2, 3, 1, 0) if kernel.ndim == len(expected) else kernel
-        elif name == "classifier.1" and kernel.shape[1:] == (np.prod(_POOLED),):
+            kernel = weight.transpose(2, 3, 1, 0) if weight.ndim == len(expected) else weight
+        elif name == "classifier.1" and weight.shape[1:] == (np.prod(_POOLED),):
             # torch flattens channel by channel, Keras pixel by pixel.
-            turned = kernel.reshape(-1, *_POOLED).transpose(2, 3, 1, 0).reshape(expected[0], -1)
+            kernel = weight.reshape(-1, *_POOLED).transpose(2, 3, 1, 0).reshape(expected[0], -1)
         else:
-            turned = kernel.T
-        if turned.shape != expected or bias.shape != expected[-1:]:
-            raise ValueError(f"{name} has the shapes {given} and {bias.shape}: is it torchvision's AlexNet?")
-        layer.set_weights([turned, bias])
+            kernel = weight.T
+        if kernel.shape != expected or bias.shape != expected[-1:]:
+            raise ValueError(f"{name} has the shapes {weight.shape} and {bias.shape}: is it torchvision's AlexNet?")
+        layer.set_weights([kernel, bias])
     return model
 
 
 def load_alexnet(weights: Path) -> Any:
-    """Builds AlexNet with converted weights.
+    """Build AlexNet with converted weights.
 
     Raises:
         ValueError: The file does not hold them.
     """
-    model = build_alexnet()
-    try:
-        model.load_weights(weights)
-    except Exception as error:
-        raise ValueError(f"{weights} does not hold the weights of AlexNet: {str(error).splitlines()[0]}") from error
-    return model
+    return load_keras_weights(build_alexnet(), weights, "AlexNet")
 
 
 def check_published(path: Path, sha256: str | None) -> str:
-    """Verifies a file of weights before anything is read from it.
+    """Verify the checksum of a file of weights and return it.
 
     Args:
-        path: The file.
-        sha256: What its SHA-256 has to be; where None, that of a file that torchvision published.
-
-    Returns:
-        Its SHA-256.
+        path: File of weights.
+        sha256: Expected SHA-256; None: that of a file that torchvision published.
 
     Raises:
-        ValueError: It is another one.
+        ValueError: The file has another checksum.
     """
-    found = file_sha256(path)
-    if sha256 is not None and found != sha256:
-        raise ValueError(f"{path} has the SHA-256 {found}, not {sha256}")
-    if sha256 is None and not found.startswith(PUBLISHED_SHA256_PREFIXES):
+    actual = file_sha256(path)
+    if sha256 is not None and actual != sha256:
+        raise ValueError(f"{path} has the SHA-256 {actual}, not {sha256}")
+    if sha256 is None and not actual.startswith(PUBLISHED_SHA256_PREFIXES):
         raise ValueError(
-            f"{path} has the SHA-256 {found}, which is none of torchvision's (they begin with "
+            f"{path} has the SHA-256 {actual}, which is none of torchvision's (they begin with "
             f"{' or '.join(PUBLISHED_SHA256_PREFIXES)}): give the right one with --sha256"
         )
-    return found
+    return actual

@@ -1,4 +1,4 @@
-"""A prepared worker: its verified weights and a JSON card that says all there is to know about it."""
+"""A prepared worker: verified weights and a JSON card beside them."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,22 +11,22 @@ from metrifier_core.workers.worker import Worker
 
 
 class WorkerCard(Settings):
-    """What `prepare_workers` found out about a worker.
+    """The findings of `prepare_workers` about a worker.
 
     Attributes:
         name: The worker's name.
-        role: Whether its losses make the label or only judge it.
+        role: Whether its losses make the label or only judge the metrifier.
         spec: Its catalogue entry.
         weights: Name of the weights file beside the card.
-        sha256: Of that file.
+        sha256: Checksum of that file.
         classes: Number of classes.
-        temperature: What its logits are divided by.
-        clean_accuracy: Share of clean calibration images that it gets right.
+        temperature: Divisor of its logits.
+        clean_accuracy: Top-1 accuracy on clean calibration images.
         clean_accuracy_low: Lower end of its 95 % interval.
-        clean_accuracy_high: Upper end.
-        clean_top5_accuracy: The same where five classes may be named.
-        calibration_images: How many those are.
-        fingerprint: Identity of what it was made from.
+        clean_accuracy_high: Upper end of its 95 % interval.
+        clean_top5_accuracy: Top-5 accuracy on these images.
+        calibration_images: Number of these images.
+        fingerprint: Digest of its inputs.
     """
 
     name: str
@@ -44,29 +44,26 @@ class WorkerCard(Settings):
     fingerprint: str
 
     def write(self, folder: Path) -> None:
-        """Writes the card into a folder; it appears only when it is complete."""
+        """Write the card into a folder atomically."""
         temporary = folder / f"{self.name}.partial"
         temporary.write_text(self.model_dump_json(indent=2) + "\n")
         temporary.replace(folder / f"{self.name}.json")
 
 
 def read_cards(folder: Path) -> list[WorkerCard]:
-    """Reads all cards of a folder, sorted by name."""
+    """Read all cards of a folder, sorted by name."""
     return [WorkerCard.model_validate_json(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 def load_worker(folder: Path, name: str) -> tuple[Worker, WorkerCard]:
-    """Loads a prepared worker.
+    """Load a prepared worker and its card.
 
     Args:
-        folder: What `prepare_workers` wrote.
-        name: The worker's name.
-
-    Returns:
-        The worker and its card.
+        folder: Output of `prepare_workers`.
+        name: Worker's name.
 
     Raises:
-        ValueError: Its weights are not those that the card was written for.
+        ValueError: The weights have another checksum than the card's.
     """
     card = WorkerCard.model_validate_json((folder / f"{name}.json").read_text())
     weights = folder / card.weights

@@ -1,4 +1,4 @@
-"""The catalogue: one frozen entry a weight file, read from YAML and checked before any work."""
+"""The catalogue of workers: one frozen entry per weight file, read from YAML and validated before any work."""
 
 import re
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ IMAGENET: Literal["imagenet"] = "imagenet"
 MiniatureArchitecture = Literal["plain", "vgg", "residual", "inverted_residual", "inception"]
 Application = Literal["ResNet50", "VGG16", "MobileNetV2", "InceptionV3", "MobileNet"]
 DENSE_BATCH = 8
-"""Images a call of a network whose dense layers take longer to be read than to be multiplied."""
+"""Images per call of a network whose dense layers take longer to read than to multiply."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 def _check_family(family: str) -> str:
-    # It names folders and metrics.
+    # The name becomes part of folder and metric names.
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9 ._-]*", family):
         raise ValueError(f"'{family}' cannot name a family: letters, digits, spaces, '.', '_' and '-'")
     return family
@@ -40,19 +40,19 @@ Family = Annotated[str, AfterValidator(_check_family)]
 
 
 class _Spec(Settings):
-    """What every entry says."""
+    """Fields of every entry."""
 
     family: Family = Field(description="workers of one family are held out together")
     source: str = Field("", description="where the weights come from")
     licence: str = ""
     batch_size: int | None = Field(
-        None, ge=1, le=1024, description="images a call; where left out, 1 on a CPU, more on a GPU"
+        None, ge=1, le=1024, description="images per call; where left out, 1 on a CPU, more on a GPU"
     )
     reduced_precision: bool = Field(False, description="let a GPU multiply in TF32")
 
 
 class MiniatureSpec(_Spec):
-    """A small Keras classifier that is trained on the source itself, where no pretrained one fits."""
+    """A small Keras classifier, trained on the source itself where no pretrained one fits."""
 
     format: Literal["miniature"]
     architecture: MiniatureArchitecture
@@ -60,7 +60,7 @@ class MiniatureSpec(_Spec):
 
 
 class ApplicationSpec(_Spec):
-    """A classifier of `keras.applications`; its preprocessing is that which Keras documents."""
+    """A classifier of `keras.applications`, with the preprocessing that Keras documents."""
 
     format: Literal["keras_applications"]
     application: Application
@@ -73,13 +73,10 @@ class ApplicationSpec(_Spec):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.alpha != 1 and not self.application.startswith("MobileNet"):
-            raise ValueError(f"alpha: {self.application} has no width to choose")
+            raise ValueError(f"alpha: expected 1 for {self.application}, got {self.alpha}")
         if (self.sha256 is None) != (self.weights == IMAGENET):
-            raise ValueError(
-                "sha256: belongs to a file of weights, not to those that Keras publishes"
-                if self.weights == IMAGENET
-                else f"sha256: is missing for {self.weights}"
-            )
+            problem = "is for a file of weights" if self.weights == IMAGENET else "is missing"
+            raise ValueError(f"sha256: {problem}, and weights is {self.weights}")
         return self
 
 
@@ -93,12 +90,15 @@ class AlexNetSpec(_Spec):
 
 
 class ExportedSpec(ModelInterface, _Spec):
-    """A pretrained classifier in an exchange format, with everything that surrounds its weights."""
+    """A pretrained classifier in an exchange format, with the interface around its weights."""
 
     format: Literal["onnx", "tflite", "keras", "saved_model"]
     file: ConfigLocation = Field(description="a file, a folder for a SavedModel, or the URI of a file")
     sha256: Sha256 = Field(description="of the file; of a folder, see docs/workers.md")
 
+
+MINIATURE_INTERFACE = ModelInterface(input_size=32, layout="NHWC", scale=1.0, crop_fraction=1.0, outputs="logits")
+"""The interface of all miniatures, which scale pixels themselves."""
 
 WorkerSpec = Annotated[
     MiniatureSpec | ApplicationSpec | AlexNetSpec | ExportedSpec, Field(discriminator="format"), OMIT_TAG
@@ -134,22 +134,22 @@ KNOWN_WORKERS: dict[str, WorkerSpec] = {
 
 
 class _Catalogue(Settings):
-    """A catalogue's entries, as the key `catalogue` of a config's workers."""
+    """The entries, under the key `catalogue` as in a config's workers."""
 
     catalogue: dict[str, WorkerSpec]
 
 
 class _Workers(Settings):
-    """A catalogue under the names that a config gives it, so that its mistakes read alike."""
+    """A catalogue under a config's keys, so that mistakes read the same in both."""
 
     workers: _Catalogue
 
 
 def read_entries(path: Path) -> dict[str, Any]:
-    """Reads a catalogue's entries as they stand there; only the paths in it, relative to it, become absolute.
+    """Read a catalogue's entries without validation; paths relative to the file become absolute.
 
     Raises:
-        ValueError: It is not there, or is no YAML, or holds no entries.
+        ValueError: There is no such file, it is not YAML, or it holds no entries.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -164,16 +164,16 @@ def read_entries(path: Path) -> dict[str, Any]:
 
 
 def read_catalogue(path: Path) -> dict[str, WorkerSpec]:
-    """Reads and validates a catalogue.
+    """Read and validate a catalogue.
 
     Args:
-        path: A YAML file with an entry a worker; relative paths in it are relative to it.
+        path: YAML file with an entry per worker; paths in it are relative to it.
 
     Returns:
         The entries by name.
 
     Raises:
-        ValueError: Something is wrong; every mistake is named.
+        ValueError: The message names every mistake.
     """
     try:
         return _Workers.model_validate({"workers": {"catalogue": read_entries(path)}}).workers.catalogue
@@ -181,13 +181,18 @@ def read_catalogue(path: Path) -> dict[str, WorkerSpec]:
         raise ValueError(describe_mistakes(error)) from error
 
 
-def find_spec(name: str, catalogue: Mapping[str, WorkerSpec]) -> WorkerSpec:
-    """Finds an entry in a catalogue, or among those that need none.
+def list_workers(catalogue: Mapping[str, WorkerSpec] | None = None) -> list[str]:
+    """Return the names of the known workers and those of a catalogue, sorted."""
+    return sorted({**KNOWN_WORKERS, **(catalogue or {})})
+
+
+def get_worker(name: str, catalogue: Mapping[str, WorkerSpec] | None = None) -> WorkerSpec:
+    """Return the entry of a worker; a catalogue's own entry comes before a known one.
 
     Raises:
-        ValueError: There is none; the message says what is close, or how AlexNet is had.
+        ValueError: The name is unknown; the message says which name is close, or how to get AlexNet.
     """
-    known = {**KNOWN_WORKERS, **catalogue}
+    known = {**KNOWN_WORKERS, **(catalogue or {})}
     if name in known:
         return known[name]
     if name == "alexnet":
@@ -195,4 +200,4 @@ def find_spec(name: str, catalogue: Mapping[str, WorkerSpec]) -> WorkerSpec:
             "'alexnet' needs an entry in the catalogue: `metrifier workers import-alexnet FILE` converts torchvision's "
             "weights and prints it"
         )
-    raise ValueError(f"unknown worker '{name}', {closest(name, list(known))}")
+    raise ValueError(f"unknown worker '{name}', {closest(name, list_workers(catalogue))}")

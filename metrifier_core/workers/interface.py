@@ -1,4 +1,4 @@
-"""What stands between an image and a classifier's first layer, and what its last layer means."""
+"""The interface of a classifier: preprocessing before its first layer, meaning of its outputs."""
 
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -10,11 +10,11 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
 
 INTEGER_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
-"""The least and the largest value of the integer types that a classifier may take."""
+"""Smallest and largest value of each integer dtype that a classifier may take."""
 
 
 class Geometry(NamedTuple):
-    """How an image becomes the square that a classifier sees; see `ModelInterface`."""
+    """The way from an image to the square that a classifier sees; see `ModelInterface`."""
 
     size: int
     resize: Literal["crop", "stretch"]
@@ -22,7 +22,7 @@ class Geometry(NamedTuple):
 
 
 class ModelInterface(Settings):
-    """The interface of a classifier: (x * scale - mean) / std of a crop, in some layout, to a value a class."""
+    """The interface of a classifier: from (x * scale - mean) / std of a square to a value per class."""
 
     input_size: int = Field(224, ge=8, le=4096, description="pixels a side")
     layout: Literal["NHWC", "NCHW"]
@@ -41,15 +41,15 @@ class ModelInterface(Settings):
 
     @property
     def geometry(self) -> Geometry:
-        """What of it says how an image becomes a square."""
+        """The part that says how an image becomes a square."""
         return Geometry(self.input_size, self.resize, self.crop_fraction)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if min(self.std) <= 0:
-            raise ValueError(f"std: {min(self.std)} is not greater than 0")
+            raise ValueError(f"std: expected values greater than 0, got {min(self.std)}")
         if self.class_order is not None and sorted(self.class_order) != list(range(len(self.class_order))):
-            raise ValueError("class_order: name every class from 0 once")
+            raise ValueError("class_order: expected every class from 0 on once")
         if self.dtype not in INTEGER_RANGES:
             return self
         low, high = INTEGER_RANGES[self.dtype]

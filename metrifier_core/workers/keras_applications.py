@@ -5,27 +5,20 @@ from typing import Any
 
 from metrifier_core.workers.catalogue import IMAGENET, Application, ApplicationSpec
 from metrifier_core.workers.interface import ModelInterface
+from metrifier_core.workers.weights import load_keras_weights
 
-_SIZES: dict[Application, int] = {
-    "ResNet50": 224,
-    "VGG16": 224,
-    "MobileNetV2": 224,
-    "InceptionV3": 299,
-    "MobileNet": 224,
-}
-
-# `preprocess_input` of these subtracts the mean colour of ImageNet and keeps the range of a byte, in BGR, as Caffe did;
-# that of the others makes [-1, 1] of it.
+# `preprocess_input` of these subtracts the mean colour of ImageNet from bytes in BGR order, as Caffe did; the others
+# scale to [-1, 1].
 _CAFFE = ("ResNet50", "VGG16")
 
 
 def application_interface(application: Application) -> ModelInterface:
-    """Gives the preprocessing that `keras.applications` documents for one of its classifiers."""
-    size = _SIZES[application]
+    """Return the preprocessing that `keras.applications` documents for one of its classifiers."""
     if application in _CAFFE:
         return ModelInterface(
-            input_size=size, layout="NHWC", channels="BGR", scale=1.0, mean=(123.68, 116.779, 103.939), outputs="logits"
+            input_size=224, layout="NHWC", channels="BGR", scale=1.0, mean=(123.68, 116.779, 103.939), outputs="logits"
         )
+    size = 299 if application == "InceptionV3" else 224
     return ModelInterface(input_size=size, layout="NHWC", scale=1 / 127.5, mean=(1.0, 1.0, 1.0), outputs="logits")
 
 
@@ -33,42 +26,35 @@ def _build(spec: ApplicationSpec, weights: str | None) -> Any:
     import keras
 
     width = {"alpha": spec.alpha} if spec.application.startswith("MobileNet") else {}
-    # Without the softmax at its end: a cross-entropy from logits is exact where a probability is too small to be told.
+    # Without the final softmax: cross-entropy from logits stays exact for tiny probabilities.
     return getattr(keras.applications, spec.application)(weights=weights, classifier_activation=None, **width)
 
 
 def build_application(spec: ApplicationSpec, weights: Path | None) -> Any:
-    """Builds a classifier.
+    """Build a classifier.
 
     Args:
-        spec: Its entry.
-        weights: A file of its Keras weights; those that Keras publishes, downloaded if need be, where None.
+        spec: Catalogue entry.
+        weights: File of its Keras weights; None: those that Keras publishes, downloaded if need be.
 
     Returns:
         A Keras model from (N, S, S, 3) float32 to (N, 1000) logits.
 
     Raises:
-        ValueError: The weights cannot be had, or are of another network.
+        ValueError: The download fails, or the weights belong to another network.
     """
-    if weights is None:
-        try:
-            return _build(spec, IMAGENET)
-        except Exception as error:
-            raise ValueError(
-                f"the ImageNet weights of {spec.application} could not be downloaded ({error}): download them where "
-                f"there is a network, and name that file as `weights`, with its `sha256`"
-            ) from error
-    model = _build(spec, None)
+    if weights is not None:
+        return load_keras_weights(_build(spec, None), weights, spec.application)
     try:
-        model.load_weights(weights)
+        return _build(spec, IMAGENET)
     except Exception as error:
         raise ValueError(
-            f"{weights} does not hold the weights of {spec.application}: {str(error).splitlines()[0]}"
+            f"the ImageNet weights of {spec.application} could not be downloaded ({error}): download them where there "
+            f"is a network, and name that file as `weights`, with its `sha256`"
         ) from error
-    return model
 
 
 def save_application(spec: ApplicationSpec, path: Path) -> Path:
-    """Downloads the weights that Keras publishes into a file of their own."""
+    """Download the weights that Keras publishes, write them into a file of Keras weights and return its path."""
     build_application(spec, None).save_weights(path)
     return path

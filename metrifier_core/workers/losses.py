@@ -1,4 +1,4 @@
-"""From a worker's logits to its losses, and the temperature that keeps it honest."""
+"""From a worker's logits to its losses, and the temperature that calibrates it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
 
 @dataclass(frozen=True)
 class WorkerLosses:
-    """What one worker makes of N versions; every array has shape (N,).
+    """One worker's losses on N versions; every array has shape (N,).
 
     Attributes:
         tcp: True-class probability in [0, 1].
@@ -36,18 +36,17 @@ class WorkerLosses:
 
 
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Finds the temperature under which the labels are most likely.
+    """Fit the temperature under which the labels are most likely (Guo et al. 2017, arXiv 1706.04599, section 4.2).
 
     Args:
         logits: (N, C), of clean calibration images.
         labels: (N,) class indices.
 
     Returns:
-        A number to divide logits by; above 1 for an over-confident worker. Source: Guo et al. 2017
-        (arXiv 1706.04599), section 4.2.
+        The divisor of the logits, above 1 for an over-confident worker.
 
     Raises:
-        ValueError: There are no images to fit on.
+        ValueError: There are no images.
     """
     if not len(labels):
         raise ValueError("no calibration images: give the calibration split a larger share")
@@ -57,23 +56,20 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> f
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
         return float(-np.mean(scaled[rows, labels]))
 
-    found = minimize_scalar(negative_log_likelihood, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(negative_log_likelihood, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def judge(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: float) -> WorkerLosses:
-    """Turns logits into everything that is kept of them.
+    """Compute losses from logits.
 
     Args:
         logits: (N, C) float64.
         labels: (N,) class indices.
-        temperature: What the logits are divided by.
-
-    Returns:
-        The losses, a row an image.
+        temperature: Divisor of the logits.
 
     Raises:
-        ValueError: A label is no class of the worker.
+        ValueError: A label is not one of the worker's classes.
     """
     if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
         raise ValueError(
@@ -94,28 +90,25 @@ def judge(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: f
 
 
 def compute_losses(worker: Worker, images: Sequence[RgbImage], labels: Sequence[int]) -> WorkerLosses:
-    """Runs a worker on labelled images.
+    """Compute a worker's losses on labelled images, at its temperature.
 
     Args:
-        worker: The worker.
+        worker: Worker.
         images: N uint8 RGB images of any size, at least one.
         labels: N class indices.
-
-    Returns:
-        Its losses at its temperature, a row an image.
     """
     return judge(worker.logits(images), np.asarray(labels, np.int64), worker.temperature)
 
 
 def compute_loss(worker: Worker, image: RgbImage, label: int) -> float:
-    """Runs a worker on one labelled image.
+    """Compute a worker's loss on one labelled image.
 
     Args:
-        worker: The worker.
+        worker: Worker.
         image: (H, W, 3) uint8 RGB.
-        label: Its class index.
+        label: Class index.
 
     Returns:
-        1 - TCP, in [0, 1]: 0 is as good as can be.
+        1 - TCP, in [0, 1]; 0 is best.
     """
     return float(compute_losses(worker, [image], [label]).loss[0])

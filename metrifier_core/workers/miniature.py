@@ -1,39 +1,34 @@
-"""Miniature classifiers in the manner of five families, for sources that no pretrained worker knows."""
+"""Miniature classifiers in the style of five families, trained on the source; this module imports Keras."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+from keras import layers
 from numpy.typing import NDArray
 
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.execution.progress import progress
+from metrifier_core.export import export_onnx
 from metrifier_core.images import RgbImage
-from metrifier_core.workers.catalogue import MiniatureArchitecture, MiniatureSpec
-from metrifier_core.workers.interface import ModelInterface
-from metrifier_core.workers.preprocessing import centre_crop
+from metrifier_core.workers.catalogue import MINIATURE_INTERFACE, MiniatureArchitecture, MiniatureSpec
+from metrifier_core.workers.preprocessing import take_square
 
 Tensor = Any
 
 _BATCH = 64
-_MOMENTUM = 0.9  # a few hundred steps are all there are for the moving averages to settle
-
-INTERFACE = ModelInterface(input_size=32, layout="NHWC", scale=1.0, crop_fraction=1.0, outputs="logits")
-"""What all miniatures share; they scale pixels themselves."""
+_MOMENTUM = 0.9  # moving averages settle within the few hundred steps of a training
 
 
 def _convolve(x: Tensor, filters: int, kernel: int = 3, strides: int = 1) -> Tensor:
-    from keras import layers
-
     x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=_MOMENTUM)(x))
 
 
 def _plain(x: Tensor) -> Tensor:
-    """Few large kernels, then dense layers, as AlexNet."""
-    from keras import layers
-
+    """Build a few large kernels, then dense layers, like AlexNet."""
     x = layers.Conv2D(24, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2D(48, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Flatten()(layers.MaxPooling2D()(x))
@@ -41,18 +36,14 @@ def _plain(x: Tensor) -> Tensor:
 
 
 def _vgg(x: Tensor) -> Tensor:
-    """Pairs of 3 x 3 kernels between poolings, as VGG."""
-    from keras import layers
-
+    """Build pairs of 3 x 3 kernels between poolings, like VGG."""
     for filters in (12, 24, 48):
         x = layers.MaxPooling2D()(_convolve(_convolve(x, filters), filters))
     return layers.Flatten()(x)
 
 
 def _residual(x: Tensor) -> Tensor:
-    """Sums of a block and its input, as ResNet."""
-    from keras import layers
-
+    """Build sums of a block and its input, like ResNet."""
     x = _convolve(x, 16, strides=2)
     for filters in (16, 32, 64):
         shortcut = layers.Conv2D(filters, 1, strides=2, use_bias=False)(x)
@@ -62,9 +53,7 @@ def _residual(x: Tensor) -> Tensor:
 
 
 def _inverted_residual(x: Tensor) -> Tensor:
-    """Widen, filter each channel, narrow, as MobileNetV2."""
-    from keras import layers
-
+    """Build blocks that widen, filter each channel and narrow, like MobileNetV2."""
     x = _convolve(x, 12, strides=2)
     for filters, strides in ((12, 1), (24, 2), (24, 1), (40, 2)):
         wide = _convolve(x, 4 * x.shape[-1], kernel=1)
@@ -76,9 +65,7 @@ def _inverted_residual(x: Tensor) -> Tensor:
 
 
 def _inception(x: Tensor) -> Tensor:
-    """Kernels of several sizes side by side, as Inception."""
-    from keras import layers
-
+    """Build kernels of several sizes side by side, like Inception."""
     x = _convolve(x, 16, strides=2)
     for filters in (8, 16):
         pooled = _convolve(layers.MaxPooling2D(3, strides=1, padding="same")(x), filters, kernel=1)
@@ -98,24 +85,23 @@ _BODIES: dict[MiniatureArchitecture, Callable[[Tensor], Tensor]] = {
 
 
 def build_miniature(architecture: MiniatureArchitecture, classes: int) -> Any:
-    """Builds an untrained miniature.
+    """Build an untrained miniature.
 
     Args:
-        architecture: One of plain, vgg, residual, inverted_residual, inception.
+        architecture: Family that it imitates.
         classes: Number of classes.
 
     Returns:
         A Keras model from (N, 32, 32, 3) float32 RGB in [0, 255] to (N, classes) logits.
     """
-    import keras
-
-    inputs = keras.Input((INTERFACE.input_size, INTERFACE.input_size, 3))
+    size = MINIATURE_INTERFACE.input_size
+    inputs = keras.Input((size, size, 3))
     features = _BODIES[architecture](keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
     return keras.Model(inputs, keras.layers.Dense(classes)(features), name=architecture)
 
 
 def _augment(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Shifts every image by up to two pixels and dims some, so that the workers differ in more than luck."""
+    """Shift, dim and add noise to images at random, so that workers differ in more than luck."""
     shifts = rng.integers(-2, 3, (len(pixels), 2))
     moved = np.stack(
         [np.roll(image, tuple(shift), axis=(0, 1)) for image, shift in zip(pixels, shifts, strict=True)]
@@ -133,20 +119,16 @@ def train_miniature(
     seed: int,
     path: Path,
 ) -> None:
-    """Trains a miniature and exports it.
+    """Train a miniature and export it.
 
     Args:
-        spec: Its catalogue entry.
-        images: The images of the `worker_train` split.
+        spec: Catalogue entry.
+        images: Images of the `worker_train` split.
         labels: (N,) class indices.
         classes: Number of classes.
-        seed: Decides initial weights, order and augmentation.
-        path: Where the ONNX file goes.
+        seed: Seed of initial weights, order and augmentation.
+        path: ONNX file to write.
     """
-    import keras
-
-    from metrifier_core.export import export_onnx
-
     start_training(seed)
     rng = np.random.default_rng(seed)
     model = build_miniature(spec.architecture, classes)
@@ -154,9 +136,9 @@ def train_miniature(
     schedule = keras.optimizers.schedules.CosineDecay(3e-3, spec.epochs * steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss)
-    pixels = np.stack([centre_crop(image, INTERFACE.input_size, INTERFACE.crop_fraction) for image in images])
+    pixels = np.stack([take_square(image, MINIATURE_INTERFACE.geometry) for image in images])
     for _ in progress(range(spec.epochs), f"train {spec.architecture}", unit="epoch"):
-        # Whole batches only, so that the training step is traced once.
+        # Whole batches only: the training step is traced once.
         order = np.resize(rng.permutation(len(labels)), steps * _BATCH)
         augmented = _augment(pixels[order], rng)
         for start in range(0, len(order), _BATCH):

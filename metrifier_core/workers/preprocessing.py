@@ -1,4 +1,4 @@
-"""What a classifier does to an image before its first layer."""
+"""The preprocessing of an image for a classifier's first layer."""
 
 import cv2
 import numpy as np
@@ -9,15 +9,14 @@ from metrifier_core.workers.interface import INTEGER_RANGES, Geometry, ModelInte
 
 
 def centre_crop(image: RgbImage, size: int, crop_fraction: float) -> RgbImage:
-    """Resizes the short side to size / crop_fraction and cuts out the centre.
+    """Resize the short side to size / crop_fraction and cut out the centre.
 
-    An image whose short side is already below that is not enlarged for the sake of a crop: its whole centre square
-    is used.
+    An image whose short side is shorter than that is not enlarged for a crop: its whole central square is used.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        size: Pixels a side of the result.
-        crop_fraction: Share of the resized short side that is kept, in (0, 1].
+        size: Side of the result in pixels.
+        crop_fraction: Share of the resized short side to keep, in (0, 1].
 
     Returns:
         (size, size, 3) uint8 RGB.
@@ -34,7 +33,7 @@ def centre_crop(image: RgbImage, size: int, crop_fraction: float) -> RgbImage:
 
 def _resize(image: RgbImage, size: int) -> RgbImage:
     height, width = image.shape[:2]
-    # Area averaging when shrinking: plain bilinear sampling would add aliasing that the camera never saw.
+    # Area averaging when shrinking: bilinear sampling would add aliasing that the camera never saw.
     if max(height, width) > size:
         image = np.asarray(cv2.resize(image, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA))
     if min(height, width) < size:
@@ -43,11 +42,11 @@ def _resize(image: RgbImage, size: int) -> RgbImage:
 
 
 def take_square(image: RgbImage, geometry: Geometry) -> RgbImage:
-    """Makes the square that a classifier sees; done twice it changes nothing, so classifiers may share it.
+    """Crop or stretch an image to the square that a classifier sees; idempotent, so that classifiers may share it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        geometry: Size S, and how to come to it.
+        geometry: Size S and the way to it.
 
     Returns:
         (S, S, 3) uint8 RGB.
@@ -58,11 +57,11 @@ def take_square(image: RgbImage, geometry: Geometry) -> RgbImage:
 
 
 def prepare(image: RgbImage, interface: ModelInterface) -> NDArray[np.generic]:
-    """Makes of an image what a classifier's first layer is given.
+    """Convert an image to the input of a classifier.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        interface: What the classifier expects.
+        interface: Classifier's interface.
 
     Returns:
         (S, S, 3) or (3, S, S) of the interface's dtype.
@@ -71,40 +70,17 @@ def prepare(image: RgbImage, interface: ModelInterface) -> NDArray[np.generic]:
     deviation = np.asarray(interface.std, np.float32)
     factor = np.asarray(interface.scale / deviation, np.float32)
     offset = np.asarray(np.asarray(interface.mean, np.float32) / deviation, np.float32)
-    if interface.channels == "BGR":
-        square, factor, offset = cv2.cvtColor(square, cv2.COLOR_RGB2BGR), factor[::-1], offset[::-1]
-    planar = interface.layout == "NCHW"
-    if interface.dtype == "float32":
-        return _scale_planes(square, factor, offset) if planar else _scale_pixels(square, factor, offset)
-    pixels = _look_up(square, factor, offset, np.dtype(interface.dtype))
-    return np.stack(cv2.split(pixels)) if planar else pixels
-
-
-def _scale_planes(square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Computes x * factor - offset, channels first."""
-    planes = np.stack(cv2.split(square)).astype(np.float32)
-    planes *= factor[:, None, None]
-    planes -= offset[:, None, None]
-    return planes
-
-
-def _scale_pixels(square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Computes x * factor - offset, channels last."""
-    size = len(square)
-    # Long rows: a sum over three channels at a time costs several times as much.
-    rows = square.reshape(size, -1).astype(np.float32)
-    rows *= np.tile(factor, size)
-    rows -= np.tile(offset, size)
-    return rows.reshape(square.shape)
-
-
-def _look_up(
-    square: RgbImage, factor: NDArray[np.float32], offset: NDArray[np.float32], dtype: np.dtype[np.generic]
-) -> NDArray[np.generic]:
-    """Computes x * factor - offset, channels last, rounded where the result is of whole numbers."""
-    # A pixel has 256 values: a table is faster than conversion to another type one by one.
+    # A table of the 256 pixel values serves every dtype.
     table = np.arange(256, dtype=np.float32)[:, None] * factor - offset
-    converted = (np.rint(table) if dtype.name in INTEGER_RANGES else table).astype(dtype)
-    # OpenCV has no numbers of 16 bits but whole ones, and looks them up all the same.
-    storage = np.uint16 if dtype == np.float16 else dtype
-    return np.asarray(cv2.LUT(square, converted.view(storage)[None])).view(dtype)
+    dtype = np.dtype(interface.dtype)
+    table = (np.rint(table) if dtype.name in INTEGER_RANGES else table).astype(dtype)
+    # OpenCV has no float16: look its bits up as uint16.
+    table = table.view(np.uint16) if dtype == np.float16 else table
+    if interface.channels == "BGR":
+        square, table = cv2.cvtColor(square, cv2.COLOR_RGB2BGR), np.ascontiguousarray(table[:, ::-1])
+    if interface.layout == "NHWC":
+        return np.asarray(cv2.LUT(square, table[None])).view(dtype)
+    planes = np.empty((3, *square.shape[:2]), table.dtype)
+    for plane, values, output in zip(cv2.split(square), table.T.copy(), planes, strict=True):
+        cv2.LUT(plane, values, dst=output)
+    return planes.view(dtype)

@@ -1,8 +1,8 @@
-"""Is a worker what its catalogue entry says? Its checksum, its answers, its accuracy, and what would make it better."""
+"""Verification of a worker against its catalogue entry: checksum, outputs, accuracy and better settings."""
 
-import time
+import timeit
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import NamedTuple
 
@@ -15,14 +15,18 @@ from metrifier_core.execution.progress import progress
 from metrifier_core.images import ImageError, RgbImage, decode_image
 from metrifier_core.sources import SourceItem
 from metrifier_core.statistics import Accuracy, top_accuracy
-from metrifier_core.workers import MiniatureSpec, ModelInterface, Worker, WorkerSpec, find_weights, open_worker
+from metrifier_core.workers.catalogue import MiniatureSpec, WorkerSpec
+from metrifier_core.workers.creation import open_worker
+from metrifier_core.workers.interface import ModelInterface
 from metrifier_core.workers.losses import fit_temperature
+from metrifier_core.workers.weights import find_weights
+from metrifier_core.workers.worker import Worker
 
 _PROBED = 300  # images on which other settings are tried
 _TIMED = 20
-_BETTER = 0.05  # another setting that gains more than this is taken for the right one
-_SAME = 0.02  # what of it gains no more than this is left out of the message
-_CHANCE = 0.03  # an accuracy within this of chance tells of nothing else
+_BETTER = 0.05  # gain in accuracy above which another setting is taken for the right one
+_SAME = 0.02  # gain up to which a changed setting is left out of the message
+_CHANCE = 0.03  # accuracy above chance up to which a worker counts as guessing
 
 
 class _Scaling(NamedTuple):
@@ -45,18 +49,18 @@ _SCALINGS = {
 
 @dataclass
 class Verification:
-    """What was found out about a worker.
+    """The findings about a worker.
 
     Attributes:
-        name: Its name.
+        name: Worker's name.
         family: Its family.
-        faults: What is wrong with it, a sentence each; none where all is well.
-        images: How many images it was run on.
-        rejected: Images that could not be used, by their reason.
-        top1: How often it is right; None where it could not be run, as are the next three.
-        top5: How often the right class is among its first five.
-        temperature: That under which the labels are most likely.
-        milliseconds: An image, on one thread, from its pixels on.
+        faults: What is wrong with it, a sentence each.
+        images: Number of images that it was run on.
+        rejected: Reasons of the images that cannot be used, by image.
+        top1: Top-1 accuracy; like the next three, None if the worker cannot be run.
+        top5: Top-5 accuracy.
+        temperature: Temperature under which the labels are most likely.
+        milliseconds: Time per image on one thread, from its pixels on.
     """
 
     name: str
@@ -70,25 +74,17 @@ class Verification:
     milliseconds: float | None = None
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """One way to show images to a worker and to read its answers."""
+class _Reading(NamedTuple):
+    """One way to show images to a worker and to read its outputs."""
 
     channels: str
     scaling: str
     offset: int
 
     def describe(self, other: "_Reading") -> str:
-        """Says what of it differs from another."""
-        return ", ".join(
-            f"{name} {value}"
-            for name, value, others in (
-                ("channels", self.channels, other.channels),
-                ("pixels as", self.scaling, other.scaling),
-                ("class_offset", self.offset, other.offset),
-            )
-            if value != others
-        )
+        """Name the settings that differ from another reading's."""
+        settings = zip(("channels", "pixels as", "class_offset"), self, other, strict=True)
+        return ", ".join(f"{name} {value}" for name, value, other_value in settings if value != other_value)
 
 
 def _decode(item: SourceItem) -> RgbImage | ImageError:
@@ -101,47 +97,47 @@ def _decode(item: SourceItem) -> RgbImage | ImageError:
 def _run(
     worker: Worker, items: Sequence[SourceItem], description: str, rejected: dict[str, str]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Runs a worker on what can be used of some images: (N, outputs) and (N,) labels."""
+    """Run a worker on the usable images and return (N, outputs) and (N,) labels; note the others in `rejected`."""
 
-    def run(batch: Sequence[SourceItem]) -> tuple[list[SourceItem], NDArray[np.float64] | None]:
-        decoded = [(item, _decode(item)) for item in batch]
-        rejected.update({item.image_id: str(found) for item, found in decoded if isinstance(found, ImageError)})
-        usable = [(item, found) for item, found in decoded if not isinstance(found, ImageError)]
-        outputs = worker.outputs([image for _, image in usable]) if usable else None
-        return [item for item, _ in usable], outputs
+    def run(batch: Sequence[SourceItem]) -> tuple[list[int], list[NDArray[np.float64]]]:
+        images, labels = [], []
+        for item in batch:
+            decoded = _decode(item)
+            if isinstance(decoded, ImageError):
+                rejected[item.image_id] = str(decoded)
+            else:
+                images.append(decoded)
+                labels.append(item.label)
+        return labels, [worker.outputs(images)] if images else []
 
     batches = parallel_map(run, batched(items, worker.batch_size))
-    done = list(progress(batches, description, total=-(-len(items) // worker.batch_size), unit="batch"))
-    labels = np.array([item.label for used, _ in done for item in used], np.int64)
-    if not len(labels):
+    results = list(progress(batches, description, total=-(-len(items) // worker.batch_size), unit="batch"))
+    outputs = [array for _, arrays in results for array in arrays]
+    if not outputs:
         raise ValueError("none of the images can be used")
-    return np.concatenate([outputs for _, outputs in done if outputs is not None]), labels
+    return np.concatenate(outputs), np.array([label for labels, _ in results for label in labels], np.int64)
 
 
 def _share_right(outputs: NDArray[np.float64], labels: NDArray[np.int64], offset: int) -> float:
-    """How often the largest output is the label's, where class 0 is the output `offset`; -1 where that is class 1."""
+    """Return the accuracy if class 0 is the output `offset`; with -1, the first output is class 1."""
     first = max(offset, 0)
     if outputs.shape[1] <= first:
         return 0.0
     return float(np.mean(outputs[:, first:].argmax(axis=1) + first - offset == labels))
 
 
-def _numbers(scaling: _Scaling) -> list[float]:
-    return [scaling.scale, *scaling.mean, *scaling.std]
-
-
 def _scaling_of(interface: ModelInterface) -> tuple[str, _Scaling]:
-    """Names a scaling; one that has no name is called by its numbers."""
+    """Return an interface's scaling and its name, made of its numbers if it is not a common one."""
     own = _Scaling(interface.scale, interface.mean, interface.std)
     for name, known in _SCALINGS.items():
-        if np.allclose(_numbers(own), _numbers(known), rtol=1e-3, atol=0):
+        if np.allclose(np.hstack(own), np.hstack(known), rtol=1e-3, atol=0):
             return name, own
     scale, mean, std = (np.round(value, 4).tolist() for value in own)
     return f"(x * {scale} - {mean}) / {std}", own
 
 
 def _try_readings(worker: Worker, items: Sequence[SourceItem], name: str) -> dict[_Reading, float]:
-    """Finds how often a worker is right for every channel order, common scaling and class offset next to its own."""
+    """Return the accuracy for every channel order, common scaling and class offset next to the worker's own."""
     interface = worker.interface
     own = interface.model_dump(include=set(ModelInterface.model_fields))
     own_name, own_scaling = _scaling_of(interface)
@@ -152,10 +148,10 @@ def _try_readings(worker: Worker, items: Sequence[SourceItem], name: str) -> dic
         try:
             varied = ModelInterface.model_validate({**own, "channels": channels, **scalings[scaling]._asdict()})
         except ValidationError:
-            continue  # beyond the range of the integers that it takes
+            continue  # outside the range of its integer dtype
         outputs, labels = _run(worker.with_interface(varied), items, f"{name}: {channels}, {scaling}", {})
         if interface.class_order is not None:
-            outputs = worker.to_logits(outputs)  # what stands before class 0 is gone
+            outputs = worker.to_logits(outputs)  # drops the outputs before class 0
         finite = np.nan_to_num(outputs, nan=0, posinf=0, neginf=0)
         for step in offsets:
             offset = interface.class_offset + step
@@ -165,13 +161,13 @@ def _try_readings(worker: Worker, items: Sequence[SourceItem], name: str) -> dic
 
 
 def _find_better(shares: Mapping[_Reading, float], own: _Reading) -> str | None:
-    """Says which reading is right much more often than a worker's own, if any is."""
+    """Return a sentence about the reading that is right much more often than a worker's own, if there is one."""
     best = max(shares, key=lambda reading: shares[reading])
     highest = shares[best]
     if highest - shares[own] <= _BETTER:
         return None
-    for changes in ({"channels": own.channels}, {"scaling": own.scaling}, {"offset": own.offset}):
-        nearer = replace(best, **changes)
+    for setting, value in own._asdict().items():
+        nearer = best._replace(**{setting: value})
         if shares.get(nearer, 0) >= highest - _SAME:
             best = nearer
     what = "class order" if (best.channels, best.scaling) == (own.channels, own.scaling) else "preprocessing"
@@ -182,65 +178,59 @@ def _find_better(shares: Mapping[_Reading, float], own: _Reading) -> str | None:
 
 
 def _milliseconds(worker: Worker, items: Sequence[SourceItem]) -> float:
-    """Times a worker on one thread, the median of some calls."""
-    decoded = map(_decode, items)
-    image = next(found for found in decoded if not isinstance(found, ImageError))
-    images = [image] * worker.batch_size
+    """Return the median time per image on one thread."""
+    images = [next(image for image in map(_decode, items) if not isinstance(image, ImageError))] * worker.batch_size
     worker.outputs(images)
-    seconds = []
-    for _ in range(_TIMED):
-        started = time.perf_counter()
-        worker.outputs(images)
-        seconds.append(time.perf_counter() - started)
+    seconds = timeit.repeat(lambda: worker.outputs(images), number=1, repeat=_TIMED)
     return float(np.median(seconds)) * 1000 / worker.batch_size
 
 
-def _verify(found: Verification, worker: Worker, items: Sequence[SourceItem]) -> None:
-    """Fills in what running a worker tells."""
-    outputs, labels = _run(worker, items, found.name, found.rejected)
-    found.images = len(labels)
-    found.rejected = dict(sorted(found.rejected.items()))
+def _verify(result: Verification, worker: Worker, items: Sequence[SourceItem]) -> None:
+    """Run a worker and note the findings."""
+    outputs, labels = _run(worker, items, result.name, result.rejected)
+    result.images = len(labels)
+    result.rejected = dict(sorted(result.rejected.items()))
     worker.check_classes(outputs.shape[1])
     try:
         worker.check(outputs)
     except ValueError as error:
-        found.faults.append(str(error))
+        result.faults.append(str(error))
         outputs = np.nan_to_num(outputs, nan=0, posinf=0, neginf=0)
     logits = worker.to_logits(outputs)
     classes = logits.shape[1]
     known = labels < classes
     if not known.all():
-        found.faults.append(f"it has {classes} classes, but an image has the label {labels.max()}")
+        result.faults.append(f"it has {classes} classes, but an image has the label {labels.max()}")
     if known.any():
-        found.top1 = top_accuracy(logits[known], labels[known])
-        found.top5 = top_accuracy(logits[known], labels[known], 5)
-        found.temperature = fit_temperature(logits[known], labels[known])
-    found.milliseconds = _milliseconds(worker, items)
+        result.top1 = top_accuracy(logits[known], labels[known])
+        result.top5 = top_accuracy(logits[known], labels[known], 5)
+        result.temperature = fit_temperature(logits[known], labels[known])
+    result.milliseconds = _milliseconds(worker, items)
     own = _Reading(worker.interface.channels, _scaling_of(worker.interface)[0], worker.interface.class_offset)
-    better = _find_better(_try_readings(worker, items[:_PROBED], found.name), own)
+    better = _find_better(_try_readings(worker, items[:_PROBED], result.name), own)
     if better is not None:
-        found.faults.append(better)
-    elif found.top1 is None or found.top1.low < 1 / classes + _CHANCE:
-        found.faults.append("it is right hardly more often than chance: are these its classes, and in its order?")
+        result.faults.append(better)
+    elif result.top1 is None or result.top1.low < 1 / classes + _CHANCE:
+        result.faults.append("its accuracy is close to chance: are these its classes, in its order?")
 
 
 def verify_worker(name: str, spec: WorkerSpec, items: Sequence[SourceItem]) -> Verification:
-    """Finds out whether a worker is what its catalogue entry says.
+    """Verify that a worker is what its catalogue entry says.
 
     Args:
-        name: Its name.
-        spec: Its entry.
-        items: Labelled images, in an order that has nothing to do with their labels.
+        name: Worker's name.
+        spec: Its catalogue entry.
+        items: Labelled images, in an order unrelated to their labels.
 
     Returns:
-        What was found; a worker that cannot be run has that for its fault.
+        The findings; for a worker that cannot be run, the reason is its fault.
     """
-    found = Verification(name, spec.family)
+    result = Verification(name, spec.family)
     if isinstance(spec, MiniatureSpec):
-        found.faults.append("it is trained on the images of a run: there is nothing to verify before")
-        return found
+        result.faults.append("it is trained on the images of a run: there is nothing to verify before")
+        return result
     try:
-        _verify(found, open_worker(spec, find_weights(name, spec)), items)
+        _verify(result, open_worker(spec, find_weights(name, spec)), items)
     except ValueError as error:
-        found.faults.append(str(error))
-    return found
+        result.faults.append(str(error))
+    return result

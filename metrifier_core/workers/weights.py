@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from metrifier_core.execution.checksums import path_sha256
@@ -20,18 +21,15 @@ from metrifier_core.workers.catalogue import (
 PretrainedSpec = ApplicationSpec | AlexNetSpec | ExportedSpec
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "metrifier"
-
-
 def _fetch(name: str, key: str, uri: str, sha256: str) -> Path:
-    """Fetches a file that is not in the cache yet, where it is named after its checksum."""
+    """Fetch a file into the cache, where it is named after its checksum, unless it is there."""
     import fsspec
 
-    path = _cache() / f"{sha256}-{PurePosixPath(urlsplit(uri).path).name}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "metrifier"
+    path = cache / f"{sha256}-{PurePosixPath(urlsplit(uri).path).name}"
     if path.is_file() and path_sha256(path) == sha256:
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     say(f"{name}: fetching {uri}")
     try:
@@ -39,7 +37,7 @@ def _fetch(name: str, key: str, uri: str, sha256: str) -> Path:
             with fsspec.open(uri, "rb") as source, temporary.open("wb") as target:
                 shutil.copyfileobj(source, target)
         except Exception as error:  # each protocol has its own
-            raise ValueError(f"workers.catalogue.{name}.{key}: {uri} cannot be fetched: {error}") from error
+            raise ValueError(f"workers.catalogue.{name}.{key}: cannot fetch {uri}: {error}") from error
         _check(name, temporary, sha256, uri)
         temporary.replace(path)
     finally:
@@ -48,13 +46,13 @@ def _fetch(name: str, key: str, uri: str, sha256: str) -> Path:
 
 
 def _check(name: str, path: Path, sha256: str, location: str) -> None:
-    found = path_sha256(path)
-    if found != sha256:
-        raise ValueError(f"workers.catalogue.{name}.sha256: {location} has {found}, the catalogue says {sha256}")
+    actual = path_sha256(path)
+    if actual != sha256:
+        raise ValueError(f"workers.catalogue.{name}.sha256: {location} has {actual}, expected {sha256}")
 
 
 def find_location(spec: WorkerSpec) -> str:
-    """Says where an entry's weights are: a path, a URI, `imagenet`, or that they are trained."""
+    """Return where an entry's weights are: a path, a URI, `imagenet`, or "trained on the source"."""
     match spec:
         case MiniatureSpec():
             return "trained on the source"
@@ -65,17 +63,17 @@ def find_location(spec: WorkerSpec) -> str:
 
 
 def find_weights(name: str, spec: PretrainedSpec) -> Path | None:
-    """Finds a worker's weights, fetching them if need be, and verifies them.
+    """Find a worker's weights, fetching them if need be, and verify their checksum.
 
     Args:
-        name: The worker's name, for messages.
+        name: Worker's name, for messages.
         spec: Its catalogue entry.
 
     Returns:
-        The verified file, or the folder of a SavedModel; None for those that Keras downloads and checks itself.
+        The verified file, or the folder of a SavedModel; None for weights that Keras downloads and checks itself.
 
     Raises:
-        ValueError: They are missing, or are not those that the catalogue describes.
+        ValueError: The weights are missing, or their checksum is not the catalogue's.
     """
     key = "file" if isinstance(spec, ExportedSpec) else "weights"
     location = find_location(spec)
@@ -92,16 +90,22 @@ def find_weights(name: str, spec: PretrainedSpec) -> Path | None:
 
 
 def copy_weights(name: str, weights: Path, folder: Path) -> Path:
-    """Copies weights next to a worker's card, so that a pod needs nothing else.
-
-    Returns:
-        The copy.
-    """
+    """Copy weights into a folder beside the worker's card, so that a pod needs nothing else, and return the copy."""
     if weights.is_dir():
-        shutil.copytree(weights, folder / name, dirs_exist_ok=True)
-        return folder / name
-    # Keras tells its files of weights by both suffixes.
+        return Path(shutil.copytree(weights, folder / name, dirs_exist_ok=True))
+    # Keras recognises weight files by both suffixes.
     suffix = ".weights.h5" if weights.name.endswith(".weights.h5") else weights.suffix
-    path = folder / f"{name}{suffix}"
-    shutil.copyfile(weights, path)
-    return path
+    return Path(shutil.copyfile(weights, folder / f"{name}{suffix}"))
+
+
+def load_keras_weights(model: Any, path: Path, network: str) -> Any:
+    """Load a file of weights into a Keras model of the named network, and return the model.
+
+    Raises:
+        ValueError: The file does not hold that network's weights.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise ValueError(f"{path} does not hold the weights of {network}: {str(error).splitlines()[0]}") from error
+    return model

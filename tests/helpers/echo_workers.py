@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from metrifier_core.execution.checksums import path_sha256
+from metrifier_core.runtimes.onnx_runtime import OnnxNetwork
 from metrifier_core.workers import ExportedSpec, ModelInterface, Worker
-from metrifier_core.workers.onnx_network import OnnxNetwork
 from tests.helpers.tiny_models import FLOAT, FLOAT16, INT8, UINT8, write_onnx
 
 SIZE = 8

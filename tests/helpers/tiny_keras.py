@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metrifier_core.runtimes import Network
 from metrifier_core.workers import ModelInterface, Worker
-from metrifier_core.workers.network import Network
 
 SIZE = 16
 CLASSES = 10

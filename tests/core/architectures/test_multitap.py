@@ -1,4 +1,4 @@
-"""Multitap networks: the pretrained classifier inside is the one that its weights are of."""
+"""Multitap networks: the classifier inside answers like the one that its weights come from."""
 
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from metrifier_core.architectures import (
     list_architectures,
     read_kernels,
 )
-from metrifier_core.architectures.mobilenet import TRUNK
+from metrifier_core.architectures.head import TRUNK
 from metrifier_core.execution.checksums import path_sha256
 from metrifier_core.execution.determinism import start_training
 from metrifier_core.export import export_network, export_onnx
@@ -44,19 +44,19 @@ def make_images(count: int, side: int = 224) -> NDArray[np.uint8]:
 
 
 def classifying_layer(network: Any) -> Any:
-    """The last layer of the classifier inside a network."""
+    """Return the last layer of the classifier inside a network."""
     trunk = (layer for layer in network.layers if layer.name.startswith(TRUNK))
     return max(trunk, key=lambda layer: int(layer.name.removeprefix(TRUNK)))
 
 
 def class_logits(keras: Any, network: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the classifier inside a network answers."""
+    """Return the logits of the classifier inside a network."""
     return np.asarray(keras.Model(network.inputs, classifying_layer(network).output)(images))
 
 
 @pytest.fixture(scope="module", params=APPLICATIONS)
 def pretrained(request: pytest.FixtureRequest, keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A network's name, a `keras.applications` classifier with weights of its own, and the entry of their file."""
+    """A network's name, a `keras.applications` classifier with random weights, and the entry of their file."""
     keras.utils.set_random_seed(0)
     entry = APPLICATIONS[request.param]
     width = {"alpha": entry["alpha"]} if "alpha" in entry else {}
@@ -101,7 +101,7 @@ def test_another_checksum_is_refused(pretrained: Any) -> None:
 
 
 def classifier_in_onnx(keras: Any, network: Any, path: Path, **changes: Any) -> ExportedSpec:
-    """Exports the classifier inside a network, and describes it."""
+    """Export the classifier inside a network and return its entry."""
     pixels = network.get_layer(f"{TRUNK}0").input
     onnx_file = path / "classifier.onnx"
     inside = keras.Model(pixels, classifying_layer(network).output)
@@ -120,7 +120,7 @@ def test_weights_that_answer_otherwise_than_their_file_are_refused(keras: Any, p
     assign_kernels(network, read_kernels(application))
     spec = classifier_in_onnx(keras, network, tmp_path)
     check_backbone(network, spec)
-    # The same shapes, but it does not compute the same, as with another padding or activation.
+    # Same shapes, but another computation, as with another padding or activation.
     last = classifying_layer(network)
     kernel, bias = last.get_weights()
     last.set_weights([kernel[..., ::-1], bias])
@@ -156,7 +156,7 @@ def small() -> Any:
 
 @cache
 def learn_noise(name: str) -> Any:
-    """A network after some steps of training, whose scores of noise of several strengths lie apart."""
+    """A network after some training steps, whose scores of noise of several strengths differ."""
     import keras
 
     start_training(0)
@@ -185,7 +185,7 @@ def test_any_size_has_scores_that_do_not_depend_on_the_batch(trained: Any, side:
     alone = np.concatenate([trained(images[index : index + 1]).numpy() for index in range(count)])
     assert np.ptp(alone) > 1e-2, "scores that are all alike would say nothing"
     assert ((alone > 0) & (alone < 1)).all()
-    # A float32's last digits: sums of a batch are added in another order.
+    # Last digits of float32: a batch is summed in another order.
     np.testing.assert_allclose(trained(images).numpy(), alone, atol=1e-6)
 
 
@@ -231,5 +231,5 @@ def test_settings_refuse_a_backbone_that_cannot_be_one() -> None:
         "layout": "NHWC",
         "outputs": "logits",
     }
-    with pytest.raises(ValidationError, match="backbone: wants other pixels than a multitap shows it"):
+    with pytest.raises(ValidationError, match=r"backbone: expected a classifier that takes x / 127\.5 - 1 in RGB"):
         MetrifierSettings.model_validate({"architecture": "multitap_large", "backbone": onnx})

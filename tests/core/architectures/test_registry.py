@@ -1,4 +1,4 @@
-"""The networks: small, indifferent to size, and the same on disk as in memory."""
+"""Networks: small, of any input size, and the same on disk as in memory."""
 
 import json
 import zipfile
@@ -95,7 +95,7 @@ def test_texture_filters_are_blind_to_brightness(keras: Any, nano: Any) -> None:
     layer = texture_layer(nano)
     texture = keras.Model(nano.inputs, layer.output)
     flat = np.stack([np.full((32, 32, 3), value, np.uint8) for value in (0, 90, 255)])
-    # Zero padding draws an edge around the image, which the outermost filters see.
+    # Zero padding makes an edge around the image, which the outermost filters see.
     inner = texture(flat).numpy()[:, 1:-1, 1:-1]
     np.testing.assert_allclose(inner, 0, atol=1e-5)
     assert np.abs(texture(make_batch(32, 32)).numpy()[:, 1:-1, 1:-1]).max() > 0.1

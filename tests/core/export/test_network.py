@@ -1,4 +1,4 @@
-"""A network's files: they score as it does, and the same weights are the same bytes."""
+"""A network's files: they score like the network, and equal weights give equal bytes."""
 
 import os
 import subprocess
@@ -84,14 +84,14 @@ def test_what_a_file_loses_is_said_and_too_much_in_float32_is_refused(
     assert spearman > 0.9 if runtime == "tflite_int8" else spearman == 1
     if runtime == "tflite_int8":
         check_export(runtime, file, views, expected[::-1])
-        assert "ranks views otherwise than the network does" in capsys.readouterr().err
+        assert "ranks views differently from the network" in capsys.readouterr().err
     for wrong in (expected + (2 if runtime == "tflite_int8" else 2e-4), np.full(len(views), np.nan)):
-        with pytest.raises(ValueError, match=rf"^{file.name} does not score as the network that it was made of"):
+        with pytest.raises(ValueError, match=rf"^{file.name} does not score like the network"):
             check_export(runtime, file, views, wrong)
 
 
 def test_the_same_weights_are_the_same_bytes_in_another_process(checks: dict[str, ExportCheck], folder: Path) -> None:
-    """Whatever that process has done before. ONNX, which needs a fixed hash seed, is compared by whole runs."""
+    """Whatever that process did before. End-to-end runs compare ONNX, which needs a fixed hash seed."""
     assert checks
     code = (
         "import sys; from pathlib import Path\n"

@@ -1,4 +1,4 @@
-"""The runtimes: one network whichever library scores, and one sentence where a library or a file is missing."""
+"""Runtimes: equal scores from every library, and one clear sentence if a library or a file is missing."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ def make_views(count: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What training leaves behind, with an untrained network whose scores are spread."""
+    """A `model` folder as after training, with an untrained network whose scores differ."""
     folder = tmp_path_factory.mktemp("run") / "model"
     folder.mkdir()
     views = make_views(12)
@@ -51,13 +51,13 @@ def load(folder: Path) -> Callable[[str], Metrifier]:
 def test_a_view_has_one_score_alone_and_in_any_batch(runtime: str, load: Callable[[str], Metrifier]) -> None:
     network = load(runtime)._network
     views = make_views(32)
-    alone = np.concatenate([network.run(view[None]) for view in views])
+    alone = np.concatenate([network.run(view[None])[:, 0] for view in views])
     assert alone.shape == (32,)
     assert alone.dtype == np.float64
     assert ((alone > 0) & (alone < 1)).all()
     assert np.ptp(alone) > 0.05, "views without a difference prove nothing"
-    np.testing.assert_array_equal(network.run(views), alone)
-    np.testing.assert_array_equal(network.run(views[:7]), alone[:7])
+    np.testing.assert_array_equal(network.run(views)[:, 0], alone)
+    np.testing.assert_array_equal(network.run(views[:7])[:, 0], alone[:7])
 
 
 @pytest.mark.parametrize("side", [64, 224, 4000])
@@ -106,7 +106,7 @@ def test_a_single_file_without_its_card_is_refused(folder: Path, tmp_path: Path)
 
 
 def test_another_file_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"metrifier\.json is not a file of a metrifier: expected a folder, or metri"):
+    with pytest.raises(ValueError, match=r"metrifier\.json is not a metrifier's file, expected a folder or metri"):
         Metrifier.load(folder / "metrifier.json")
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_the_card_does_not_describe_is_refused(
         file.unlink()
     else:
         file.write_bytes(b"" if change == "empty" else file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=rf"{file.name} is missing or is not the file that the card beside it"):
+    with pytest.raises(ValueError, match=rf"{file.name} is missing, or is not the file that the card beside it"):
         Metrifier.load(copied, runtime)
 
 
@@ -154,7 +154,7 @@ def test_a_folder_with_onnx_alone_needs_no_more(tmp_path: Path) -> None:
 def test_a_missing_package_is_one_sentence_and_the_default_does_without(
     package: str, runtime: str, sentence: str, folder: Path
 ) -> None:
-    """As where a registered model is served: what it does not list is not installed."""
+    """Hide what a registered model does not require, as where it is served."""
     hidden = ("ai_edge_litert", "keras", "mlflow", "pyarrow", "scipy", "sklearn", "tensorflow")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden if runtime == 'tflite' else (package,)!r}))\n"

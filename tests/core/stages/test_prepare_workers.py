@@ -148,12 +148,12 @@ def test_how_many_workers_share_a_task_is_nothing_to_prepare_again(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"outputs": "probabilities"}, r"outputs: are called probabilities, but are -.*: are they logits\?"),
-        ({"class_order": [0, 1, 2]}, f"class_order: names 3 classes, but there are {CLASSES}"),
-        ({"class_offset": CLASSES}, f"class_offset: the network has {CLASSES} outputs alone"),
+        ({"outputs": "probabilities"}, r"outputs: expected probabilities, got values from -.*: are they logits\?"),
+        ({"class_order": [0, 1, 2]}, f"class_order: expected the network's {CLASSES} classes, got 3"),
+        ({"class_offset": CLASSES}, f"class_offset: expected less than the network's {CLASSES} outputs, got {CLASSES}"),
         (
             {"class_offset": CLASSES, "outputs": "probabilities"},
-            f"class_offset: the network has {CLASSES} outputs alone",
+            f"class_offset: expected less than the network's {CLASSES} outputs, got {CLASSES}",
         ),
     ],
 )
@@ -170,7 +170,11 @@ def test_an_entry_that_calls_its_outputs_what_they_are_not_is_refused(
 @pytest.mark.parametrize(
     ("last", "changes", "message"),
     [
-        ("Softmax", {}, "outputs: are called logits, but none is negative and they add up to 1: probabilities"),
+        (
+            "Softmax",
+            {},
+            "outputs: expected logits, got values that are not negative and add up to 1: are they probabilities",
+        ),
         ("Sqrt", {}, "the network gives values that are not finite: is scale, mean or std wrong"),
     ],
 )
@@ -187,7 +191,7 @@ def test_a_network_whose_outputs_are_not_what_its_entry_says_is_refused(
 
 def test_other_weights_than_the_catalogues_are_refused(images: Path, workers: dict[str, Any], tmp_path: Path) -> None:
     write_colour_classifier(tmp_path / "plain.onnx", scale=1)
-    with pytest.raises(ValueError, match=r"^workers\.catalogue\.first\.sha256: .*plain\.onnx has .*, the catalogue"):
+    with pytest.raises(ValueError, match=r"^workers\.catalogue\.first\.sha256: .*plain\.onnx has .*, expected"):
         prepare_workers(workers, 0, images, tmp_path / "prepared")
     (tmp_path / "plain.onnx").unlink()
     with pytest.raises(ValueError, match=r"^workers\.catalogue\.first\.file: there is no file .*plain\.onnx"):

@@ -76,7 +76,7 @@ def test_workers_of_a_family_change_sides_together():
     fold = workers.holding_out("a")
     assert (fold.label, fold.held_out) == (["b"], ["a1", "a2"])
     assert fold.holding_out("b") == workers
-    with pytest.raises(ValueError, match="none is of the family 'c', but of a, b"):
+    with pytest.raises(ValueError, match="expected one of the families a, b, got 'c'"):
         workers.holding_out("c")
     with pytest.raises(ValueError, match="all are of the family 'a'"):
         WorkerSettings.model_validate({"catalogue": catalogue, "label": ["a1", "a2"]}).holding_out("a")

@@ -1,4 +1,4 @@
-"""What training is shown: every version once an epoch, in an order that follows from the generator alone."""
+"""Training batches: every version once per epoch, in an order that depends only on the generator."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_quality_is_the_mean_of_the_workers_beside_it(dataset: QualityDataset) -
 
 
 def test_a_batch_has_pairs_of_one_source(dataset: QualityDataset) -> None:
-    """Versions stand in fours and what is left of a source's six: at least one other of the same source."""
+    """A source's six versions come as four and two: each has a neighbour of the same source."""
     source = make(dataset, size=12)[0].truth[:, 1]
     assert len(np.unique(source)) < 12
     assert (np.bincount(source.astype(int)) <= VERSIONS).all()

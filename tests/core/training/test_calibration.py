@@ -1,4 +1,4 @@
-"""The bent line: found again where it is known, never changing the order, and put into the network's own weights."""
+"""Calibration: a known one is recovered, ranks never change, and it becomes part of the network's weights."""
 
 import numpy as np
 import pytest

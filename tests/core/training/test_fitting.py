@@ -1,4 +1,4 @@
-"""Training: it learns, it stops, it keeps its best epoch, and one that was killed ends as one that was not."""
+"""Training: it learns, stops early, keeps its best epoch, and ends the same after being killed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ KERNELS = [Kernel(*TRUNK)]
 
 
 def tiny() -> Any:
-    """A network that is built in no time, with a trunk of one layer."""
+    """A tiny network with a trunk of one layer."""
     import keras
 
     from metrifier_core.architectures.head import build_scorer
@@ -45,7 +45,7 @@ def tiny() -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny() -> Iterator[None]:
-    """A network that is built in no time, and a checkpoint every four batches."""
+    """A tiny network, and a checkpoint every four batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_BATCHES_A_CHECKPOINT", 4)
         patch.setitem(registry._REGISTRY, "tiny", registry.Architecture("tiny", tiny))
@@ -124,7 +124,7 @@ def test_frozen_epochs_do_not_try_patience(dataset: QualityDataset, tmp_path: Pa
 
 
 class Killed(BaseException):
-    """Stands in for a kill: nothing that comes after it runs."""
+    """A stand-in for a kill: nothing after it runs."""
 
 
 @pytest.mark.parametrize("steps", [1, 7, 9, 19, 35])
@@ -203,7 +203,7 @@ def test_training_that_diverges_ends_with_that_epoch(
 
 
 def test_several_devices_share_a_batch(tmp_path: Path) -> None:
-    """In a process of its own, since the devices of one are fixed when TensorFlow starts."""
+    """In its own process, as TensorFlow fixes its devices when it starts."""
     script = Path(__file__).parents[2] / "helpers" / "two_devices.py"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, str(script), str(tmp_path)]

@@ -1,4 +1,4 @@
-"""The loss, part by part, against sums over pairs written out."""
+"""The parts of the loss, compared with explicit sums over pairs."""
 
 from itertools import permutations
 from typing import Any
@@ -17,7 +17,7 @@ def cross_entropy(truth: Any, logits: Any) -> Any:
 
 
 def pairs(*, same: bool) -> float:
-    """The mean of log(1 + exp(-(s_a - s_b))) over ordered pairs that are far enough apart."""
+    """Return the mean of log(1 + exp(-(s_a - s_b))) over ordered pairs that differ enough."""
     scores = LOGITS[:, 0]
     found = [
         np.log1p(np.exp(scores[b] - scores[a]))
@@ -44,7 +44,7 @@ def test_each_worker_has_a_cross_entropy_of_its_own() -> None:
 
 
 def test_pairs_of_one_source_count_for_half() -> None:
-    """The 2nd and the 3rd version differ by .02: they have no order."""
+    """The second and third version differ by .02 and are not ordered."""
     expected = (pairs(same=True) + pairs(same=False)) / 2
     assert compute(0.5, 0) - compute(0, 0) == pytest.approx(0.5 * expected, rel=1e-5)
 

@@ -1,4 +1,4 @@
-"""AlexNet in Keras gives what the same weights give in networks that were not written here."""
+"""AlexNet in Keras has the outputs of independent implementations with the same weights."""
 
 import pickle
 import re
@@ -35,7 +35,7 @@ MAX_DIFFERENCE = 1e-4
 
 
 LAST_SCALE = 0.2
-"""Times the weights of the last layer, as what pooling leaves is larger than what it is given."""
+"""Factor of the last layer's weights: pooling takes maxima, which increases the activations."""
 
 
 def random_state(seed: int) -> State:
@@ -66,7 +66,7 @@ def model(state: State) -> Any:
 
 
 def run_onnx(state: State) -> Run:
-    """AlexNet written down once more, in ONNX, which lays out images and weights as torch does."""
+    """Build AlexNet in ONNX, with torch's layout of images and weights."""
     import onnxruntime
 
     def convolve(name: str, source: str, stride: int, padding: int, pooled: bool) -> list[onnx.NodeProto]:
@@ -130,7 +130,7 @@ def test_converted_weights_answer_as_in_torch(tmp_path: Path) -> None:
     from torch import nn
 
     class AlexNet(nn.Module):  # type: ignore[misc]
-        """As torchvision defines it."""
+        """AlexNet as torchvision defines it."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -198,7 +198,7 @@ def test_alexnet_is_a_worker_once_its_weights_are_converted(model: Any, tmp_path
     photographs = [natural_image(seed, 256, 300 + seed) for seed in range(3)]
     logits = worker.logits(photographs)
     assert logits.shape == (3, 1000)
-    # Scaled as torchvision documents, and shown in its order of colours.
+    # Scaled as torchvision documents, in RGB.
     shown = np.stack([image[16:240, 38 + seed // 2 :][:, :224] for seed, image in enumerate(photographs)]) / 255
     shown = (shown - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(logits, model(shown.astype(np.float32), training=False), rtol=1e-3, atol=1e-4)
@@ -266,7 +266,7 @@ def test_a_cut_safetensors_file_is_refused(kept: int, tmp_path: Path) -> None:
 
 
 class Harmful:
-    """What a pickle runs when it is read."""
+    """Code that a pickle runs when it is loaded."""
 
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -1,4 +1,4 @@
-"""Entries are refused with the key that is wrong and what it could be, and paths in a catalogue are relative to it."""
+"""Errors of entries name the wrong key and the allowed values; paths in a catalogue are relative to it."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from metrifier_core.workers import (
     MiniatureSpec,
     WorkerSettings,
     find_location,
-    find_spec,
+    get_worker,
     read_catalogue,
 )
 
@@ -95,7 +95,7 @@ def test_paths_are_relative_to_the_catalogue_and_uris_stay(
     expected = found.format(folder=folder, parent=folder.parent, home="/home/somebody")
     path = write_catalogue(folder, mine={**ENTRIES[entry], key: written})
     assert find_location(read_catalogue(path)["mine"]) == expected
-    # By its path in a config, or with its entries there, it is the same.
+    # A config may name its path or hold its entries.
     context = {"folder": folder}
     for catalogue in ("workers.yaml", json.loads(path.read_text())):
         settings = WorkerSettings.model_validate(
@@ -147,9 +147,9 @@ def test_an_entry_says_how_many_images_are_shown_at_once(entry: str, batch_size:
         ("onnx", {"batch_size": 0}, ".batch_size: Input should be greater than or equal to 1 (got 0)"),
         ("onnx", {"input_size": 4}, ".input_size: Input should be greater than or equal to 8 (got 4)"),
         ("onnx", {"mean": [0.5, 0.5]}, ".mean.2: is missing"),
-        ("onnx", {"std": [1, 1, 0]}, ": std: 0.0 is not greater than 0"),
-        ("onnx", {"class_order": [0, 2]}, ": class_order: name every class from 0 once"),
-        ("onnx", {"class_order": [1, 1, 0]}, ": class_order: name every class from 0 once"),
+        ("onnx", {"std": [1, 1, 0]}, ": std: expected values greater than 0, got 0.0"),
+        ("onnx", {"class_order": [0, 2]}, ": class_order: expected every class from 0 on once"),
+        ("onnx", {"class_order": [1, 1, 0]}, ": class_order: expected every class from 0 on once"),
         ("onnx", {"format": "onx"}, ".format: unknown format 'onx', did you mean 'onnx'?"),
         ("onnx", {"format": "keras_application"}, ".format: unknown format 'keras_application', did you mean 'keras_"),
         ("onnx", {"family": ""}, ".family: '' cannot name a family: letters, digits, spaces, '.', '_' and '-'"),
@@ -157,10 +157,10 @@ def test_an_entry_says_how_many_images_are_shown_at_once(entry: str, batch_size:
         ("onnx", {"family": "../other"}, ".family: '../other' cannot name a family"),
         ("published", {"application": "VGG61"}, ".application: Input should be 'ResNet50', 'VGG16', 'MobileNetV2', "),
         ("published", {"alpa": 0.5}, ".alpa: unknown key, did you mean 'alpha'?"),
-        ("published", {"alpha": 0.5}, ": alpha: VGG16 has no width to choose"),
-        ("published", {"sha256": SHA256}, ": sha256: belongs to a file of weights, not to those that Keras publishes"),
+        ("published", {"alpha": 0.5}, ": alpha: expected 1 for VGG16, got 0.5"),
+        ("published", {"sha256": SHA256}, ": sha256: is for a file of weights, and weights is imagenet"),
         ("application", {"alpha": 0}, ".alpha: Input should be greater than 0 (got 0)"),
-        ("application", {"sha256": None}, ": sha256: is missing for /"),
+        ("application", {"sha256": None}, ": sha256: is missing, and weights is /"),
         ("application", {"sha256": "1234"}, ".sha256: String should match pattern"),
         ("alexnet", {"sha256": "1234"}, ".sha256: String should match pattern"),
         ("alexnet", {"layout": "NHWC"}, ".layout: unknown key, "),
@@ -172,7 +172,7 @@ def test_a_wrong_entry_is_refused_with_its_key(name: str, changes: dict[str, Any
     lines = refusal(tmp_path, **{**ENTRIES, "mine": {**ENTRIES[name], **changes}}).splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"workers.catalogue.mine{line}")
-    # In a config it is the same.
+    # The same in a config.
     with pytest.raises(ValidationError) as caught:
         WorkerSettings.model_validate(
             {"catalogue": {"mine": {**ENTRIES[name], **changes}}, "label": ["mine"], "held_out": ["miniature_vgg"]}
@@ -270,14 +270,14 @@ def test_workers_that_need_no_catalogue_are_of_nine_families() -> None:
     ]
     assert len({spec.family for spec in KNOWN_WORKERS.values()}) == len(KNOWN_WORKERS)
     for name, spec in KNOWN_WORKERS.items():
-        assert find_spec(name, {}) == spec
+        assert get_worker(name, {}) == spec
         assert find_location(spec) == ("trained on the source" if name.startswith("miniature_") else "imagenet")
 
 
 def test_an_entry_of_ones_own_comes_before_a_known_one(tmp_path: Path) -> None:
     catalogue = read_catalogue(write_catalogue(tmp_path, vgg16=ENTRIES["onnx"], mine=ENTRIES["alexnet"]))
-    assert find_spec("vgg16", catalogue) == catalogue["vgg16"] != KNOWN_WORKERS["vgg16"]
-    assert find_spec("mine", catalogue) == catalogue["mine"]
+    assert get_worker("vgg16", catalogue) == catalogue["vgg16"] != KNOWN_WORKERS["vgg16"]
+    assert get_worker("mine", catalogue) == catalogue["mine"]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_an_entry_of_ones_own_comes_before_a_known_one(tmp_path: Path) -> None:
 def test_an_unknown_worker_is_refused_with_what_is_close(name: str, message: str, tmp_path: Path) -> None:
     catalogue = read_catalogue(write_catalogue(tmp_path, mine=ENTRIES["onnx"]))
     with pytest.raises(ValueError, match=message):
-        find_spec(name, catalogue)
+        get_worker(name, catalogue)
     with pytest.raises(ValidationError) as caught:
         WorkerSettings.model_validate({"catalogue": catalogue, "label": ["vgg16"], "held_out": [name]})
     with pytest.raises(ValueError, match=message):
@@ -301,7 +301,7 @@ def test_an_unknown_worker_is_refused_with_what_is_close(name: str, message: str
 
 def test_alexnet_is_known_once_the_catalogue_has_it(tmp_path: Path) -> None:
     catalogue = read_catalogue(write_catalogue(tmp_path, alexnet=ENTRIES["alexnet"]))
-    assert find_spec("alexnet", catalogue) == catalogue["alexnet"]
+    assert get_worker("alexnet", catalogue) == catalogue["alexnet"]
 
 
 # The workers of a run
@@ -337,7 +337,7 @@ def test_a_run_keeps_the_entries_that_it_uses_and_no_others() -> None:
     settings = WorkerSettings(catalogue=catalogue, label=["vgg16", "echo"], held_out=["miniature_plain"])
     used = {"vgg16": KNOWN_WORKERS["vgg16"], "echo": catalogue["echo"]}
     assert settings.catalogue == {**used, "miniature_plain": KNOWN_WORKERS["miniature_plain"]}
-    # What travels to a pod is read there again.
+    # A pod parses the dumped settings again.
     assert WorkerSettings.model_validate(settings.model_dump(mode="json")) == settings
 
 

@@ -1,4 +1,4 @@
-"""The classifiers of `keras.applications` are those that Keras documents, with weights that have to be theirs."""
+"""`keras.applications`: the preprocessing that Keras documents, and weights of other networks refused."""
 
 import json
 import re
@@ -39,7 +39,7 @@ MODULES = {
 
 
 def preprocess(application: str, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """What Keras makes of images that have the right size."""
+    """Return Keras' own preprocessing of images of the right size."""
     import keras
 
     pixels = np.stack(images).astype(np.float32)
@@ -58,7 +58,7 @@ def test_the_preprocessing_is_that_of_keras(application: Any) -> None:
 
 
 class Seeded(NamedTuple):
-    """An application with seeded weights, and the probabilities that Keras itself gives the example images."""
+    """An application with seeded weights, and Keras' own probabilities of the example images."""
 
     application: str
     worker: Worker
@@ -102,7 +102,7 @@ def test_an_application_gives_what_it_always_gave(seeded: Seeded) -> None:
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with its weights as Keras writes them today, and as those are that it publishes."""
+    """A folder with its weights in Keras' current format, and in that of the published weights."""
     folder = tmp_path_factory.mktemp("narrow")
     model = build_reference("MobileNet")
     model.save_weights(folder / "new.weights.h5")
@@ -143,7 +143,7 @@ def test_weights_that_are_not_whole_are_refused(file: str, narrow: Path, tmp_pat
 def test_weights_of_another_checksum_are_refused(narrow: Path) -> None:
     path = narrow / "old.h5"
     spec = make_spec("MobileNet", weights=str(path), sha256="0" * 64)
-    with pytest.raises(ValueError, match=rf"^workers\.catalogue\.mine\.sha256: {path} has {file_sha256(path)}, the "):
+    with pytest.raises(ValueError, match=rf"^workers\.catalogue\.mine\.sha256: {path} has {file_sha256(path)}, "):
         create_worker("mine", {"mine": spec})
 
 
@@ -152,7 +152,7 @@ def test_weights_of_another_checksum_are_refused(narrow: Path) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for what Keras downloads, and no network."""
+    """An empty folder for Keras' downloads, without a network."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError("there is no network")
@@ -183,7 +183,7 @@ def test_published_weights_are_those_that_keras_keeps(narrow: Path, home: Path, 
     worker = create_worker("mine", {"mine": make_spec("MobileNet")})
     np.testing.assert_allclose(example_logits(worker), GOLDEN["MobileNet"], rtol=1e-3, atol=1e-3)
 
-    # What stands beside a card afterwards needs neither Keras' folder nor a network.
+    # The copy beside a card needs neither Keras' folder nor a network.
     path = save_application(make_spec("MobileNet"), tmp_path / "mine.weights.h5")
     assert path == tmp_path / "mine.weights.h5"
     model = build_application(make_spec("MobileNet"), path)

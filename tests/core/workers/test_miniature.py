@@ -1,4 +1,4 @@
-"""Miniatures: small, of five families, and the same whenever they are trained."""
+"""Miniatures: small, of five families, and reproducible."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What an image becomes before a classifier's first layer: cut, shrunk and scaled."""
+"""Preprocessing of images for classifiers: crop, resize and scaling."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def test_centre_crop_cuts_without_resampling_where_it_can() -> None:
 
 
 def test_centre_crop_keeps_the_share_that_is_asked_for() -> None:
-    """Of 64 pixels 7/8 are kept: a frame of 4 pixels is just outside, one of 5 is not."""
+    """7/8 of 64 pixels are kept: a frame of 4 pixels is just outside, one of 5 is not."""
     image = np.full((64, 64, 3), 255, np.uint8)
     image[4:60, 4:60] = 0
     assert not centre_crop(image, 8, 0.875).any()
@@ -38,7 +38,7 @@ def test_small_images_keep_their_whole_centre_square(short: int, kept: int) -> N
 
 
 def test_shrinking_averages_areas() -> None:
-    """Whoever samples every fourth pixel sees a checkerboard as black or white."""
+    """Sampling every fourth pixel would turn a checkerboard black or white."""
     checkerboard = np.indices((32, 32)).sum(axis=0) % 2 * np.uint8(254)
     image = np.repeat(checkerboard[:, :, None], 3, axis=2).astype(np.uint8)
     assert (centre_crop(image, 8, 1.0) == 127).all()
@@ -64,13 +64,13 @@ def test_centre_crop_of_any_image_is_a_square_of_its_own_values(
     ),
 )
 def test_the_square_of_a_square_is_itself(height: int, width: int, geometry: Geometry) -> None:
-    """Workers may share it only because of this."""
+    """Workers share squares, which relies on this."""
     square = take_square(make_image(height, width), geometry)
     np.testing.assert_array_equal(take_square(square, geometry), square)
 
 
 def test_an_image_is_cropped_unless_it_is_to_be_stretched() -> None:
-    """Twice as wide as high, its outer quarters white: a crop never sees them, what is stretched keeps their share."""
+    """In an image twice as wide as high, a crop never sees the white outer quarters; a stretched image keeps them."""
     image = np.full((16, 32, 3), 250, np.uint8)
     image[:, 8:24] = 10
     assert (prepare(image, make_interface(crop_fraction=1.0)) == 10).all()

@@ -21,7 +21,7 @@ CATALOGUE = REPOSITORY / "tests" / "realdata" / "workers.yaml"
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"there is no {REAL_DATA}")
 @pytest.mark.parametrize("name", sorted(read_yaml(CATALOGUE)))
 def test_real_workers_are_as_right_as_when_they_were_measured(name: str) -> None:
-    """Wrong preprocessing or class order costs more than the chance of 100 images drawn from 1000 can."""
+    """Wrong preprocessing or class order costs more accuracy than sampling 100 of 1000 images can."""
     measured = {entry["name"]: entry["top1_measured"] for entry in json.loads((REAL_DATA / "workers.json").read_text())}
     expected = measured[name]["sample1000"]
 

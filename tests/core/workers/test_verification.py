@@ -1,4 +1,4 @@
-"""Verification on classifiers that are right for one reading of an image alone: whatever is wrong has to be named."""
+"""Verification of classifiers that are right for one reading of an image only: it names every wrong setting."""
 
 import math
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def verify(weights: Path, items: Sequence[SourceItem], **changes: Any) -> Verifi
 
 
 def test_a_network_that_cannot_be_run_has_that_for_its_fault(items: list[SourceItem], tmp_path: Path) -> None:
-    """It says that it takes any size, and multiplies with a matrix for one."""
+    """It claims to take any size, but its matrix fits one."""
     weights = helper.make_tensor("weights", TensorProto.FLOAT, (8 * 8 * 3, CLASSES), [0.5] * (8 * 8 * 3 * CLASSES))
     nodes = [
         helper.make_node("Flatten", ["image"], ["flat"]),
@@ -201,7 +201,7 @@ SCALINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
-    """One for every scaling, without and with a background class."""
+    """Return a classifier per scaling, without and with a background class."""
     folder = tmp_path_factory.mktemp("classifiers")
     return {
         (scaling, background): write_colour_classifier(
@@ -250,7 +250,7 @@ def test_all_that_is_wrong_is_named_and_nothing_else(
 
 
 def test_a_setting_that_makes_no_difference_is_not_blamed(tmp_path: Path) -> None:
-    """Where two channel orders are as right, the entry's own stays."""
+    """If two channel orders are equally right, the entry's own stays."""
     grey = np.repeat(np.linspace(20, 235, CLASSES).round()[:, None], 3, axis=1).astype(np.uint8)
     path = write_colour_classifier(tmp_path / "colour.onnx", colours=grey)
     images = list_images(write_manifest(tmp_path, np.tile(grey, (4, 1)), np.tile(np.arange(CLASSES), 4)))
@@ -264,14 +264,14 @@ def test_a_setting_that_makes_no_difference_is_not_blamed(tmp_path: Path) -> Non
 
 def test_logits_that_are_called_probabilities_are_named(weights: Path, items: list[SourceItem]) -> None:
     (fault,) = verify(weights, items, outputs="probabilities").faults
-    assert fault.startswith("outputs: are called probabilities, but are -")
+    assert fault.startswith("outputs: expected probabilities, got values from -")
     assert fault.endswith("are they logits?")
 
 
 def test_probabilities_that_are_called_logits_are_named(tmp_path: Path, items: list[SourceItem]) -> None:
     path = write_colour_classifier(tmp_path / "colour.onnx", probabilities=True)
     assert verify(path, items).faults == [
-        "outputs: are called logits, but none is negative and they add up to 1: probabilities"
+        "outputs: expected logits, got values that are not negative and add up to 1: are they probabilities?"
     ]
 
 
@@ -305,7 +305,7 @@ def test_fewer_classes_than_labels_are_named(tmp_path: Path, items: list[SourceI
 def test_a_classifier_that_guesses_is_named(tmp_path: Path, items: list[SourceItem]) -> None:
     guess = [helper.make_node("Sub", ["logits", "logits"], ["output"])]
     found = verify(write_colour_classifier(tmp_path / "colour.onnx", last=guess), items)
-    assert found.faults == ["it is right hardly more often than chance: are these its classes, and in its order?"]
+    assert found.faults == ["its accuracy is close to chance: are these its classes, in its order?"]
     assert found.top1 is not None
     assert found.top1.share == 1 / CLASSES
 
@@ -337,7 +337,7 @@ def test_an_entry_that_does_not_fit_is_named(
 def test_other_weights_than_those_of_the_entry_are_not_run(weights: Path, items: list[SourceItem]) -> None:
     found = verify(weights, items, sha256="f" * 64)
     own = make_spec(weights).sha256
-    fault = f"workers.catalogue.mine.sha256: {weights} has {own}, the catalogue says {'f' * 64}"
+    fault = f"workers.catalogue.mine.sha256: {weights} has {own}, expected {'f' * 64}"
     assert found == Verification("mine", "colour", [fault])
 
 
@@ -363,7 +363,7 @@ def test_images_that_cannot_be_used_are_left_out_and_named(weights: Path, tmp_pa
     rows = [(item.image_id, item.label) for item in list_images(manifest)]
     (tmp_path / "images" / "text.png").write_bytes(b"This is no image.")
     (tmp_path / "images" / "empty.png").write_bytes(b"")
-    # Labels that would be wrong, were they counted.
+    # Labels that would be wrong if they counted.
     write_rows(manifest, [*rows, ("text.png", 0), ("empty.png", CLASSES + 7), ("missing.png", 0)])
     found = verify(weights, list_images(manifest))
     assert found.faults == []
@@ -384,7 +384,7 @@ def test_images_of_which_none_can_be_used_are_a_fault(weights: Path, tmp_path: P
 
 
 def test_the_colours_are_told_apart_by_the_right_reading_alone() -> None:
-    """Without this, what is tested here would not depend on preprocessing."""
+    """Otherwise these tests would not depend on preprocessing."""
     assert (colour_logits(COLOURS).argmax(axis=1) == range(CLASSES)).all()
     assert (colour_logits(COLOURS[:, ::-1]).argmax(axis=1) == range(CLASSES)).mean() <= 0.5
 
@@ -399,13 +399,13 @@ def test_an_order_of_classes_behind_a_background_is_followed(tmp_path: Path, ite
 def test_an_offset_behind_all_outputs_is_named(outputs: str, tmp_path: Path, items: list[SourceItem]) -> None:
     path = write_colour_classifier(tmp_path / "colour.onnx", probabilities=outputs == "probabilities")
     assert verify(path, items, class_offset=10, outputs=outputs).faults == [
-        "class_offset: the network has 10 outputs alone"
+        "class_offset: expected less than the network's 10 outputs, got 10"
     ]
 
 
 def test_an_order_of_other_classes_is_named(weights: Path, items: list[SourceItem]) -> None:
     assert verify(weights, items, class_order=list(range(9))).faults == [
-        "class_order: names 9 classes, but there are 10"
+        "class_order: expected the network's 10 classes, got 9"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Weights are found or fetched, and nothing is read from them unless they are those that the catalogue describes."""
+"""Weights are found or fetched, and never read unless their checksum is the catalogue's."""
 
 import hashlib
 import shutil
@@ -42,7 +42,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder into which files are fetched, which is not there yet."""
+    """The cache folder, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "metrifier"
 
@@ -87,7 +87,7 @@ def test_weights_are_found_only_where_they_are_the_catalogues(weights: Path, tmp
         find_weights("echo", make_spec(tmp_path / "nowhere.onnx"))
     found = file_sha256(weights)
     with pytest.raises(
-        ValueError, match=rf"^workers\.catalogue\.echo\.sha256: {weights} has {found}, the catalogue says f{{64}}$"
+        ValueError, match=rf"^workers\.catalogue\.echo\.sha256: {weights} has {found}, expected f{{64}}$"
     ):
         find_weights("echo", make_spec(weights, sha256="f" * 64))
 
@@ -185,7 +185,7 @@ def test_another_file_behind_a_uri_is_refused_and_not_kept(weights: Path, cache:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         find_weights("echo", make_spec(weights, file=uri, sha256="f" * 64))
     found = file_sha256(weights)
-    assert str(caught.value) == f"workers.catalogue.echo.sha256: {uri} has {found}, the catalogue says {'f' * 64}"
+    assert str(caught.value) == f"workers.catalogue.echo.sha256: {uri} has {found}, expected {'f' * 64}"
     assert list(cache.iterdir()) == []
 
 
@@ -193,7 +193,7 @@ def test_another_file_behind_a_uri_is_refused_and_not_kept(weights: Path, cache:
     "uri", ["file:///nowhere/echo.onnx", "memory://nowhere/echo.onnx", "http://127.0.0.1:9/a", "foo://x"]
 )
 def test_a_uri_behind_which_nothing_is_is_refused(uri: str, weights: Path, cache: Path) -> None:
-    with pytest.raises(ValueError, match=rf"^workers\.catalogue\.echo\.file: {uri} cannot be fetched: "):
+    with pytest.raises(ValueError, match=rf"^workers\.catalogue\.echo\.file: cannot fetch {uri}: "):
         find_weights("echo", make_spec(weights, file=uri))
     assert list(cache.iterdir()) == []
 
@@ -212,7 +212,7 @@ def test_a_uri_behind_which_nothing_is_is_refused(uri: str, weights: Path, cache
     ],
 )
 def test_a_copy_has_the_name_of_its_worker(file: str, name: str, copy: str, tmp_path: Path) -> None:
-    """Keras tells what a file is by how its name ends."""
+    """Keras recognises a file by its suffixes."""
     weights = write_folder(tmp_path / "there", {file: b"weights"}) / file
     (tmp_path / "here").mkdir()
     path = copy_weights(name, weights, tmp_path / "here")
@@ -258,7 +258,7 @@ def test_a_worker_is_not_created_of_other_weights(weights: Path) -> None:
     [
         ("vgg61", "^unknown worker 'vgg61', did you mean 'vgg16'"),
         ("alexnet", "^'alexnet' needs an entry in the catalogue"),
-        ("miniature_vgg", "^'miniature_vgg' is trained by prepare_workers on the images of a run"),
+        ("miniature_vgg", "^'miniature_vgg' has no weights before prepare_workers trains it"),
     ],
 )
 def test_a_worker_without_weights_is_not_created(name: str, message: str) -> None:

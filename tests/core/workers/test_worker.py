@@ -1,4 +1,4 @@
-"""A worker shows its network what the interface says, and reads its answers as the interface says."""
+"""A worker prepares images and reads outputs as its interface says."""
 
 import math
 from pathlib import Path
@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
+from metrifier_core.runtimes.onnx_runtime import OnnxNetwork
 from metrifier_core.workers import Worker
 from metrifier_core.workers.losses import judge
-from metrifier_core.workers.onnx_network import OnnxNetwork
 from tests.helpers.echo_workers import MEAN, STD, VALUES, make_echo, make_image, make_interface, write_echo
 from tests.helpers.tiny_models import write_onnx
 
-# What the network is shown
+# Inputs of the network
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
@@ -27,7 +27,7 @@ def test_a_network_is_shown_what_its_interface_says(
     image = make_image()
     worker = make_echo(tmp_path, layout=layout, channels=channels, dtype=dtype, scale=1 / 255, mean=MEAN, std=STD)
 
-    # Mean and deviation stay with the channel that they were measured on, wherever that goes.
+    # Mean and deviation stay with their channel, whatever the order.
     planes = {name: (image[:, :, i] / 255 - MEAN[i]) / STD[i] for i, name in enumerate("RGB")}
     shown = np.stack([planes[name] for name in channels], axis=-1 if layout == "NHWC" else 0)
     logits = worker.logits([image])
@@ -125,7 +125,7 @@ def test_a_network_of_whole_batches_is_given_whole_batches(count: int, tmp_path:
 
 
 def test_a_batch_is_filled_up_with_zeros(tmp_path: Path) -> None:
-    """Where a network mixes the images of a batch, what one gets must not depend on what was there before it."""
+    """If a network mixes the images of a batch, the outputs must not depend on an earlier batch."""
     nodes = [
         helper.make_node("Flatten", ["image"], ["rows"]),
         helper.make_node("ReduceMin", ["rows"], ["least"], axes=[0], keepdims=1),
@@ -147,7 +147,7 @@ def test_a_batch_has_the_size_that_is_asked_for_where_the_network_leaves_it_open
     assert make_echo(tmp_path, batch=4, batch_size=batch_size).batch_size == 4, "that of the network cannot change"
 
 
-# What its answers mean
+# Meaning of the outputs
 
 
 def test_what_stands_before_class_0_is_left_out(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_classes_are_put_in_the_order_of_the_data_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "step"), [("float32", 2.0**-149), ("float16", 2.0**-24)])
 def test_probabilities_become_finite_logits(dtype: str, step: float, tmp_path: Path) -> None:
-    """What is too small for the type shares half of its least number: only the classes count, not the background."""
+    """Values too small for the dtype share half its smallest number; the background class does not count."""
     image = np.zeros((8, 8, 3), np.uint8)
     image[0, 0] = (7, 255, 51)
     worker = make_echo(tmp_path, dtype=dtype, scale=1 / 255, outputs="probabilities", class_offset=1)
@@ -193,7 +193,7 @@ def test_logits_and_probabilities_of_one_network_are_one_loss(tmp_path: Path) ->
     assert np.ptp(tcp[0]) > 0.01
 
 
-# Whether its answers are what the interface says
+# Checks of the outputs
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (5, 10))
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
@@ -234,15 +234,23 @@ def test_answers_that_fit_the_interface_are_taken(
     [
         ({}, with_value(LOGITS, math.nan), "the network gives values that are not finite: is scale, mean or std wrong"),
         ({}, with_value(LOGITS, -math.inf), "the network gives values that are not finite"),
-        ({"class_offset": 10}, LOGITS, "class_offset: the network has 10 outputs alone"),
-        ({"class_order": [1, 0, 2]}, LOGITS, "class_order: names 3 classes, but there are 10"),
-        ({"class_offset": 1, "class_order": [*range(10)]}, LOGITS, "class_order: names 10 classes, but there are 9"),
-        ({"outputs": "probabilities"}, LOGITS, "outputs: are called probabilities, but are .*: are they logits?"),
-        ({"outputs": "probabilities"}, abs(LOGITS), "outputs: are called probabilities, but are .*: are they logits?"),
-        ({"outputs": "probabilities"}, PROBABILITIES * 1.02, "are called probabilities, .* 1.02 to 1.02: are they"),
-        ({"outputs": "probabilities"}, PROBABILITIES * 0.98, "are called probabilities, .* 0.98 to 0.98: are they"),
-        ({"outputs": "probabilities"}, NEGATIVE, "probabilities, but are -0.02 at the least"),
-        ({}, PROBABILITIES, "outputs: are called logits, but none is negative and they add up to 1: probabilities"),
+        ({"class_offset": 10}, LOGITS, "class_offset: expected less than the network's 10 outputs, got 10"),
+        ({"class_order": [1, 0, 2]}, LOGITS, "class_order: expected the network's 10 classes, got 3"),
+        (
+            {"class_offset": 1, "class_order": [*range(10)]},
+            LOGITS,
+            "class_order: expected the network's 9 classes, got 10",
+        ),
+        ({"outputs": "probabilities"}, LOGITS, "outputs: expected probabilities, got .*: are they logits?"),
+        ({"outputs": "probabilities"}, abs(LOGITS), "outputs: expected probabilities, got .*: are they logits?"),
+        ({"outputs": "probabilities"}, PROBABILITIES * 1.02, "expected probabilities, .* 1.02 to 1.02: are they"),
+        ({"outputs": "probabilities"}, PROBABILITIES * 0.98, "expected probabilities, .* 0.98 to 0.98: are they"),
+        ({"outputs": "probabilities"}, NEGATIVE, "expected probabilities, got values from -0.02 on"),
+        (
+            {},
+            PROBABILITIES,
+            "outputs: expected logits, got values that are not negative and add up to 1: are they probabilities",
+        ),
     ],
 )
 def test_answers_that_do_not_fit_the_interface_are_refused(

@@ -1,4 +1,4 @@
-"""Classifiers in TFLite: the same answers as in Keras, and no file that is not whole."""
+"""TFLite files: same outputs as in Keras, incomplete files refused."""
 
 import sys
 import warnings
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from metrifier_core.runtimes import open_runtime
+from metrifier_core.runtimes.tflite_runtime import TfliteNetwork
 from metrifier_core.workers import ModelInterface, Worker
-from metrifier_core.workers.tflite_network import TfliteNetwork
 from tests.helpers.tiny_keras import (
     CLASSES,
     IMAGES,
@@ -24,7 +25,7 @@ from tests.helpers.tiny_keras import (
     unit_pixels,
 )
 
-# An image's own integers are what a quantised classifier takes, as its input stands for 0 to 1.
+# A quantised classifier takes the image's own integers, as its input range is 0 to 1.
 INTEGERS = {
     "uint8": INTERFACE.model_copy(update={"dtype": "uint8", "scale": 1.0}),
     "int8": INTERFACE.model_copy(update={"dtype": "int8", "scale": 1.0, "mean": (128.0, 128.0, 128.0)}),
@@ -32,7 +33,7 @@ INTEGERS = {
 
 
 def convert(network: Any, quantised: str | None = None) -> bytes:
-    """Makes a TFLite file of a Keras classifier."""
+    """Convert a Keras classifier to TFLite."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
@@ -72,7 +73,7 @@ def converted(folder: Path, keras_network: Any) -> Path:
 def quantised(
     folder: Path, keras_network: Any, request: pytest.FixtureRequest
 ) -> tuple[Path, ModelInterface, NDArray[np.float64]]:
-    """A classifier of integers, its interface, and what it would answer if it were none."""
+    """Return a quantised classifier, its interface, and the outputs of its float original."""
     path = folder / f"{request.param}.tflite"
     path.write_bytes(convert(keras_network, request.param))
     return path, INTEGERS[request.param], expected_outputs(keras_network)
@@ -101,7 +102,7 @@ def test_a_quantised_file_answers_but_for_a_few_steps_as_its_keras_model(
 
 
 def test_the_step_of_quantised_probabilities_decides_what_is_too_small(folder: Path) -> None:
-    """Of 256 steps half of one is shared by all classes that get none; rounding may cost the sum a lot."""
+    """Classes that round to zero share half a step of 256; rounding may change the sum a lot."""
     network = make_network(softmax=True)
     for weight in network.layers[-1].weights:
         weight.assign(10 * weight)
@@ -117,7 +118,7 @@ def test_the_step_of_quantised_probabilities_decides_what_is_too_small(folder: P
 
     short = np.full((3, CLASSES), 1 / CLASSES) - 0.45 / 256
     worker.check(short)
-    with pytest.raises(ValueError, match="outputs: are called probabilities"):
+    with pytest.raises(ValueError, match="outputs: expected probabilities"):
         worker.check(short - 0.45 / 256)
 
 
@@ -162,15 +163,15 @@ def test_more_than_one_input_or_output_is_refused(folder: Path) -> None:
     path = folder / "several.tflite"
     first, second = keras.Input((SIZE, SIZE, 3)), keras.Input((SIZE, SIZE, 3))
     path.write_bytes(convert(keras.Model([first, second], keras.layers.Add()([first, second]))))
-    with pytest.raises(ValueError, match=rf"^{path} has 2 inputs and 1 outputs: expected one of each$"):
+    with pytest.raises(ValueError, match=rf"^{path} has 2 inputs and 1 outputs, expected one of each$"):
         TfliteNetwork(path)
     outputs = [keras.layers.Flatten()(first), keras.layers.GlobalAveragePooling2D()(first)]
     path.write_bytes(convert(keras.Model(first, outputs)))
-    with pytest.raises(ValueError, match=rf"^{path} has 1 inputs and 2 outputs: expected one of each$"):
+    with pytest.raises(ValueError, match=rf"^{path} has 1 inputs and 2 outputs, expected one of each$"):
         TfliteNetwork(path)
 
 
 def test_without_litert_it_is_said_how_to_get_it(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ValueError, match=r"^LiteRT is not installed: pip install 'metrifier\[tflite\]'$"):
-        TfliteNetwork(converted)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(ValueError, match=r"needs LiteRT, which is not installed: pip install 'metrifier\[tflite\]'$"):
+        open_runtime("tflite", converted)

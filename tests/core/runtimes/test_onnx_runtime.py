@@ -1,4 +1,4 @@
-"""Classifiers in ONNX: the same answers as in Keras, and no file that is not whole."""
+"""ONNX files: same outputs as in Keras, incomplete files refused."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from metrifier_core.workers.onnx_network import OnnxNetwork
+from metrifier_core.runtimes.onnx_runtime import OnnxNetwork
 from tests.helpers.echo_workers import write_echo
 from tests.helpers.tiny_keras import check_outputs, check_threads, expected_outputs, make_network, unit_pixels
 from tests.helpers.tiny_models import FLOAT, FLOAT16
@@ -18,7 +18,7 @@ from tests.helpers.tiny_models import FLOAT, FLOAT16
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[np.float64]]:
-    """A Keras classifier as an ONNX file, and what it answers."""
+    """Export a Keras classifier to ONNX and return its expected outputs."""
     from metrifier_core.export import export_onnx
 
     network = make_network()
@@ -90,11 +90,11 @@ def write_graph(
 def test_more_than_one_input_or_output_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "several.onnx"
     write_graph(path, [helper.make_node("Add", ["a", "b"], ["output"])], ["a", "b"], ["output"])
-    with pytest.raises(ValueError, match=rf"^{path} has 2 inputs and 1 outputs: expected one of each$"):
+    with pytest.raises(ValueError, match=rf"^{path} has 2 inputs and 1 outputs, expected one of each$"):
         OnnxNetwork(path)
     nodes = [helper.make_node("Flatten", ["a"], [name]) for name in ("logits", "features")]
     write_graph(path, nodes, ["a"], ["logits", "features"])
-    with pytest.raises(ValueError, match=rf"^{path} has 1 inputs and 2 outputs: expected one of each$"):
+    with pytest.raises(ValueError, match=rf"^{path} has 1 inputs and 2 outputs, expected one of each$"):
         OnnxNetwork(path)
 
 
@@ -102,12 +102,12 @@ def test_more_than_one_input_or_output_is_refused(tmp_path: Path) -> None:
 def test_answers_that_are_no_logits_are_refused(output_type: int, tmp_path: Path) -> None:
     path = tmp_path / "argmax.onnx"
     write_graph(path, [helper.make_node("Cast", ["a"], ["output"], to=output_type)], ["a"], ["output"], output_type)
-    with pytest.raises(ValueError, match=rf"^{path} gives a tensor\(.*\): expected float or float16$"):
+    with pytest.raises(ValueError, match=rf"^{path} has outputs of type tensor\(.*\), expected float or float16$"):
         OnnxNetwork(path)
 
 
 def test_a_file_with_weights_in_another_one_is_refused(tmp_path: Path) -> None:
-    """Its checksum says nothing of them."""
+    """The checksum does not cover them."""
     path = tmp_path / "split.onnx"
     weights = numpy_helper.from_array(np.ones((3, 1000), np.float32), "weights")
     model = write_graph(
@@ -142,5 +142,5 @@ def test_an_input_without_a_shape_is_refused(tmp_path: Path) -> None:
     path.write_bytes(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
     )
-    with pytest.raises(ValueError, match=rf"^{path} does not say what shape it takes$"):
+    with pytest.raises(ValueError, match=rf"^{path} has an input of unknown shape$"):
         OnnxNetwork(path)

@@ -1,4 +1,4 @@
-"""Classifiers in Keras files and SavedModels: the same answers, none that is not whole, none that does more."""
+"""Keras files and SavedModels: same outputs as the model, incomplete files and unsafe models refused."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from metrifier_core.execution.checksums import path_sha256
+from metrifier_core.runtimes.keras_runtime import KerasNetwork, load_model, load_saved_model
 from metrifier_core.workers import ExportedSpec, Worker, copy_weights, find_weights, open_worker
-from metrifier_core.workers.keras_network import KerasNetwork, load_model, load_saved_model
 from tests.helpers.tiny_keras import (
     IMAGES,
     INTERFACE,
@@ -71,7 +71,7 @@ def test_a_catalogue_may_name_any_of_the_files(
     spec = ExportedSpec.model_validate({**entry, "batch_size": 2, **INTERFACE.model_dump()})
     weights = find_weights("mine", spec)
     assert weights is not None
-    # The copy beside a worker's card is as good.
+    # The copy beside a worker's card works, too.
     for path in (weights, copy_weights("mine", weights, tmp_path)):
         worker = open_worker(spec, path)
         assert worker.batch_size == 2
@@ -79,7 +79,7 @@ def test_a_catalogue_may_name_any_of_the_files(
 
 
 def test_a_model_in_which_layers_differ_in_training_is_not_in_training() -> None:
-    """Dropout would lose most of what it is shown, and normalisation take its mean from the batch."""
+    """In training, dropout would zero most pixels, and normalisation use the batch's mean."""
     import keras
 
     inputs = keras.Input((SIZE, SIZE, 3))
@@ -169,8 +169,8 @@ def several_outputs() -> Any:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (several_inputs, "the model has 2 inputs and 1 outputs, not one of each"),
-        (several_outputs, "the model has 1 inputs and 2 outputs, not one of each"),
+        (several_inputs, "the model has 2 inputs and 1 outputs, expected one of each"),
+        (several_outputs, "the model has 1 inputs and 2 outputs, expected one of each"),
     ],
 )
 @pytest.mark.parametrize("file", ["several.keras", "several"])
@@ -222,10 +222,10 @@ def test_a_file_that_loads_another_model_is_refused(folder: Path, tmp_path: Path
 
 
 def save_function(path: Path, act: Callable[[Any], Any]) -> Path:
-    """A SavedModel that does something with its flattened images before it answers."""
+    """Save a SavedModel that calls a function on its flattened images."""
     import tensorflow as tf
 
-    # Within another one, it stands where only who looks through all functions finds it.
+    # Nested, so that only a search through all functions finds it.
     inner = tf.function(act)
 
     def classify(images: Any) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_a_saved_model_of_functions_alone_answers(tmp_path: Path) -> None:
 
 
 def actions(target: Path) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Ways to reach outside a model by themselves, and the operations that they become."""
+    """Yield functions that reach outside a model, with the name of their operation."""
     import tensorflow as tf
 
     def write(rows: Any) -> Any:
@@ -355,7 +355,7 @@ def test_a_saved_model_that_does_not_say_what_it_takes_is_refused(tmp_path: Path
     module = tf.Module()
     serve = tf.function(lambda rows: tf.reduce_mean(rows, -1), [tf.TensorSpec(None, tf.float32)])
     tf.saved_model.save(module, tmp_path / "any", signatures=serve)
-    with pytest.raises(ValueError, match="the model does not say what shape it takes"):
+    with pytest.raises(ValueError, match="the model has an input of unknown shape"):
         KerasNetwork(load_saved_model(tmp_path / "any"))
 
 
@@ -364,5 +364,5 @@ def test_answers_that_are_whole_numbers_are_refused() -> None:
 
     inputs = keras.Input((SIZE, SIZE, 3))
     best = keras.ops.argmax(keras.layers.Flatten()(inputs), axis=-1)
-    with pytest.raises(ValueError, match="the model gives int"):
+    with pytest.raises(ValueError, match="the model has outputs of type int"):
         KerasNetwork(keras.Model(inputs, best))

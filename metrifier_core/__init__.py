@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from metrifier_core.architectures import create_network, get_architecture, list_architectures
     from metrifier_core.distortions import apply_distortion, get_distortion, list_distortions
     from metrifier_core.images import ImageError
+    from metrifier_core.runtimes import list_runtimes
     from metrifier_core.scoring.metrifier import Metrifier
     from metrifier_core.scoring.score import Score
-    from metrifier_core.sources import list_items
-    from metrifier_core.workers import create_worker
+    from metrifier_core.sources import create_source, get_source, list_items, list_sources
+    from metrifier_core.workers import create_worker, get_worker, list_workers
 
 __all__ = [
     "ImageError",

@@ -151,9 +151,7 @@ def main() -> None:
     """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architectures", nargs="+", default=list_architectures(), choices=list_architectures())
-    parser.add_argument(
-        "--rounds", type=int, default=20, help="rounds of single views; a quarter for 32 together"
-    )
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of single views; a quarter for 32 together")
     parser.add_argument("--output", type=Path, default=Path("build/latency.json"))
     arguments = parser.parse_args()
 

@@ -15,12 +15,7 @@ _V2_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96
 
 
 class TappedTrunk(NamedTuple):
-    """A classifier with its inner features.
-
-    Attributes:
-        taps: Keras tensors (N, H, W, C), from shallow to deep.
-        logits: Keras tensor (N, classes).
-    """
+    """A classifier's (N, classes) logits, and its inner (N, H, W, C) features from shallow to deep."""
 
     taps: Sequence[Any]
     logits: Any
@@ -47,13 +42,7 @@ class _Builder:
 
 
 def mobilenet_v1(pixels: Any, alpha: float, classes: int) -> TappedTrunk:
-    """Build MobileNetV1, tapped at the end of every resolution.
-
-    Args:
-        pixels: Keras tensor (N, H, W, 3) in [-1, 1].
-        alpha: Width multiplier.
-        classes: Number of logits.
-    """
+    """Build MobileNetV1 of width `alpha` on (N, H, W, 3) pixels in [-1, 1], tapped at the end of every resolution."""
     builder = _Builder()
     x = builder.convolve(pixels, int(32 * alpha), 3, 2)
     taps = []
@@ -66,12 +55,7 @@ def mobilenet_v1(pixels: Any, alpha: float, classes: int) -> TappedTrunk:
 
 
 def mobilenet_v2(pixels: Any, classes: int) -> TappedTrunk:
-    """Build MobileNetV2 of width 1, tapped at the end of every stage and before the classifier.
-
-    Args:
-        pixels: Keras tensor (N, H, W, 3) in [-1, 1].
-        classes: Number of logits.
-    """
+    """Build MobileNetV2 of width 1 on (N, H, W, 3) pixels in [-1, 1], tapped after each stage and before the head."""
     builder = _Builder()
     x = builder.convolve(pixels, 32, 3, 2)
     taps = []

@@ -28,14 +28,6 @@ def _score(network: Any, views: NDArray[np.uint8]) -> Scores:
     return np.concatenate([np.asarray(network(batch, training=False), np.float64)[:, 0] for batch in batches])
 
 
-def _compare(scores: Scores, expected: Scores) -> ExportCheck:
-    constant = np.ptp(scores) == 0 or np.ptp(expected) == 0
-    return ExportCheck(
-        largest_difference=float(np.abs(scores - expected).max()),
-        spearman=None if constant else float(spearmanr(scores, expected).statistic),
-    )
-
-
 def check_export(runtime: str, file: Path, views: NDArray[np.uint8], expected: Scores) -> ExportCheck:
     """Compare a file, on the runtime that will score with it, with the network.
 
@@ -48,7 +40,10 @@ def check_export(runtime: str, file: Path, views: NDArray[np.uint8], expected: S
     Raises:
         ValueError: A float32 file scores differently from the network, or scores are NaN.
     """
-    check = _compare(open_runtime(runtime, file).run(views)[:, 0], expected)
+    scores = open_runtime(runtime, file).run(views)[:, 0]
+    constant = np.ptp(scores) == 0 or np.ptp(expected) == 0
+    spearman = None if constant else float(spearmanr(scores, expected).statistic)
+    check = ExportCheck(largest_difference=float(np.abs(scores - expected).max()), spearman=spearman)
     rank = "" if check.spearman is None else f", Spearman {check.spearman:.4f}"
     say(f"export: {file.name} differs from the network by at most {check.largest_difference:.1e}{rank}")
     # Negated, so that NaN is too large.

@@ -22,13 +22,7 @@ _UNSAFE_OPERATIONS = re.compile(
 
 @dataclass(frozen=True)
 class Signature:
-    """The signature `serving_default` of a SavedModel, callable like a Keras model.
-
-    Attributes:
-        model: Loaded SavedModel.
-        inputs: Its input tensors.
-        outputs: Names of its outputs.
-    """
+    """The signature `serving_default` of a SavedModel with its input tensors and output names, like a Keras model."""
 
     model: Any
     inputs: list[Any]

@@ -15,22 +15,13 @@ Arrays = Sequence[NDArray[np.generic]]
 
 @dataclass
 class Position:
-    """The progress of a training.
-
-    Attributes:
-        epoch: Current epoch, from 1.
-        batches: Number of its finished batches.
-        loss: Sum of the losses of these batches.
-        curves: Metrics of each finished epoch.
-        best_epoch: Epoch of the best validation Spearman; 0 before the first.
-        best_spearman: Validation Spearman of that epoch.
-    """
+    """The progress of a training: current epoch, its finished batches and their summed loss, metrics of past epochs."""
 
     epoch: int = 1
     batches: int = 0
     loss: float = 0.0
     curves: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
+    best_epoch: int = 0  # none yet
     best_spearman: float = -1.0
 
 

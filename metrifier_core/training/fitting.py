@@ -174,17 +174,14 @@ class _Training:
         scored = score_split(
             self.network, self.dataset, "validation", crop=self.settings.crop, batch_size=self.batch_size
         )
-        validation_loss, spearman = scored.cross_entropy, scored.spearman
-        metrics = {"loss": loss, "validation_loss": validation_loss, "validation_spearman": spearman}
-        position.curves.append({"epoch": position.epoch, **metrics})
-        say(
-            f"train epoch {position.epoch}: loss {loss:.4f}, validation loss {validation_loss:.4f}, "
-            f"Spearman {spearman:.4f}"
-        )
+        epoch, validation_loss, spearman = position.epoch, scored.cross_entropy, scored.spearman
+        metrics = {"epoch": epoch, "loss": loss, "validation_loss": validation_loss, "validation_spearman": spearman}
+        position.curves.append(metrics)
+        say(f"train epoch {epoch}: loss {loss:.4f}, validation loss {validation_loss:.4f}, Spearman {spearman:.4f}")
         if spearman > position.best_spearman:
-            position.best_epoch, position.best_spearman = position.epoch, spearman
+            position.best_epoch, position.best_spearman = epoch, spearman
             self.best = self.network.get_weights()
-        position.epoch, position.batches, position.loss = position.epoch + 1, 0, 0.0
+        position.epoch, position.batches, position.loss = epoch + 1, 0, 0.0
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""

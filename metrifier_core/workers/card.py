@@ -13,20 +13,8 @@ from metrifier_core.workers.worker import Worker
 class WorkerCard(Settings):
     """The findings of `prepare_workers` about a worker.
 
-    Attributes:
-        name: The worker's name.
-        role: Whether its losses make the label or only judge the metrifier.
-        spec: Its catalogue entry.
-        weights: Name of the weights file beside the card.
-        sha256: Checksum of that file.
-        classes: Number of classes.
-        temperature: Divisor of its logits.
-        clean_accuracy: Top-1 accuracy on clean calibration images.
-        clean_accuracy_low: Lower end of its 95 % interval.
-        clean_accuracy_high: Upper end of its 95 % interval.
-        clean_top5_accuracy: Top-5 accuracy on these images.
-        calibration_images: Number of these images.
-        fingerprint: Digest of its inputs.
+    `weights` names the file or folder beside the card, with the checksum `sha256`; accuracies are those on the
+    `calibration_images`, with a 95 % interval; `fingerprint` is a digest of the inputs that the card was made from.
     """
 
     name: str

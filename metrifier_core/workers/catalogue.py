@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -105,10 +105,6 @@ WorkerSpec = Annotated[
 ]
 
 
-def _miniature(architecture: MiniatureArchitecture) -> MiniatureSpec:
-    return MiniatureSpec(format="miniature", family=f"miniature {architecture}", architecture=architecture)
-
-
 def _application(application: Application, family: str, batch_size: int | None = None) -> ApplicationSpec:
     return ApplicationSpec(
         batch_size=batch_size,
@@ -124,11 +120,10 @@ KNOWN_WORKERS: dict[str, WorkerSpec] = {
     "vgg16": _application("VGG16", "VGG", DENSE_BATCH),
     "mobilenet_v2": _application("MobileNetV2", "MobileNetV2"),
     "inception_v3": _application("InceptionV3", "Inception"),
-    "miniature_plain": _miniature("plain"),
-    "miniature_vgg": _miniature("vgg"),
-    "miniature_residual": _miniature("residual"),
-    "miniature_inverted_residual": _miniature("inverted_residual"),
-    "miniature_inception": _miniature("inception"),
+    **{
+        f"miniature_{style}": MiniatureSpec(format="miniature", family=f"miniature {style}", architecture=style)
+        for style in get_args(MiniatureArchitecture)
+    },
 }
 """The entries that need no catalogue."""
 

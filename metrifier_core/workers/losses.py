@@ -90,13 +90,7 @@ def judge(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: f
 
 
 def compute_losses(worker: Worker, images: Sequence[RgbImage], labels: Sequence[int]) -> WorkerLosses:
-    """Compute a worker's losses on labelled images, at its temperature.
-
-    Args:
-        worker: Worker.
-        images: N uint8 RGB images of any size, at least one.
-        labels: N class indices.
-    """
+    """Compute a worker's losses, at its temperature, on N >= 1 uint8 RGB images with their class indices."""
     return judge(worker.logits(images), np.asarray(labels, np.int64), worker.temperature)
 
 

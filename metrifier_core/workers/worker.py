@@ -27,12 +27,7 @@ class Worker:
     """
 
     def __init__(self, network: Network, interface: ModelInterface, temperature: float = 1.0) -> None:
-        """Put a network behind an interface.
-
-        Args:
-            network: Network on the library that runs it.
-            interface: Preprocessing before the network and meaning of its outputs.
-            temperature: Divisor of its logits.
+        """Put a network behind an interface; see the class attributes.
 
         Raises:
             ValueError: The interface prepares images of another shape or dtype than the network takes.
@@ -89,11 +84,7 @@ class Worker:
         return np.concatenate(outputs)
 
     def check_classes(self, outputs: int) -> None:
-        """Raise if the interface does not fit the number of outputs.
-
-        Raises:
-            ValueError: It does not; the message names the setting.
-        """
+        """Raise ValueError, which names the setting, if the interface does not fit the number of outputs."""
         offset, order = self.interface.class_offset, self.interface.class_order
         if offset >= outputs:
             raise ValueError(f"class_offset: expected less than the network's {outputs} outputs, got {offset}")

@@ -17,11 +17,10 @@ def _select_levels(distortion: Distortion, severities: Sequence[int], levels: Le
     for severity in severities:
         if isinstance(severity, bool) or not isinstance(severity, int | np.integer) or severity not in SEVERITIES:
             raise ValueError(f"severity of {distortion.name}: expected an integer from 1 to 5, got {severity!r}")
-    if levels is None:
-        levels = distortion.severity_levels
-    else:
+    if levels is not None:
         distortion.check_levels(levels)
-    return [levels[severity - 1] for severity in severities]
+    chosen = levels or distortion.severity_levels
+    return [chosen[severity - 1] for severity in severities]
 
 
 def apply_levels(

@@ -62,14 +62,9 @@ def _normal_kernel(sigma: float) -> Kernel:
 
 @register_distortion("blur", (0.3, 20.0))
 def gaussian_blur(image: RgbImage, sigma: float) -> RgbImage:
-    """Convolve the image with a normal density, cut off at 4 sigma.
+    """Convolve the image with a normal density of standard deviation `sigma` in pixels, cut off at 4 sigma.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        sigma: Standard deviation in pixels.
-
-    Returns:
-        The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 3.5.
+    Formula: Gonzalez and Woods, Digital Image Processing, section 3.5.
     """
     return _convolve(image, _normal_kernel(sigma))
 
@@ -86,14 +81,10 @@ def _disk_kernel(radius: float) -> Kernel:
 
 @register_distortion("blur", (0.6, 40.0))
 def defocus_blur(image: RgbImage, radius: float) -> RgbImage:
-    """Spread every point over a disk, as a lens out of focus does.
+    """Spread every point over a disk of `radius` pixels, as a lens out of focus does.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        radius: Radius of the disk in pixels; a pixel on its rim weighs as many of its 8 x 8 points as lie inside.
-
-    Returns:
-        The blurred image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with a smooth rim.
+    Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with a smooth rim, where a pixel weighs as many of
+    its 8 x 8 points as lie inside.
     """
     return _convolve(image, _disk_kernel(radius))
 
@@ -125,15 +116,10 @@ def _extent(used: NDArray[np.bool_]) -> slice:
 
 @register_distortion("blur", (1.0, 120.0), prepare=_draw_angle)
 def motion_blur(image: RgbImage, length: float, angle: float) -> RgbImage:
-    """Move the image at constant speed along a straight line during the exposure.
+    """Move the image at constant speed along a straight line, `length` pixels long, during the exposure.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        length: Length of the line in pixels.
-        angle: Direction of the line in radians, uniform in [0, pi).
-
-    Returns:
-        The blurred image. Formula: Gonzalez and Woods, Digital Image Processing, section 5.6 (uniform linear motion).
+    The angle is in radians, uniform in [0, pi). Formula: Gonzalez and Woods, Digital Image Processing, section 5.6
+    (uniform linear motion).
     """
     return _convolve(image, _line_kernel(length, angle))
 
@@ -153,15 +139,10 @@ def _zoom(image: NDArray[np.uint16], factor: float) -> NDArray[np.uint16]:
 
 @register_distortion("blur", (0.003, 3.0))
 def zoom_blur(image: RgbImage, amount: float) -> RgbImage:
-    """Zoom towards the centre of the image during the exposure.
+    """Zoom towards the centre of the image during the exposure, from 1 to 1 + `amount` in equal ratios.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        amount: The enlargement grows from 1 to 1 + amount in equal ratios.
-
-    Returns:
-        The mean of 2**k enlargements, at most a pixel apart at the border, made from each other by bilinear steps.
-        Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with enlargements in geometric steps.
+    The result is the mean of 2**k enlargements, at most a pixel apart at the border, made from each other by bilinear
+    steps. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), with enlargements in geometric steps.
 
     Raises:
         ImageError: A side has more than 32766 pixels.

@@ -12,29 +12,18 @@ _WEBP_MAX_SIDE = 16_383
 def jpeg(image: RgbImage, quality: float) -> bytes:
     """Compress the image as baseline JPEG, with chroma halved in both directions.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        quality: libjpeg's scale from 1 (worst, the same as 2) to 100.
-
-    Returns:
-        The JPEG file. Format: ITU-T T.81; the distortion: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    The quality is libjpeg's, from 1 (worst, the same as 2) to 100. Format: ITU-T T.81; the distortion: Hendrycks and
+    Dietterich, ImageNet-C (arXiv 1903.12261).
     """
     return _encode(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
 
 
 @register_codec((95, 1))
 def webp(image: RgbImage, quality: float) -> bytes:
-    """Compress the image as lossy WebP.
-
-    Args:
-        image: (H, W, 3) uint8 RGB, at most 16383 pixels a side.
-        quality: libwebp's scale from 1 (worst) to 100.
-
-    Returns:
-        The WebP file. Format: RFC 9649.
+    """Compress the image as lossy WebP, at libwebp's quality from 1 (worst) to 100; format: RFC 9649.
 
     Raises:
-        ImageError: The image is larger than the format allows.
+        ImageError: A side has more than 16383 pixels, which the format does not allow.
     """
     height, width = image.shape[:2]
     if max(height, width) > _WEBP_MAX_SIDE:

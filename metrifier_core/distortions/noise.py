@@ -30,15 +30,10 @@ def _normal_deviates(mean: float, sigma: float) -> NDArray[np.float32]:
 
 @register_distortion("noise", (0.01, 4.0), prepare=uniform_field)
 def gaussian_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
-    """Add independent normal noise to every channel of every pixel.
+    """Add independent normal noise to every channel of every pixel: x + sigma z, z standard normal.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        sigma: Standard deviation, where 1 is the range from black to white.
-        field: See `uniform_field`.
-
-    Returns:
-        x + sigma z, z standard normal. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    A standard deviation of 1 is the range from black to white. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv
+    1903.12261).
     """
     return np.asarray(cv2.add(image, cv2.LUT(field, _grey_noise(sigma)), dtype=cv2.CV_8U))
 
@@ -64,14 +59,9 @@ def _photon_table(photons: float) -> NDArray[np.uint8]:
 def shot_noise(image: RgbImage, photons: float, field: Field) -> RgbImage:
     """Count photons: bright pixels get more of them, and more noise, than dark ones.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        photons: Mean count of a white channel; fewer are noisier.
-        field: See `uniform_field`; a pixel's count is the same quantile of its distribution at every severity.
-
-    Returns:
-        Poisson(x photons) / photons, biased only where it is clipped at white.
-        Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    The result is Poisson(x photons) / photons, biased only where it is clipped at white; `photons` is the mean count of
+    a white channel. A pixel's count is the same quantile of its distribution at every severity. Formula: Hendrycks and
+    Dietterich, ImageNet-C (arXiv 1903.12261).
     """
     table = _photon_table(photons)
     result = np.empty_like(image)
@@ -87,30 +77,19 @@ def shot_noise(image: RgbImage, photons: float, field: Field) -> RgbImage:
 
 @register_distortion("noise", (0.02, 8.0), prepare=uniform_field)
 def speckle_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
-    """Multiply every channel of every pixel by an independent normal factor of mean 1.
+    """Multiply every channel of every pixel by an independent normal factor of mean 1 and standard deviation `sigma`.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        sigma: Standard deviation of the factor.
-        field: See `uniform_field`.
-
-    Returns:
-        x + x sigma z, z standard normal. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    Formula: x + x sigma z, z standard normal; Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
     return np.asarray(cv2.multiply(image, cv2.LUT(field, _normal_deviates(1, sigma)), dtype=cv2.CV_8U))
 
 
 @register_distortion("noise", (0.001, 1.0), prepare=uniform_field)
 def impulse_noise(image: RgbImage, amount: float, field: Field) -> RgbImage:
-    """Set channels of random pixels to black or to white, both equally often.
+    """Set a share `amount` of the values to black or to white, both equally often.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        amount: Share of the values that are set, in [0, 1].
-        field: See `uniform_field`; what is set at one severity is set at all higher ones.
-
-    Returns:
-        Salt and pepper. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    What is set at one severity is set at all higher ones. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv
+    1903.12261).
     """
     rank = round(amount / 2 * FIELD_SIZE)
     kept = np.negative((field >= rank).view(np.uint8))
@@ -125,15 +104,10 @@ def _chroma_fields(image: RgbImage, rng: np.random.Generator) -> Field:
 
 @register_distortion("noise", (0.01, 8.0), prepare=_chroma_fields)
 def chroma_noise(image: RgbImage, sigma: float, field: Field) -> RgbImage:
-    """Add independent normal noise to the two colour differences, and none to the brightness.
+    """Add independent normal noise to the two colour differences, Cb and Cr, and none to the brightness.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        sigma: Standard deviation of Cb and of Cr, where 1 is the range from black to white.
-        field: (2, H, W), one for Cb and one for Cr; see `draw_field`.
-
-    Returns:
-        The image with coloured grain. Formula: RGB = Y + M (Cb, Cr) of ITU-T T.871 (JFIF), section 7.
+    A standard deviation of 1 is the range from black to white; the field (2, H, W) has one plane for each. Formula:
+    RGB = Y + M (Cb, Cr) of ITU-T T.871 (JFIF), section 7.
     """
     blue, red = (np.asarray(cv2.LUT(plane, _normal_deviates(0, 255 * sigma))) for plane in field)
     green = np.float32(-0.344136) * blue

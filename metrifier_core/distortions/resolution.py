@@ -22,12 +22,8 @@ def _edges(side: int, blocks: int) -> NDArray[np.intp]:
 def pixelate(image: RgbImage, scale: float) -> RgbImage:
     """Show the image in fewer, larger square pixels, each the mean of exactly the pixels that it covers.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        scale: Side of the small image over that of the image, in (0, 1).
-
-    Returns:
-        The image in blocks. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    The scale is the side of the small image over that of the image, in (0, 1). Formula: Hendrycks and Dietterich,
+    ImageNet-C (arXiv 1903.12261).
     """
     height, width = image.shape[:2]
     rows, columns = _edges(height, _small_side(height, scale)), _edges(width, _small_side(width, scale))
@@ -44,14 +40,9 @@ def pixelate(image: RgbImage, scale: float) -> RgbImage:
 
 @register_distortion("resolution", (0.9, 0.01))
 def bicubic_downscale(image: RgbImage, scale: float) -> RgbImage:
-    """Shrink the image and enlarge it again, both bicubically.
+    """Shrink the image by a scale in (0, 1) and enlarge it again, both bicubically.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        scale: Side of the small image over that of the image, in (0, 1).
-
-    Returns:
-        The soft image. Formula: Keys, Cubic convolution interpolation (1981), a = -1/2, stretched while shrinking.
+    Formula: Keys, Cubic convolution interpolation (1981), a = -1/2, stretched while shrinking.
     """
     height, width = image.shape[:2]
     small = (_small_side(width, scale), _small_side(height, scale))

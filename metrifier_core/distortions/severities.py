@@ -23,8 +23,6 @@ _HEADER = """\
 # unreachable, no value of the parameter comes near its target. Written by `metrifier distort calibrate`.
 """
 
-_DEFAULT_FILE = Path(__file__).with_name("severities.yaml")
-
 
 class TypeSeverities(Settings):
     """The calibration of one type."""
@@ -74,4 +72,4 @@ def write_severities(table: SeverityTable, path: Path) -> None:
 @cache
 def default_severities() -> SeverityTable:
     """Read the table that the package ships."""
-    return read_severities(_DEFAULT_FILE)
+    return read_severities(Path(__file__).with_name("severities.yaml"))

@@ -23,15 +23,9 @@ def _channel_means(image: RgbImage, rng: np.random.Generator) -> NDArray[np.floa
 
 @register_distortion("tone", (0.95, 0.005), prepare=_channel_means)
 def contrast(image: RgbImage, factor: float, means: NDArray[np.float64]) -> RgbImage:
-    """Move every channel towards its own mean.
+    """Move every channel towards its own mean; a share `factor` in (0, 1) of the deviation from it is left.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        factor: Share of the deviation from the mean that is left, in (0, 1).
-        means: (3,) mean grey levels.
-
-    Returns:
-        The flattened image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
     """
     return _look_up(image, (_LEVELS[:, None] - means) * factor + means)
 
@@ -40,12 +34,8 @@ def contrast(image: RgbImage, factor: float, means: NDArray[np.float64]) -> RgbI
 def low_light(image: RgbImage, exposure: float) -> RgbImage:
     """Darken the image as a shorter exposure would; shadows collapse into few grey levels.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        exposure: Share of the light that is left, in (0, 1).
-
-    Returns:
-        The dark image. Formula: scaling between the inverse and the transfer function of sRGB, IEC 61966-2-1.
+    A share `exposure` in (0, 1) of the light is left. Formula: scaling between the inverse and the transfer function of
+    sRGB, IEC 61966-2-1.
     """
     encoded = _LEVELS / 255
     light = exposure * np.where(encoded <= _LINEAR_CODE, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
@@ -55,14 +45,9 @@ def low_light(image: RgbImage, exposure: float) -> RgbImage:
 
 @register_distortion("tone", (32, 2), whole=True)
 def posterize(image: RgbImage, tones: float) -> RgbImage:
-    """Reduce each channel to a few tones, evenly spaced from black to white.
+    """Reduce each channel to a few tones, an integer of at least 2, evenly spaced from black to white.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        tones: Number of tones, an integer of at least 2.
-
-    Returns:
-        Flat tones. Formula: uniform quantisation, Gonzalez and Woods, Digital Image Processing, section 2.4.
+    Formula: uniform quantisation, Gonzalez and Woods, Digital Image Processing, section 2.4.
     """
     return _look_up(image, np.floor(_LEVELS * tones / 256) * (255 / (tones - 1)))
 
@@ -76,14 +61,9 @@ def _value(image: RgbImage, rng: np.random.Generator) -> NDArray[np.uint8]:  # n
 def brightness(image: RgbImage, amount: float, value: NDArray[np.uint8]) -> RgbImage:
     """Raise the value of every pixel in HSV; hue and saturation are kept until a channel clips.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        amount: Added to the value, where 1 is the range from black to white.
-        value: (H, W) largest channel.
-
-    Returns:
-        The bright image. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261), but clipping each channel
-        by itself, as a camera does, where theirs clips the value and so leaves a saturated red unchanged.
+    An amount of 1 is the range from black to white. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261),
+    but clipping each channel by itself, as a camera does, where theirs clips the value and so leaves a saturated red
+    unchanged.
     """
     raised = _LEVELS + 255 * amount
     # To keep hue and saturation, scale all channels by the factor of the largest one.

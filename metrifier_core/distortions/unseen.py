@@ -15,16 +15,10 @@ _GREY = np.uint8(128)
 
 @register_distortion("unseen", (0.05, 10.0), prepare=draw_fractal, test_only=True)
 def plasma(image: RgbImage, strength: float, field: NDArray[np.uint16]) -> RgbImage:
-    """Add a smooth random field to the brightness.
+    """Add a smooth random field f in [0, 1] to the brightness: x + strength (2 f - 1).
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        strength: Largest change, where 1 is the range from black to white.
-        field: (H, W), see `draw_fractal`.
-
-    Returns:
-        x + strength (2 f - 1), where f is the field in [0, 1].
-        Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), plasma noise, signed.
+    A strength of 1 is the range from black to white. Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv
+    2102.11273), plasma noise, signed.
     """
     added = 255 * strength * (2 * np.arange(FIELD_SIZE) / (FIELD_SIZE - 1) - 1)
     laid = cv2.LUT(field, np.rint(added).clip(-255, 255).astype(np.int16)[None])
@@ -39,13 +33,8 @@ def _draw_offset(image: RgbImage, rng: np.random.Generator) -> NDArray[np.float6
 def checkerboard(image: RgbImage, size: float, offset: NDArray[np.float64]) -> RgbImage:
     """Cover every other square of a checkerboard with grey.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        size: Side of the patch over that of a square; it grows from the square's centre and covers everything at 2.
-        offset: (2,) offset of the board, in squares.
-
-    Returns:
-        The covered image. Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), checkerboard cutout.
+    The size is the side of the patch over that of a square; it grows from the square's centre and covers everything at
+    2. Formula: Mintun, Kirillov and Xie, ImageNet-C-bar (arXiv 2102.11273), checkerboard cutout.
     """
     square = max(max(image.shape[:2]) / _SQUARES_A_SIDE, _MIN_SQUARE)
     row, column = (

@@ -11,16 +11,10 @@ from metrifier_core.images import RgbImage
 
 @register_distortion("weather", (0.05, 60.0), prepare=draw_fractal)
 def fog(image: RgbImage, density: float, field: NDArray[np.uint16]) -> RgbImage:
-    """Lay white fog of uneven density over the image.
+    """Lay white fog of uneven density over the image: (x + density f) m / (m + density).
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        density: Density of the fog, relative to the image's brightest value.
-        field: (H, W), see `draw_fractal`.
-
-    Returns:
-        (x + density f) m / (m + density), where f is the field in [0, 1] and m the image's largest value.
-        Formula: Hendrycks and Dietterich, ImageNet-C (arXiv 1903.12261).
+    Here f is the field in [0, 1] and m the image's largest value. Formula: Hendrycks and Dietterich, ImageNet-C (arXiv
+    1903.12261).
     """
     brightest = max(float(image.max()) / 255, 1 / 255)
     left = brightest / (brightest + density)

@@ -26,11 +26,9 @@ class JudgedRows:
 
     Attributes:
         versions: Keys of the versions.
-        predicted: The metrifier's scores, (N,).
-        quality: The label, (N,).
+        predicted, quality: The metrifier's scores and the label, (N,).
         unseen: Whether no training has seen the distortion, (N,).
-        tcp: True-class probabilities of the held-out workers, (W, N).
-        right: Whether their answers are right, (W, N).
+        tcp, right: The held-out workers' true-class probabilities, and whether their answers are right, (W, N).
     """
 
     versions: pa.Table = field(repr=False)
@@ -46,13 +44,7 @@ class JudgedRows:
 
 
 class ComparedVersions(BaseModel):
-    """Two metrifiers on the same versions.
-
-    Attributes:
-        rows: Number of versions.
-        sources: Number of source images.
-        metrics: Metric -> both values and their difference.
-    """
+    """Two metrifiers on so many versions of so many source images: metric -> both values and their difference."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,13 +81,7 @@ def read_judged_rows(predictions: Path) -> JudgedRows:
 def score_rows(
     score: Callable[[RgbImage], float], rows: JudgedRows, versions: Sequence[Path], quality: Path
 ) -> NDArray[np.float64]:
-    """Score the test versions of a run with another metrifier.
-
-    Args:
-        score: The metrifier.
-        rows: The run's test versions.
-        versions: The run's shards of versions.
-        quality: Its `quality.parquet`.
+    """Score the test versions of a run with another metrifier, from the run's shards and `quality.parquet`.
 
     Returns:
         Scores in the order of the rows, (N,).
@@ -120,14 +106,7 @@ def score_rows(
 def compare_scores(
     rows: JudgedRows, first: NDArray[np.float64], second: NDArray[np.float64], *, replicates: int, seed: int
 ) -> dict[str, ComparedVersions | None]:
-    """Compare two metrifiers by their scores.
-
-    Args:
-        rows: The test versions.
-        first: Scores of the first metrifier, (N,).
-        second: Scores of the second, (N,).
-        replicates: Number of bootstrap replicates.
-        seed: Seed of the bootstrap.
+    """Compare two metrifiers by their scores of the test versions, (N,).
 
     Returns:
         The comparison on distortions `seen` in training and on those `unseen`; None without any.

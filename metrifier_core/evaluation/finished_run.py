@@ -27,10 +27,7 @@ class FinishedRun:
 
 
 def find_finished_run(name: str) -> FinishedRun | None:
-    """Find a run, and download its predictions where it is in MLflow.
-
-    Args:
-        name: A run's folder, or `runs:/ID` on the server that MLFLOW_TRACKING_URI names.
+    """Find a run by its folder, or by `runs:/ID` on the server that MLFLOW_TRACKING_URI names, with its predictions.
 
     Returns:
         The run; None where the name is that of something else, such as a model.

@@ -34,15 +34,10 @@ class JudgedImage:
 
 
 def judge_images(metrifier: Metrifier, worker: Worker, items: Iterable[SourceItem]) -> Iterator[JudgedImage]:
-    """Score and classify images, each decoded once, on all cores.
-
-    Args:
-        metrifier: The metrifier that scores.
-        worker: The worker that classifies.
-        items: Labelled images; read only slightly ahead of the results.
+    """Score and classify labelled images, each decoded once, on all cores.
 
     Yields:
-        One result per item, in their order.
+        One result per item, in their order; items are read only slightly ahead.
 
     Raises:
         ValueError: The worker's outputs do not match its catalogue entry, or a label is not one of its classes.

@@ -55,8 +55,7 @@ class JudgedVersions:
         versions: Keys and `quality` of the versions.
         predicted: The metrifier's scores, (N,).
         baselines: Baseline -> scores, (N,), in the order of `BASELINES`; NaN where undefined.
-        tcp: Worker -> true-class probabilities, (N,), of all workers.
-        right: Worker -> whether its answer is right, (N,).
+        tcp, right: Worker -> true-class probabilities and whether its answer is right, (N,), of all workers.
     """
 
     versions: pa.Table = field(repr=False)
@@ -89,9 +88,6 @@ def judge_versions(
         losses: What `join_losses` wrote, one folder per shard.
         cards: Cards of all workers.
         seed: Seed of the sample that the trees learn from.
-
-    Returns:
-        The test versions.
 
     Raises:
         ValueError: A worker did not judge these versions.
@@ -178,16 +174,7 @@ def _fit_trees(dataset: QualityDataset, seed: int) -> BrisqueTrees:
 
 
 def draw_evenly(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw indices at random, one from each of equal intervals.
-
-    Args:
-        count: Number of indices to draw from.
-        most: Number to draw; all of them where there are fewer.
-        rng: Source of the draws.
-
-    Returns:
-        Different indices from 0 to count - 1, ascending, (min(count, most),).
-    """
+    """Draw min(count, most) different indices below `count` at random, ascending, one from each of equal intervals."""
     edges = np.linspace(0, count, min(count, most) + 1).astype(np.int64)
     return rng.integers(edges[:-1], edges[1:])
 

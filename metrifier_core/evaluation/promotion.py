@@ -14,14 +14,7 @@ _REPLICATES = 1000
 def challenge(
     champion: Callable[[], Path], rows: JudgedRows, versions: Sequence[Path], quality: Path, seed: int
 ) -> Verdict:
-    """Compare a new metrifier with the champion on the new run's test versions by a paired bootstrap.
-
-    Args:
-        champion: Downloads the champion and returns its folder.
-        rows: The test versions, scored by the new metrifier.
-        versions: The shards that hold them.
-        quality: Their `quality.parquet`.
-        seed: Seed of the bootstrap.
+    """Compare a new metrifier with the champion, once downloaded, on the new run's test versions by a paired bootstrap.
 
     Returns:
         Passed where the 95 % interval of the difference in `HEADLINE` excludes 0 in the new metrifier's favour. A

@@ -27,10 +27,7 @@ _INK, _MUTED, _PAPER = (20, 20, 20), (120, 120, 120), (255, 255, 255)
 def contact_sheet(image: RgbImage, seed: int, levels: Mapping[str, Levels] | None = None) -> RgbImage:
     """Draw the pristine image and its five severities for each distortion, labelled with name and level.
 
-    Args:
-        image: (H, W, 3) uint8 RGB; its central square is resized to 224 pixels a side and distorted.
-        seed: Seed of random distortions.
-        levels: Levels by distortion, in place of the package's.
+    The image's central square is resized to 224 pixels a side and distorted; `levels` replace the package's.
 
     Returns:
         The sheet, uint8 RGB: the centres of the versions at full size, in two columns, sorted by family.

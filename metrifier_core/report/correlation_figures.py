@@ -16,13 +16,9 @@ from metrifier_core.statistics import Figures, Judgement
 def correlation_bars(judged: Judgement, theme: Theme = LIGHT) -> bytes:
     """Draw the rank correlations of the metrifier and of the baselines, one panel per metric.
 
-    Args:
-        judged: All figures; those of the baselines are drawn for the first target.
-        theme: Colours to draw in.
-
     Returns:
-        A PNG: a bar for each worker and baseline, its 95 % interval as a line, the worker's ceiling as a tick; an en
-        dash stands for an undefined value.
+        A PNG: a bar for each worker and, for the first target, each baseline, its 95 % interval as a line, the worker's
+        ceiling as a tick; an en dash stands for an undefined value.
     """
     workers = mean_first(judged.workers)
     baselines = best_first(judged.baselines, next(iter(workers)))

@@ -13,12 +13,7 @@ from metrifier_core.statistics import Metrics
 
 @dataclass(frozen=True)
 class Rejects:
-    """Images that could not be used.
-
-    Attributes:
-        count: Number of them.
-        first: `path` and `reason` of the first of them.
-    """
+    """How many images could not be used, with `path` and `reason` of the first of them."""
 
     count: int
     first: list[dict[str, str]]
@@ -39,11 +34,9 @@ class ReportData:
             `clean_accuracy`, its interval from `clean_accuracy_low` to `clean_accuracy_high`, and
             `clean_top5_accuracy`; and `spec` with `family`, `source`, `licence` and the fields of its format.
         dataset: The data set's card.
-        rejected: Files of the source that could not be used.
-        refused: Source images that a distortion cannot take.
+        rejected, refused: Files of the source that could not be used, and images that a distortion cannot take.
         examples: Versions to show by group, one of `GROUPS`.
-        config: The run's configuration as plain values.
-        versions: Package -> version.
+        config, versions: The run's configuration as plain values; package -> version.
     """
 
     name: str

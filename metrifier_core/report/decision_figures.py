@@ -14,15 +14,10 @@ _LABEL_GAP = 0.062  # of the axes' height, between the names of two curves
 
 
 def error_against_discard(judged: Judgement, target: str, theme: Theme = LIGHT) -> bytes:
-    """Draw the error rate on the rest against the share that is discarded, one line per predictor.
+    """Draw the error rate on the rest against the share that is discarded, one line per predictor, as a PNG.
 
-    Args:
-        judged: All error rates. The metrifier and the ceiling stand out; baselines are named at the end of their line.
-        target: A held-out worker, or `MEAN`.
-        theme: Colours to draw in.
-
-    Returns:
-        A PNG.
+    The target is a held-out worker, or `MEAN`. The metrifier and the ceiling stand out; baselines are named at the end
+    of their line.
     """
     shares = np.array(judged.discarded)
     curves = {
@@ -59,10 +54,6 @@ def error_against_discard(judged: Judgement, target: str, theme: Theme = LIGHT) 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], theme: Theme = LIGHT) -> bytes:
     """Draw mean quality against mean prediction in bins of the prediction, and each bin's share of the versions.
-
-    Args:
-        bins: The reliability table.
-        theme: Colours to draw in.
 
     Returns:
         A PNG: a point for each bin, its distance from the diagonal as a bar; below it the bin's share of the versions.

@@ -27,12 +27,9 @@ class Example:
 
     Attributes:
         png: Its image as PNG bytes.
-        image_id: Its source image.
-        distortion: Its distortion.
-        severity: Its severity, 0 for the pristine version.
-        predicted: The metrifier's score, in [0, 1].
-        quality: The true quality, in [0, 1].
-        held_out: The held-out workers' mean TCP, in [0, 1].
+        image_id, distortion: Its source image and distortion.
+        severity: 0 for the pristine version.
+        predicted, quality, held_out: The metrifier's score, the true quality and the held-out workers' mean TCP.
     """
 
     png: bytes
@@ -45,10 +42,7 @@ class Example:
 
 
 def choose_examples(predictions: pa.Table) -> dict[str, NDArray[np.int64]]:
-    """Choose which versions to show.
-
-    Args:
-        predictions: A row a version, as `ReportData.predictions`, in any order.
+    """Choose which versions of `ReportData.predictions`, in any order, to show.
 
     Returns:
         For each of `GROUPS` its rows, in the order to show them: up to 8 each with the highest score, the lowest
@@ -86,13 +80,7 @@ def thumbnail(image: RgbImage) -> bytes:
 def examples_sheet(examples: Sequence[Example], columns: int = 8, theme: Theme = LIGHT) -> bytes:
     """Draw examples in a grid, each above its predicted and its true quality.
 
-    Args:
-        examples: One or more versions, of any size; small ones are enlarged pixel by pixel.
-        columns: Number of columns.
-        theme: The figure's colours.
-
-    Returns:
-        A PNG, 230 pixels wide a column.
+    Small examples are enlarged pixel by pixel. The PNG is 230 pixels wide a column.
 
     Raises:
         ImageError: An example cannot be decoded.

@@ -21,18 +21,10 @@ _MAX_TITLE = 50
 
 
 def draw_explanation(image: RgbImage, explanation: Explanation, title: str) -> bytes:
-    """Draw an image beside its two maps, each with its numbers and its legend.
+    """Draw an image beside the two maps of its explanation, each with its numbers and its legend, as a PNG.
 
     The colours are colour-blind safe: cividis (Nunez, Anderton and Renslow 2018) over the range of the parts' quality,
     and ColorBrewer's PuOr centred on 0 for occlusion.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        explanation: The result of `Metrifier.explain` for the image.
-        title: The heading, such as the file's name.
-
-    Returns:
-        A PNG.
     """
     height, width = (_PANEL * side / max(image.shape[:2]) for side in image.shape[:2])
     size = 3 * max(_MIN_PANEL, width), height + _LEGENDS

@@ -7,11 +7,7 @@ from metrifier_core.statistics import METRIFIER, FamiliesMetrics, Figure
 
 
 def render_families(name: str, families: FamiliesMetrics) -> str:
-    """Return the comparison of the families of workers that were held out one after another.
-
-    Args:
-        name: Name of the run.
-        families: The folds and their mean.
+    """Return the comparison of the families of workers that were held out one after another in a run.
 
     Returns:
         Markdown: on distortions seen and unseen in training, the metrifier for each family and the mean of every

@@ -27,7 +27,6 @@ MAX_SHOWN = _SAMPLE + 3 * _EXTREME
 
 _MAX_ERRORS = 50
 _THUMBNAIL = 240  # pixels of the longer side, two for each CSS pixel
-_JPEG_QUALITY = 80
 _SMALL = 100  # pixels; an image with shorter sides is enlarged pixel by pixel
 
 
@@ -54,8 +53,7 @@ def _make_entry(image: _Image, folder: Path) -> dict[str, Any] | None:
         pixels = shrink(read_image(image.path), _THUMBNAIL)
     except ImageError:
         return None
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)[1]
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
     height, width, _ = pixels.shape
     return {
         "path": shown_path(image.path),
@@ -73,11 +71,7 @@ class Gallery:
     """A page of scored images, which keeps no more of them in memory than it shows."""
 
     def __init__(self, threshold: float | None = None) -> None:
-        """Create an empty gallery.
-
-        Args:
-            threshold: The lowest quality that is accepted; None to show no decisions.
-        """
+        """Create an empty gallery; the threshold is the lowest quality that is accepted, None to show no decisions."""
         self._threshold = threshold
         self._chosen = [
             # A sample that does not depend on the order.
@@ -87,9 +81,7 @@ class Gallery:
         ]
         if threshold is not None:
             self._chosen.append(_Smallest(lambda image: abs(image.quality - threshold), _EXTREME))
-        self._scored = 0
-        self._accepted = 0
-        self._failed = 0
+        self._scored = self._accepted = self._failed = 0
         self._errors: list[dict[str, str]] = []
 
     def __repr__(self) -> str:
@@ -112,14 +104,7 @@ class Gallery:
         return "" if self._threshold is None else decide(image.quality, self._threshold)
 
     def render(self, folder: Path) -> str:
-        """Read the shown images again and return the page.
-
-        Args:
-            folder: The page's folder, which its links to the images are relative to.
-
-        Returns:
-            Self-contained HTML.
-        """
+        """Read the shown images again and return self-contained HTML, with links to them relative to its folder."""
         images = {image for chosen in self._chosen for _, image in chosen.held}
         ordered = sorted(images, key=lambda image: (image.quality, image.path))
         shown: dict[str, list[dict[str, Any]]] = {}

@@ -21,10 +21,6 @@ Cells = Sequence[Condition]
 def correlation_heat_map(metrics: Metrics, theme: Theme = LIGHT) -> bytes:
     """Draw the rank correlation at each distortion and severity, the metrifier's beside its ceiling.
 
-    Args:
-        metrics: The conditions, and those of unseen distortions.
-        theme: Colours to draw in.
-
     Returns:
         A PNG: a row for each distortion, the best ranked first, those unseen in training below the others; a column for
         each severity. Pristine versions have one cell on top. Both panels share one scale and each cell has its number,

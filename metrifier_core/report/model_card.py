@@ -21,18 +21,15 @@ def render_model_card(
     dataset: DatasetCard | None,
     metrics: Metrics | None,
 ) -> str:
-    """Return a model card.
+    """Return the model card of a registered model as Markdown; the same arguments give the same text.
 
     Args:
-        name: Name of the registered model.
+        name: The model's name in the registry.
         card: The card beside the weights.
         sizes: File beside it -> bytes.
         config: The run's config.
         dataset: The data set's card, where known.
         metrics: The metrics, where the model was judged.
-
-    Returns:
-        Markdown; the same arguments give the same text.
     """
     backbone = config.get("metrifier", {}).get("backbone")
     inside = {"name": "the backbone, inside this network", "role": "pretrained"}

@@ -13,15 +13,9 @@ Filters = Mapping[str, Callable[..., Any]]
 
 
 def render_template(template: str, filters: Filters, **values: Any) -> str:
-    """Render a template of this folder.
+    """Render a template of this folder; the same arguments give the same text.
 
-    Args:
-        template: Its file; `*.html.jinja` escapes all values, other files none.
-        filters: Functions that it applies to values.
-        **values: What it shows, seen by the macros of other files too.
-
-    Returns:
-        The text; the same arguments give the same text.
+    A `*.html.jinja` escapes all values, other files none. The macros of other files see the values too.
     """
     environment = Environment(
         loader=PackageLoader("metrifier_core", "report"),
@@ -40,14 +34,7 @@ def render_template(template: str, filters: Filters, **values: Any) -> str:
 def render_page(template: str, filters: Filters, *, script: str = "", **values: Any) -> str:
     """Render a template that extends `page.html.jinja`: one file, in light and dark, that needs nothing else.
 
-    Args:
-        template: Its file.
-        filters: Functions that it applies to values.
-        script: The project's own script; its hash lets the page run this and nothing else.
-        **values: What the page shows; all of it is escaped.
-
-    Returns:
-        The page.
+    All values are escaped; the hash of the project's own script lets the page run this and nothing else.
     """
     filters = {**filters, "sha256": _sha256}
     return render_template(template, filters, light=LIGHT, dark=DARK, script=script, **values)

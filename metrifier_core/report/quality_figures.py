@@ -16,7 +16,7 @@ def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, compa
 
     Args:
         predictions: A row a version, with float64 columns `predicted`, `quality` and `held_out` in [0, 1].
-        theme: The figure's colours.
+        theme: Its colours.
         comparable: Whether quality is on the scale of the held-out workers' probabilities.
 
     Returns:
@@ -70,10 +70,7 @@ def predicted_against_true(predictions: pa.Table, theme: Theme = LIGHT, *, compa
 def quality_by_severity(predictions: pa.Table, theme: Theme = LIGHT) -> bytes:
     """Draw mean quality and mean prediction against severity, a panel a distortion, the largest gap first.
 
-    Args:
-        predictions: A row a version, at least one distorted, with columns `distortion` (string), `severity` (int32, 0
-            is pristine), `predicted` and `quality` (float64 in [0, 1]).
-        theme: The figure's colours.
+    At least one of `ReportData.predictions` is distorted.
 
     Returns:
         A PNG: the label workers' quality solid, the prediction dashed, the gap between them filled. Every line starts

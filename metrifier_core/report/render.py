@@ -44,20 +44,10 @@ KNOWLEDGE = {
 
 def render_report(data: ReportData) -> str:
     """Return the report as HTML with its pictures inside; the same data gives the same bytes."""
-    filters: dict[str, Callable[..., Any]] = {
-        "best_first": best_first,
-        "breakable": breakable,
-        "data_uri": data_uri,
-        "decimal": decimal,
-        "interval": interval,
-        "mean_first": mean_first,
-        "percent": percent,
-        "plain": plain,
-        "sentence": sentence_case,
-        "size": size,
-        "words": words,
-        "yaml": dump_yaml,
-    }
+    named: list[Callable[..., Any]] = [breakable, data_uri, decimal, interval, percent, plain, size, words]
+    named += [best_first, mean_first]
+    filters = {function.__name__: function for function in named}
+    filters |= {"sentence": sentence_case, "yaml": dump_yaml}
     script = files("metrifier_core.report").joinpath("report.js").read_text(encoding="utf-8")
     target = first_target(data.metrics.workers)
     merged = data.config["merge"]["quality"]

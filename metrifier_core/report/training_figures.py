@@ -10,9 +10,7 @@ from metrifier_core.report.drawing import LIGHT, Theme, legend_above, new_figure
 def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGHT) -> bytes:
     """Draw the losses and the validation's Spearman correlation against the epoch.
 
-    Args:
-        training: A mapping an epoch, with `epoch`, `loss`, `validation_loss` and `validation_spearman`.
-        theme: The figure's colours.
+    Each mapping is an epoch, with `epoch`, `loss`, `validation_loss` and `validation_spearman`.
 
     Returns:
         A PNG with the losses above and the correlation below, its highest value marked.
@@ -32,9 +30,8 @@ def training_curves(training: Sequence[Mapping[str, float]], theme: Theme = LIGH
     if not np.isnan(spearman).all():
         best = int(np.nanargmax(spearman))
         below.plot(epoch[best], spearman[best], color=theme.ink, marker="o", fillstyle="none", markersize=9)
-        below.set_title(
-            f"best validation: {spearman[best]:.3f} at epoch {epoch[best]:g}", fontsize=9, color=theme.muted
-        )
+        title = f"best validation: {spearman[best]:.3f} at epoch {epoch[best]:g}"
+        below.set_title(title, fontsize=9, color=theme.muted)
     below.xaxis.get_major_locator().set_params(integer=True)
     below.set_xlabel("epoch", color=theme.ink)
     return png_bytes(figure)

@@ -12,13 +12,7 @@ _SIGNIFICANCE = 1e-3
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of correct answers with its 95 % interval.
-
-    Attributes:
-        share: Of the images, in [0, 1].
-        low: Lower end of Wilson's interval.
-        high: Upper end.
-    """
+    """A share of correct answers, in [0, 1], with the lower and the upper end of Wilson's 95 % interval."""
 
     share: float
     low: float
@@ -26,15 +20,9 @@ class Accuracy:
 
 
 def top_accuracy(logits: NDArray[np.float64], labels: NDArray[np.int64], classes: int = 1) -> Accuracy:
-    """Return how often the label is among the `classes` largest logits.
+    """Return how often the label, a class index (N,), is among the `classes` largest logits (N, C), at least one row.
 
-    Args:
-        logits: (N, C), at least one row.
-        labels: (N,) class indices.
-        classes: Number of classes that are accepted, 1 for top-1 accuracy.
-
-    Returns:
-        The accuracy; of tied logits the one with the lower index counts as larger.
+    Of tied logits the one with the lower index counts as larger.
     """
     label_logits = logits[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(logits.shape[1]) < labels[:, None]
@@ -50,17 +38,12 @@ def better_than_chance(accuracy: Accuracy, classes: int) -> bool:
 
 
 def surely_chance(accuracy: Accuracy, images: int, classes: int) -> bool:
-    """Return whether a classifier is no better than chance, on enough images to be sure.
+    """Return whether a classifier of so many classes is no better than chance, on enough clean images to be sure.
 
     Two conditions protect few images and weak classifiers: the interval reaches down to chance, 1 / C; and a classifier
     with twice the odds of chance, which is right on 2 / (C + 1), or with an accuracy of 5 % if that is more, would be
     right on so few with a probability below 1 in 1000. With none right, 10 classes need 35 images and 1000 classes 135.
-
-    Args:
-        accuracy: Of clean images.
-        images: Number of these images.
-        classes: Number of classes that the classifier knows.
     """
     useful = max(2 / (classes + 1), _MIN_USEFUL)
-    correct = round(accuracy.share * images)
-    return not better_than_chance(accuracy, classes) and bool(binom.cdf(correct, images, useful) < _SIGNIFICANCE)
+    below = binom.cdf(round(accuracy.share * images), images, useful)
+    return not better_than_chance(accuracy, classes) and bool(below < _SIGNIFICANCE)

@@ -13,7 +13,6 @@ class Agreement:
     """Rank correlations between workers' true-class probabilities (TCP) on the same versions.
 
     Attributes:
-        workers: Their names.
         spearman: (W, W) Spearman's rank correlation of each pair.
         ceilings: (W,) correlation of each worker with the mean TCP of all workers of other families, which could make
             the label if it were held out; NaN if there are none.
@@ -25,14 +24,9 @@ class Agreement:
 
 
 def worker_agreement(tcp: Mapping[str, NDArray[np.float64]], families: Mapping[str, str]) -> Agreement:
-    """Correlate workers with each other.
+    """Correlate workers with each other by their TCP, (N,), on the same versions in the same order.
 
-    Args:
-        tcp: (N,) of each worker, on the same versions in the same order.
-        families: The family of each worker.
-
-    Returns:
-        Their agreement, in the order of `tcp`.
+    The agreement has the workers in the order of `tcp`; `families` names the family of each.
     """
     names = tuple(tcp)
     values = np.stack([tcp[name] for name in names])

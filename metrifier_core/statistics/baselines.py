@@ -9,23 +9,15 @@ from numpy.typing import NDArray
 
 _Condition = tuple[str | None, int | None]
 
-_JPEG_QUALITY = 90
-
 
 def laplacian_variance(image: NDArray[np.uint8]) -> float:
-    """Return the variance of an image's Laplacian, which is high for sharp and for noisy images.
+    """Return the variance of an RGB image's Laplacian in squared grey levels: high for sharp and for noisy images.
 
     Source: Pech-Pacheco, Cristobal, Chamorro-Martinez and Fernandez-Valdivia, "Diatom autofocusing in
     brightfield microscopy: a comparative study", ICPR 2000.
 
-    Args:
-        image: RGB, uint8, (H, W, 3), at least one pixel.
-
-    Returns:
-        The variance in squared grey levels, 0 or more.
-
     Raises:
-        ValueError: The image has another shape or type, or no pixels.
+        ValueError: The image is not uint8, (H, W, 3), or has no pixels.
     """
     _check_image(image)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -33,22 +25,16 @@ def laplacian_variance(image: NDArray[np.uint8]) -> float:
 
 
 def jpeg_size(image: NDArray[np.uint8]) -> float:
-    """Return an image's size as a JPEG, which is large for detail and noise, small for blur and flat areas.
+    """Return an RGB image's bytes a pixel as a JPEG: many for detail and noise, few for blur and flat areas.
 
     The quality is 90, with chroma subsampling: coarser quantisation would remove faint noise, a finer one would count
     differences that no classifier sees.
 
-    Args:
-        image: RGB, uint8, (H, W, 3), at least one pixel.
-
-    Returns:
-        Bytes a pixel, more than 0.
-
     Raises:
-        ValueError: The image has another shape or type, or no pixels.
+        ValueError: The image is not uint8, (H, W, 3), or has no pixels.
     """
     _check_image(image)
-    jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     return float(jpeg.size / (image.shape[0] * image.shape[1]))
 
 
@@ -60,7 +46,6 @@ class SeverityOracle:
     """
 
     def __init__(self) -> None:
-        """Create an oracle that has learned from no version."""
         self._counts: Counter[_Condition] = Counter()
         self._totals: defaultdict[_Condition, float] = defaultdict(float)
 

@@ -1,26 +1,20 @@
 """The bootstrap over source images that makes every interval."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-_INTERVAL = (0.025, 0.975)
+INTERVAL = (0.025, 0.975)
 
 Statistics = Mapping[str, NDArray[np.float64]]
 
 
 def draw_copies(images: int, replicates: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Draw source images with replacement, as many as there are, each with all its versions.
+    """Draw source images with replacement, as many as there are, each with all its versions, `replicates` times.
 
     A cluster bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Field and
     Welsh, "Bootstrapping clustered data", 2007): versions of one source image are not independent.
-
-    Args:
-        images: Number of source images.
-        replicates: Number of draws, at least 1.
-        rng: Source of the draws.
 
     Yields:
         How often each image was drawn, whole numbers (images,); nothing for a single image, which has no interval.
@@ -40,12 +34,8 @@ def bootstrap(
 ) -> dict[str, NDArray[np.float64]]:
     """Estimate statistics with 95 % percentile intervals (Efron and Tibshirani 1993, chapter 13).
 
-    Args:
-        statistic: Computes arrays of any shape, by name, from how often each source image was drawn, (images,); NaN
-            where a value is undefined.
-        images: Number of source images.
-        replicates: Number of draws, at least 1.
-        seed: Seed of the draws; the same seed gives the same draws to every statistic.
+    The statistic computes arrays of any shape, by name, from how often each source image was drawn, (images,); NaN
+    where a value is undefined. The same seed gives the same draws to every statistic.
 
     Returns:
         By name value, low and high, stacked on a new last axis. Undefined draws are left out of an interval; a value
@@ -60,14 +50,10 @@ def bootstrap(
 
 
 def _with_intervals(value: NDArray[np.float64], draws: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    replicated = np.array(draws).reshape(len(draws), value.size)
-    cells = [(cell, *_interval(cell, drawn)) for cell, drawn in zip(value.ravel().tolist(), replicated.T, strict=True)]
-    return np.array(cells, np.float64).reshape(*value.shape, 3)
-
-
-def _interval(value: float, replicated: NDArray[np.float64]) -> tuple[float, float]:
-    defined = replicated[~np.isnan(replicated)]
-    if math.isnan(value) or not defined.size:
-        return math.nan, math.nan
-    low, high = np.quantile(defined, _INTERVAL)
-    return float(low), float(high)
+    cells = np.full((value.size, 3), np.nan)
+    cells[:, 0] = value.ravel()
+    for cell, drawn in zip(cells, np.array(draws).reshape(len(draws), value.size).T, strict=True):
+        defined = drawn[~np.isnan(drawn)]
+        if defined.size and not np.isnan(cell[0]):
+            cell[1:] = np.quantile(defined, INTERVAL)
+    return cells.reshape(*value.shape, 3)

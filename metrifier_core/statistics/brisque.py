@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma
 
-_SCALES = 2
 _WINDOW = (7, 7)
 _WINDOW_SIGMA = 7 / 6  # three standard deviations to each side
-_STABILISER = 1.0
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # across, down, and both diagonals
 
 _SHAPES = np.linspace(0.2, 10, 9801)
@@ -36,7 +34,7 @@ def brisque_features(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     # Coefficients do not depend on the offset; without it a flat image is exactly zero.
     scaled = (grey - grey.min()).astype(np.float32)
     features: list[float] = []
-    for scale in range(_SCALES):
+    for scale in range(2):
         if scale:
             half = (max(1, scaled.shape[1] // 2), max(1, scaled.shape[0] // 2))
             scaled = np.asarray(cv2.resize(scaled, half, interpolation=cv2.INTER_AREA), np.float32)
@@ -48,30 +46,23 @@ def brisque_features(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def fit_generalised_gaussian(values: NDArray[np.floating]) -> tuple[float, float]:
-    """Fit a generalised Gaussian of mean zero by its moments.
+    """Fit a generalised Gaussian of mean zero to values of any shape by its moments.
 
     Source: Sharifi and Leon-Garcia, "Estimation of shape parameter for generalized Gaussian distributions in subband
     decompositions of video", 1995.
-
-    Args:
-        values: Of any shape.
 
     Returns:
         Shape in [.2, 10] (2 is Gaussian, 1 Laplacian) and variance; the shape of all zeros is 10.
     """
     count = max(1, values.size)
-    variance = _sum_of_squares(values) / count
-    magnitude = float(np.abs(values).sum(dtype=np.float64)) / count
+    variance, magnitude = _sum_of_squares(values) / count, float(np.abs(values).sum(dtype=np.float64)) / count
     return _shape(magnitude**2, variance), variance
 
 
 def fit_asymmetric_gaussian(values: NDArray[np.floating]) -> tuple[float, float, float, float]:
-    """Fit an asymmetric generalised Gaussian with its mode at zero by its moments.
+    """Fit an asymmetric generalised Gaussian with its mode at zero to values of any shape by its moments.
 
     Source: Lasmar, Stitou and Berthoumieu, "Multiscale skewed heavy tailed model for texture analysis", ICIP 2009.
-
-    Args:
-        values: Of any shape.
 
     Returns:
         Shape in [.2, 10], mean, and the variances of the left and of the right side, 0 for a side without values.
@@ -97,7 +88,7 @@ def _normalise(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Subtract the local mean and divide by the local standard deviation."""
     mean = cv2.GaussianBlur(grey, _WINDOW, _WINDOW_SIGMA)
     variance = cv2.GaussianBlur(grey * grey, _WINDOW, _WINDOW_SIGMA) - mean * mean
-    return np.asarray((grey - mean) / (np.sqrt(np.maximum(variance, 0)) + _STABILISER), np.float32)
+    return np.asarray((grey - mean) / (np.sqrt(np.maximum(variance, 0)) + 1), np.float32)
 
 
 def _multiply_neighbours(coefficients: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
@@ -113,21 +104,14 @@ def _sum_of_squares(values: NDArray[np.floating]) -> float:
 
 def _shape(ratio_above: float, ratio_below: float) -> float:
     """Return the shape with this ratio of squared mean magnitude to mean square."""
-    if ratio_below == 0:
-        return float(_SHAPES[-1])
-    return float(np.interp(ratio_above / ratio_below, _RATIOS, _SHAPES))
+    return float(np.interp(ratio_above / ratio_below, _RATIOS, _SHAPES) if ratio_below else _SHAPES[-1])
 
 
 class BrisqueTrees:
     """A predictor of quality from BRISQUE features; deterministic for any number of threads."""
 
     def __init__(self, features: NDArray[np.float64], quality: NDArray[np.float64], seed: int) -> None:
-        """Fit scikit-learn's histogram-based gradient boosting with its defaults.
-
-        Args:
-            features: (N, 36) of training versions.
-            quality: (N,) of the same.
-            seed: Seed of scikit-learn.
+        """Fit scikit-learn's histogram-based gradient boosting to features (N, 36) and quality (N,) with its defaults.
 
         Raises:
             ValueError: N is 0.

@@ -27,8 +27,7 @@ class SortedErrors:
         order = np.argsort(score, kind="stable")
         # Not by differences: infinity is a score too.
         begins = np.flatnonzero(score[order][1:] != score[order][:-1]) + 1
-        bounds = np.concatenate([[0], begins, [len(score)]])
-        return cls(order, bounds, (~right[:, order]).astype(np.float32))
+        return cls(order, np.concatenate([[0], begins, [len(score)]]), (~right[:, order]).astype(np.float32))
 
     def curve(self, copies: NDArray[np.float64]) -> "ErrorCurve":
         """Add up rows and errors from the lowest score to the highest, each row as often as copies (N,) say."""
@@ -67,8 +66,7 @@ class ErrorCurve:
         """
         wrong = self.errors[:, -1]
         pairs = wrong * (self.discarded[-1] - wrong)
-        # Right rows above each error, ties half: all rows above it minus the errors above it.
-        ordered = self._doubled_area() - wrong**2
+        ordered = self._doubled_area() - wrong**2  # right rows above each error: all above it minus the errors
         return np.asarray(np.divide(ordered, 2 * pairs, out=np.full(len(wrong), np.nan), where=pairs > 0))
 
     def augrc(self) -> NDArray[np.float64]:
@@ -84,20 +82,13 @@ class ErrorCurve:
             square for a perfect one.
         """
         rows = self.discarded[-1]
-        missed = 2 * rows * self.errors[:, -1] - self._doubled_area()
-        return np.asarray(missed / (2 * rows**2))
+        return np.asarray((2 * rows * self.errors[:, -1] - self._doubled_area()) / (2 * rows**2))
 
     def error_on_kept(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute the workers' error rates on the rest when the rows with the lowest scores are discarded.
+        """Compute the workers' error rates (W, D) on the rest when shares (D,), in [0, 1), of the rows are discarded.
 
         Source: Grother and Tabassi, "Performance of Biometric Quality Measures", 2007, which calls it
         error-versus-reject.
-
-        Args:
-            shares: Shares of the rows to discard, in [0, 1), (D,).
-
-        Returns:
-            Error rates in [0, 1], (W, D).
         """
         rows = self.discarded[-1]
         amounts = shares * rows

@@ -36,13 +36,7 @@ _Values = NDArray[np.float64]
 def estimate_metrics(
     rows: ScoredRows, metrics: Sequence[str], *, replicates: int, seed: int
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """Estimate metrics that workers judge.
-
-    Args:
-        rows: The scored versions.
-        metrics: Names of the metrics.
-        replicates: Number of bootstrap replicates.
-        seed: Seed of the bootstrap.
+    """Estimate the metrics of these names, which workers judge.
 
     Returns:
         Held-out worker or `MEAN` -> predictor -> metric -> estimate. The order of the rows has no influence.
@@ -83,8 +77,8 @@ def evaluate_predictors(
         tcp: Held-out worker -> its true-class probabilities, (N,).
         right: The same workers -> whether each answer is right, (N,).
         image_id: Source image of each version, (N,).
-        distortion: Distortion of each version, strings (N,).
-        severity: Severity of each version, (N,); 0 is pristine.
+        distortion: Its distortion, strings (N,).
+        severity: Its severity, (N,); 0 is pristine.
         replicates: Number of bootstrap replicates.
         seed: Seed of the bootstrap.
 
@@ -123,8 +117,7 @@ def evaluate_predictors(
         return found[kind][names.index(name)] if name in complete else np.full_like(found[kind][0], np.nan)
 
     def by_target(name: str) -> dict[str, Figures]:
-        values = cells("figures", name)
-        ceilings = cells("figures", CEILING if name == METRIFIER else "")[..., 0]
+        values, ceilings = cells("figures", name), cells("figures", CEILING if name == METRIFIER else "")[..., 0]
         return {
             target: {
                 metric.name: _figure(values[m, t], ceilings[m, t], share=metric.is_correlation)
@@ -133,7 +126,7 @@ def evaluate_predictors(
             for t, target in enumerate(rows.targets)
         }
 
-    places, first, counts = np.unique(condition, return_index=True, return_counts=True)
+    _, first, counts = np.unique(condition, return_index=True, return_counts=True)
     conditions = [
         Condition(
             distortion=str(distortion[first[g]]),
@@ -141,7 +134,7 @@ def evaluate_predictors(
             rows=int(counts[g]),
             **dict(_figure(found["conditions"][0, g], found["conditions"][1, g, 0], share=True)),
         )
-        for g in range(len(places))
+        for g in range(len(first))
     ]
     return Judgement(
         rows=len(image_id),
@@ -153,10 +146,7 @@ def evaluate_predictors(
             name: {metric.name: estimate(cell) for metric, cell in zip(metrics, cells("margins", name), strict=True)}
             for name in baselines
         },
-        label={
-            metric.name: _figure(cell, np.nan, share=False)
-            for metric, cell in zip(label_metrics, found["label"], strict=True)
-        },
+        label={one.name: Figure(**dict(estimate(found["label"][m]))) for m, one in enumerate(label_metrics)},
         discarded=DISCARDED,
         discard={
             target: {name: tuple(map(estimate, cells("discard", name)[t])) for name in predictors}

@@ -9,12 +9,11 @@ from metrifier_core.statistics.rows import MEAN
 
 def summarize_fold(metrics: Metrics) -> Fold:
     """Return what folds are compared by: the figures of all predictors against the mean of the held-out family."""
-    unseen = metrics.unseen_distortions
     return Fold(
         workers=tuple(name for name in metrics.workers if name != MEAN),
         label=metrics.label,
         seen=_summarize(metrics),
-        unseen=None if unseen is None else _summarize(unseen),
+        unseen=metrics.unseen_distortions and _summarize(metrics.unseen_distortions),
     )
 
 
@@ -25,13 +24,9 @@ def _summarize(judged: Judgement) -> FoldPart:
 
 
 def average_folds(folds: Sequence[Fold]) -> Fold:
-    """Average over families, each counting the same however many workers it has.
+    """Average folds, at least one, over families, each counting the same however many workers it has.
 
-    Args:
-        folds: What `summarize_fold` returned, at least one.
-
-    Returns:
-        Means of each value, ceiling and share, None where one is undefined in any fold; there are no intervals.
+    These are means of each value, ceiling and share, None where one is undefined in any fold; there are no intervals.
     """
     unseen = [fold.unseen for fold in folds if fold.unseen is not None]
     return Fold(
@@ -49,9 +44,7 @@ def _average_part(parts: Sequence[FoldPart]) -> FoldPart:
 def _average(folds: Sequence[Figures]) -> Figures:
     return {
         metric: Figure(
-            value=_mean(figures[metric].value for figures in folds),
-            ceiling=_mean(figures[metric].ceiling for figures in folds),
-            share=_mean(figures[metric].share for figures in folds),
+            **{kind: _mean(getattr(fold[metric], kind) for fold in folds) for kind in ("value", "ceiling", "share")}
         )
         for metric in folds[0]
     }

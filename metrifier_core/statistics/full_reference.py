@@ -10,22 +10,14 @@ MAX_PSNR = 100.0
 _PEAK = 255.0
 _MIDDLE = 128
 _WINDOW = 11
-_WINDOW_SIGMA = 1.5
 _LUMINANCE_CONSTANT = (0.01 * _PEAK) ** 2
 _CONTRAST_CONSTANT = (0.03 * _PEAK) ** 2
 
 
 def peak_signal_to_noise(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Return the peak signal-to-noise ratio (PSNR) over all values of all channels.
+    """Return the peak signal-to-noise ratio (PSNR) over all values of a uint8 RGB image (H, W, 3) and its reference.
 
-    `10 log10(255**2 / mean squared difference)`, at most `MAX_PSNR`, which identical images have.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        reference: The pristine image, of the same shape.
-
-    Returns:
-        Decibels in [0, 100].
+    It is `10 log10(255**2 / mean squared difference)` dB, at most `MAX_PSNR`, which identical images have.
 
     Raises:
         ValueError: The shapes differ.
@@ -36,19 +28,12 @@ def peak_signal_to_noise(image: NDArray[np.uint8], reference: NDArray[np.uint8])
 
 
 def structural_similarity(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Return the mean structural similarity (SSIM) of the grey images.
+    """Return the mean structural similarity (SSIM) of uint8 RGB images (H, W, 3) in grey, 1 where these are identical.
 
     Source: Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
     Similarity", 2004: a Gaussian window of 11 x 11 pixels with a standard deviation of 1.5, K1 = .01, K2 = .03. The
     mean is over the windows that lie inside the image; along a side shorter than a window over all of them, with the
-    image mirrored at its edges.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        reference: The pristine image, of the same shape.
-
-    Returns:
-        A similarity in [-1, 1]; 1 if the grey images are identical.
+    image mirrored at its edges. It is in [-1, 1].
 
     Raises:
         ValueError: The shapes differ.
@@ -73,8 +58,8 @@ def structural_similarity(image: NDArray[np.uint8], reference: NDArray[np.uint8]
 
 
 def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    window = (_WINDOW, _WINDOW)
-    return np.asarray(cv2.GaussianBlur(image, window, _WINDOW_SIGMA, borderType=cv2.BORDER_REFLECT), np.float32)
+    blurred = cv2.GaussianBlur(image, (_WINDOW, _WINDOW), 1.5, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.float32)
 
 
 def _check_shapes(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> None:

@@ -43,14 +43,10 @@ class GroupedRanks:
         return cls(rows, group, edges, order, ties_begin, ties_end)
 
     def correlations(self, weights: NDArray[np.float64], targets: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Correlate each of the first columns with each of the others in every group.
+        """Correlate each of the first T = `targets` columns with each of the others in every group.
 
-        Args:
-            weights: Copies of each row, (N,), whole numbers from 0 up: rows are repeated as often.
-            targets: How many columns T stand first.
-
-        Returns:
-            Spearman's rho, (T, K - T, G), 0 for constant columns; and in which groups each target counts, (T, G).
+        The weights (N,) are whole numbers: how often each row is repeated. Returns Spearman's rho, (T, K - T, G), 0 for
+        constant columns; and in which groups each target counts, (T, G).
         """
         weights = weights[self.rows]
         copies_before = np.zeros((len(self.order), len(weights) + 1))
@@ -68,5 +64,4 @@ class GroupedRanks:
         versions = np.add.reduceat(weights > 0, starts, dtype=np.intp)
         counts = (versions >= _MIN_VERSIONS) & (variance[:targets] > 0)
         scale = np.sqrt(variance[:targets, None] * variance[targets:])
-        rho = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
-        return rho, counts
+        return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0), counts

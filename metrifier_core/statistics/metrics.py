@@ -105,17 +105,9 @@ def get_metric(name: str) -> Metric:
 
 
 def worker_statistic(rows: ScoredRows, compute: Compute, name: str) -> Compute:
-    """Add the mean over the workers to a statistic that has one value per worker.
+    """Add the mean over the workers to a statistic (K, W, ...), unless it has one of its own, (K, W + 1, ...).
 
     The mean is over the workers for which all rows define the value; a draw has to define it for all of these.
-
-    Args:
-        rows: All rows.
-        compute: Returns (K, W, ...) or, with a mean of its own, (K, W + 1, ...).
-        name: For the message of an error.
-
-    Returns:
-        A function from a draw to (K, W + 1, ...).
 
     Raises:
         ValueError: The statistic has another shape.
@@ -131,8 +123,7 @@ def worker_statistic(rows: ScoredRows, compute: Compute, name: str) -> Compute:
 
     def with_mean(draw: Draw) -> NDArray[np.float64]:
         values = compute(draw)
-        count = defined.sum(axis=1)
-        total = np.where(defined, values, 0).sum(axis=1)
+        count, total = defined.sum(axis=1), np.where(defined, values, 0).sum(axis=1)
         mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
         return np.concatenate([values, mean[:, None]], axis=1)
 

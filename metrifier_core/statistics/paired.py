@@ -17,8 +17,7 @@ class PairedDifference(BaseModel):
     """A metric of two predictors on the same rows.
 
     Attributes:
-        first: Its value for the first predictor; None where undefined.
-        second: Its value for the second.
+        first, second: Its value for each; None where undefined.
         difference: First minus second, with its 95 % interval.
         better: Which predictor is better, where the interval excludes 0; else None.
     """
@@ -32,16 +31,10 @@ class PairedDifference(BaseModel):
 
 
 def paired_differences(rows: ScoredRows, *, replicates: int, seed: int) -> dict[str, PairedDifference]:
-    """Compare two predictors by a paired bootstrap over source images.
+    """Compare the two predictors that scored the rows, both in [0, 1], by a paired bootstrap over source images.
 
     Each draw judges both, so that what it makes hard or easy for both cancels out: the interval of the difference is
-    narrower than two intervals side by side suggest. Source: Efron and Tibshirani, "An Introduction to the Bootstrap",
-    1993, chapter 13, for the percentile interval, here of a difference; `draw_copies` for the draws.
-
-    Args:
-        rows: Scored by two predictors, both in [0, 1].
-        replicates: Number of bootstrap replicates, at least 1.
-        seed: Seed of the bootstrap.
+    narrower than two intervals side by side suggest. Sources: those of `bootstrap` and `draw_copies`.
 
     Returns:
         Metric -> difference, of all registered metrics, against the mean of the workers or against the label.

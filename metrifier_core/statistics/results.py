@@ -63,15 +63,12 @@ class Judgement(_Record):
     """How a metrifier, its ceiling and the baselines do on the same versions.
 
     Attributes:
-        rows: Number of versions.
-        sources: Number of source images.
-        workers: Held-out worker or `MEAN` -> the metrifier's figures.
-        ceiling: Held-out worker or `MEAN` -> the label's figures.
+        rows, sources: Numbers of versions and of source images.
+        workers, ceiling: Held-out worker or `MEAN` -> the metrifier's figures, and the label's.
         baselines: Baseline -> held-out worker or `MEAN` -> its figures.
         margins: Baseline -> metric -> the metrifier's value minus the baseline's, against the workers' mean.
         label: The metrifier's figures against the label.
-        discarded: The shares that are discarded.
-        discard: Held-out worker or `MEAN` -> predictor -> the error rate on the rest, for each share.
+        discard: Held-out worker or `MEAN` -> predictor -> the error rate without each share of `discarded`.
         conditions: The metrifier's correlation at each distortion and severity.
         reliability: The bins behind the calibration error.
     """
@@ -90,24 +87,16 @@ class Judgement(_Record):
 
 
 class Metrics(Judgement):
-    """What `metrics.json` holds.
-
-    Attributes:
-        agreement: How far all workers agree.
-        unseen_distortions: The same on distortions that were never trained on; None without any.
-    """
+    """What `metrics.json` holds; `unseen_distortions` were never trained on, None without any."""
 
     agreement: AgreementTable
     unseen_distortions: Judgement | None = None
 
 
 class FoldPart(_Record):
-    """How predictors do against the mean of one family of workers, or their means over the families.
+    """Predictor -> its figures against the mean of one family of workers.
 
-    Attributes:
-        rows: Number of versions; None of a mean.
-        sources: Number of source images; None of a mean.
-        predictors: Predictor -> its figures.
+    Or the means of these over the families, which have no numbers of versions and of source images.
     """
 
     rows: int | None = None
@@ -121,8 +110,7 @@ class Fold(_Record):
     Attributes:
         workers: Those held out; none of a mean.
         label: The metrifier's figures against the label.
-        seen: Results on distortions of the training.
-        unseen: Results on others; None where no distortion was held out.
+        seen, unseen: Results on distortions of the training, and on others; None where none was held out.
     """
 
     workers: tuple[str, ...] = ()

@@ -41,11 +41,8 @@ class ScoredRows:
     condition: NDArray[np.generic] = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Check the columns."""
-        judged = {
-            **{f"score '{name}'": column for name, column in self.scores.items()},
-            **{f"TCP of '{name}'": column for name, column in self.tcp.items()},
-        }
+        judged = {f"score '{name}'": column for name, column in self.scores.items()}
+        judged |= {f"TCP of '{name}'": column for name, column in self.tcp.items()}
         answers = {f"answers of '{name}'": column for name, column in self.right.items()}
         columns = {"quality": self.quality, "condition": self.condition, **judged, **answers}
         for name, column in columns.items():
@@ -112,12 +109,7 @@ class ScoredRows:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """One bootstrap draw of the rows: all that a metric sees.
-
-    Attributes:
-        rows: All rows.
-        copies: How often each source image was drawn, (images,).
-    """
+    """One bootstrap draw of the rows, `copies` (images,) of each source image: all that a metric sees."""
 
     rows: ScoredRows
     copies: NDArray[np.float64] = field(repr=False)

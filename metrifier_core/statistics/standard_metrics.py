@@ -92,8 +92,7 @@ def augrc(draw: Draw) -> NDArray[np.float64]:
 
 def discard_errors(draw: Draw) -> NDArray[np.float64]:
     """Return each worker's error rate without the lowest scores, (K, W, D), one for each share in `DISCARDED`."""
-    shares = np.array(DISCARDED)
-    return np.array([curve.error_on_kept(shares) for curve in draw.error_curves])
+    return np.array([curve.error_on_kept(np.array(DISCARDED)) for curve in draw.error_curves])
 
 
 @register_metric(
@@ -104,31 +103,25 @@ def discard_errors(draw: Draw) -> NDArray[np.float64]:
     judge="label",
 )
 def calibration_error(draw: Draw) -> NDArray[np.float64]:
-    """Compute the expected calibration error of predicted quality.
+    """Compute the expected calibration error of predicted quality, (K,).
 
     It is the mean over versions of |mean predicted - mean quality| of the bin that a version's prediction falls into.
     Source: Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015;
     15 bins as in Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599). There the truth
     is whether an answer is right; here it is the label.
 
-    The error is never negative, so noise alone raises it: a bootstrap interval lies rather too high, and so does the
-    error itself where bins hold few versions.
-
-    Returns:
-        Errors in [0, 1], (K,).
+    The error, in [0, 1], is never negative, so noise alone raises it: a bootstrap interval lies rather too high, and so
+    does the error itself where bins hold few versions.
 
     Raises:
         ValueError: There are no versions, or a score or a quality is outside [0, 1].
     """
-    return np.array([_error(reliability_sums(draw, index)) for index in range(len(draw.scores))])
+    sums = (reliability_sums(draw, index) for index in range(len(draw.scores)))
+    return np.array([np.abs(predicted - quality).sum() / count.sum() for count, predicted, quality in sums])
 
 
 def reliability_sums(draw: Draw, predictor: int = 0) -> NDArray[np.float64]:
-    """Return the count, the summed predictions and the summed qualities of each bin, (3, BINS).
-
-    Args:
-        draw: The rows; scores and quality in [0, 1].
-        predictor: Index of the scores.
+    """Return the count, the summed predictions and the summed qualities of each bin of one predictor, (3, BINS).
 
     Raises:
         ValueError: There are no versions, or a score or a quality is outside [0, 1].
@@ -164,7 +157,3 @@ def _mean(correlations: Correlations) -> NDArray[np.float64]:
     total = weights.sum(axis=1)[:, None]
     summed = (rho * weights[:, None]).sum(axis=2)
     return np.asarray(np.divide(summed, total, out=np.full(summed.shape, np.nan), where=total > 0)).T
-
-
-def _error(sums: NDArray[np.float64]) -> float:
-    return float(np.abs(sums[1] - sums[2]).sum() / sums[0].sum())

@@ -1,20 +1,18 @@
 """Choice of a threshold for scores, by a worker's accuracy or by the share of images kept, with what to expect."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import betabinom
 
-from metrifier_core.statistics.bootstrap import draw_copies
+from metrifier_core.statistics.bootstrap import INTERVAL, draw_copies
 from metrifier_core.statistics.error_curve import SortedErrors
 
+_REPLICATES = 1000
 MIN_KEPT = 20
 """Number of images that a threshold must keep to show that an accuracy is reached."""
 
-_REPLICATES = 1000
-_INTERVAL = (0.025, 0.975)
 
 # At each distinct score, from the lowest: the number of images that score at least this, and the correct ones of them.
 _Counts = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -31,8 +29,7 @@ class Share:
     Attributes:
         here: Of these images, in [0, 1].
         expected: Of other images; lower than `here` if the threshold was chosen because `here` is high.
-        low: Lower end of the interval that holds the share of as many other images in 95 of 100 cases.
-        high: Upper end.
+        low, high: Ends of the interval that holds the share of as many other images in 95 of 100 cases.
     """
 
     here: float
@@ -47,9 +44,8 @@ class Threshold:
 
     Attributes:
         score: One of the scores it was chosen from.
-        images: Number of images it was chosen on.
-        kept_images: Number of these that it keeps.
-        kept: The same as a share of the images.
+        images, kept_images: Numbers of images that it was chosen on, and that it keeps of these.
+        kept: The share of the images that it keeps.
         accuracy: The worker's accuracy on the kept images.
     """
 
@@ -85,13 +81,8 @@ def reach_accuracy(
     if not 0 <= accuracy <= 1:
         raise ValueError(f"accuracy: expected 0 to 1, got {accuracy:g}")
     sorted_errors = _sort(scores, right)
-
-    def choose(counts: _Counts) -> int | None:
-        reached = np.flatnonzero(_accuracies(counts) >= accuracy)
-        return int(reached[0]) if len(reached) else None
-
     counts = _count_above(sorted_errors)
-    place = choose(counts)
+    place = _choose(counts, accuracy)
     if place is None:
         accuracies = _accuracies(counts)
         best = int(np.argmax(accuracies))
@@ -100,7 +91,7 @@ def reach_accuracy(
             f"the best is {accuracies[best]:.3f}, on the {counts[0][best]:.0f} of {len(scores)} images "
             f"that score at least {np.unique(scores)[best]:.6f}"
         )
-    return _describe(scores, sorted_errors, place, _estimate_optimism(sorted_errors, choose, rng))
+    return _describe(scores, sorted_errors, place, _estimate_optimism(sorted_errors, accuracy, rng))
 
 
 def keep_share(scores: NDArray[np.float64], right: NDArray[np.bool_], share: float) -> Threshold:
@@ -122,8 +113,8 @@ def keep_share(scores: NDArray[np.float64], right: NDArray[np.bool_], share: flo
     if not 0 <= share <= 1:
         raise ValueError(f"share: expected 0 to 1, got {share:g}")
     sorted_errors = _sort(scores, right)
-    kept, _ = _count_above(sorted_errors)
-    return _describe(scores, sorted_errors, int(np.flatnonzero(kept / len(scores) >= share)[-1]), 0.0)
+    place = int(np.flatnonzero(_count_above(sorted_errors)[0] / len(scores) >= share)[-1])
+    return _describe(scores, sorted_errors, place, 0.0)
 
 
 def _sort(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> SortedErrors:
@@ -144,9 +135,12 @@ def _accuracies(counts: _Counts) -> NDArray[np.float64]:
     return np.asarray(np.divide(right, kept, out=np.full(len(kept), -1.0), where=kept >= MIN_KEPT))
 
 
-def _estimate_optimism(
-    sorted_errors: SortedErrors, choose: Callable[[_Counts], int | None], rng: np.random.Generator
-) -> float:
+def _choose(counts: _Counts, accuracy: float) -> int | None:
+    reached = np.flatnonzero(_accuracies(counts) >= accuracy)
+    return int(reached[0]) if len(reached) else None
+
+
+def _estimate_optimism(sorted_errors: SortedErrors, accuracy: float, rng: np.random.Generator) -> float:
     """Estimate by how much accuracy is higher on the images that a threshold was chosen on.
 
     The choice is repeated on images drawn with replacement, and each threshold is applied to all images; the mean loss
@@ -156,7 +150,7 @@ def _estimate_optimism(
     losses = []
     for copies in draw_copies(len(sorted_errors.order), _REPLICATES, rng):
         drawn_kept, drawn_right = drawn = _count_above(sorted_errors, copies)
-        place = choose(drawn)
+        place = _choose(drawn, accuracy)
         if place is not None:
             losses.append(drawn_right[place] / drawn_kept[place] - right[place] / kept[place])
     return max(0.0, float(np.mean(losses))) if losses else 0.0
@@ -165,14 +159,13 @@ def _estimate_optimism(
 def _describe(scores: NDArray[np.float64], sorted_errors: SortedErrors, place: int, optimism: float) -> Threshold:
     images = len(scores)
     kept, right = (int(counts[place]) for counts in _count_above(sorted_errors))
-    accuracy = right / kept
-    expected = max(0.0, accuracy - optimism)
+    expected = max(0.0, right / kept - optimism)
     return Threshold(
         float(np.unique(scores)[place]),
         images,
         kept,
         Share(kept / images, kept / images, *_predict(kept / images, images)),
-        Share(accuracy, expected, *_predict(expected, kept)),
+        Share(right / kept, expected, *_predict(expected, kept)),
     )
 
 
@@ -182,5 +175,5 @@ def _predict(share: float, rows: int) -> tuple[float, float]:
     The number of successes among other rows is beta-binomial if the probability has Jeffreys' prior, Beta(1/2, 1/2).
     Source: Meeker, Hahn and Escobar, "Statistical Intervals", 2nd edition, 2017, chapter 6.
     """
-    low, high = (betabinom.ppf(end, rows, share * rows + 0.5, rows - share * rows + 0.5) for end in _INTERVAL)
+    low, high = (betabinom.ppf(end, rows, share * rows + 0.5, rows - share * rows + 0.5) for end in INTERVAL)
     return float(low / rows), float(high / rows)

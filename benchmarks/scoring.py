@@ -44,7 +44,7 @@ def _write_photos(folder: Path, count: int, rng: np.random.Generator) -> list[Pa
 
 def _score(model: str, runtime: str | None, images: Path) -> None:
     """Run `metrifier score` on a file or a folder."""
-    command = [sys.executable, "-m", "metrifier_core", "score", str(images), "--model", model]
+    command = [sys.executable, "-m", "metrifier_core.cli", "score", str(images), "--model", model]
     command += ["--output", str(images.parent / "scores.csv"), *(["--runtime", runtime] if runtime else [])]
     subprocess.run(command, check=True)  # noqa: S603
 

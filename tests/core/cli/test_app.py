@@ -16,7 +16,7 @@ from metrifier_core.cli.options import Command
 
 
 def test_version_is_the_packages() -> None:
-    command = [sys.executable, "-m", "metrifier_core", "--version"]
+    command = [sys.executable, "-m", "metrifier_core.cli", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"metrifier {__version__}\n"
 

@@ -322,7 +322,7 @@ def test_no_name_on_standard_input_is_said(model: Path) -> None:
 
 def test_names_are_scored_before_standard_input_ends(model: Path, photo: Path) -> None:
     """Rows are printed before the writer is done, after more names than are read ahead."""
-    command = [sys.executable, "-m", "metrifier_core", "score", "-", "--model", model, "--format", "jsonl"]
+    command = [sys.executable, "-m", "metrifier_core.cli", "score", "-", "--model", model, "--format", "jsonl"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdin is not None
         assert running.stdout is not None
@@ -367,7 +367,7 @@ def test_a_bar_is_for_a_terminal_that_shows_no_rows(model: Path, photo: Path, ta
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     table = photo.with_suffix(".csv")
-    command = [sys.executable, "-m", "metrifier_core", "score", photo, "--model", model]
+    command = [sys.executable, "-m", "metrifier_core.cli", "score", photo, "--model", model]
     with table.open("wb") as file:
         outputs = {"terminal": theirs, "pipe": subprocess.PIPE, "shell's file": file}
         if target == "--output":

@@ -212,7 +212,7 @@ def test_without_mlflow_the_cure_is_named() -> None:
         "import sys, types\n"
         "sys.modules['mlflow'] = module = types.ModuleType('mlflow')\n"
         f"module.__path__ = [{str(REPOSITORY / 'mlflow')!r}]\n"
-        "import metrifier_core.__main__"
+        "from metrifier_core.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "score", "photo.jpg", "--model", "models:/metrifier@champion"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

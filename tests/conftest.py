@@ -1,5 +1,6 @@
-"""What holds for all tests."""
+"""Settings and fixtures of all tests."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,27 @@ SHARING = {
     "tests/end_to_end/test_pipeline.py": "undisturbed",
     "tests/end_to_end/test_notebook.py": "undisturbed",
 }
-"""Files whose tests share a fixture that takes minutes, and the fixture."""
+"""Files whose tests share a slow fixture, and the fixture: one process runs them all."""
 
-# A busy machine is no reason for an example to fail.
+FIRST = ("tests/end_to_end/", "tests/components/test_components.py", "tests/components/test_gate.py")
+"""The slowest tests, which start first: the many fast ones then fill both processes to the end."""
+
+# The processes of a test run share the cores: more threads would wait for each other, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine must not fail an example.
 settings.register_profile("metrifier", deadline=None)
 settings.load_profile("metrifier")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the slowest tests to the front; the others keep their order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileScheduling":
-    """Gives a file to one process, and files that share a fixture to the same one."""
+    """Give each file to one process, and files that share a slow fixture to the same one."""
     from xdist.scheduler import LoadFileScheduling
 
     class SharingScheduling(LoadFileScheduling):
@@ -39,19 +51,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileSch
 
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":
-    """A headless browser for tests that are marked `browser`."""
+    """A headless browser for tests marked `browser`."""
     from tests.helpers.pages import find_chromium, start_chromium
 
     program = find_chromium()
     if program is None:
-        pytest.skip("there is no chromium: make browser installs it on Debian, as root")
+        pytest.skip("chromium is not installed: make browser installs it (on Debian, as root)")
     with start_chromium(program) as browser:
         yield browser
 
 
 @pytest.fixture
 def inspect(chromium: "Browser") -> Callable[[str, str], None]:
-    """`inspect(ADDRESS, NAME)`: see `tests.helpers.pages.inspect_page`."""
+    """`inspect(ADDRESS, NAME)`; see `tests.helpers.pages.inspect_page`."""
     from tests.helpers.pages import inspect_page
 
     return partial(inspect_page, chromium)

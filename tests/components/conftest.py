@@ -1,27 +1,24 @@
-"""What every component makes, in the order of the pipeline: shared, since it takes a while."""
-
-from pathlib import Path
+"""The artifacts of every component, made once for all tests that read them."""
 
 import pytest
 from kfp.dsl import HTML, Artifact, Dataset, Markdown, Metrics, Model
 
 import components
 from metrifier_core.config.run import load_config
-
-CONFIG = Path(__file__).parents[1] / "end_to_end" / "quick.yaml"
+from tests.helpers.colour_runs import write_colour_run
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """Runs the components one after the other; gives their artifacts and where the shards are."""
+    """Run the components in the order of the pipeline; return their artifacts and inputs by name."""
     folder = tmp_path_factory.mktemp("artifacts")
 
     def artifact(kind, name):
         return kind(name=name, uri=str(folder / name))
 
-    config = load_config(
-        CONFIG, ["source.max_sources=240", "metrifier.epochs=1", "workers.together=2"]
-    ).pipeline_arguments()
+    config_file = write_colour_run(tmp_path_factory.mktemp("colours"))
+    # A metrifier that learns little, for test_gate.py to train better and worse ones.
+    config = load_config(config_file, ["workers.together=2", "metrifier.learning_rate=1e-4"]).pipeline_arguments()
     seed, shards = config["seed"], config["shards"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
@@ -62,7 +59,7 @@ def made(tmp_path_factory):
         evaluated = artifact(Artifact, "evaluated")
         sections = ("source", "splits", "distortions", "workers", "merge", "metrifier", "evaluation")
         components.evaluate_spearman.python_func(
-            name="quick",
+            name="colours",
             seed=seed,
             shards=shards,
             **{section: config[section] for section in sections},
@@ -88,4 +85,5 @@ def made(tmp_path_factory):
             registered=registered,
             model_card=model_card,
         )
-        return {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}
+        made = {name: value for name, value in locals().items() if isinstance(value, Artifact | list)}
+        return {**made, "config": config}

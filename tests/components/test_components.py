@@ -1,4 +1,4 @@
-"""Every component's body, called as Python with real artifacts, in the order of the pipeline."""
+"""The body of every component, called as a Python function with real artifacts."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest
 from kfp.dsl import Artifact, Markdown, Metrics
 
 import components
-from metrifier_core.config.run import MAX_SHARDS, load_config
+from metrifier_core.config.run import MAX_SHARDS
 from metrifier_core.data.records import IMAGES, LOSSES, QUALITY
-from tests.components.conftest import CONFIG
+from tests.helpers.colour_runs import HELD_OUT, LABEL
 
 
 def _tables(artifacts):
@@ -30,10 +30,10 @@ def test_metadata_is_flat_since_a_clusters_store_reshapes_what_is_nested(made):
 
 
 def test_what_every_shard_has_comes_without_metadata(made):
-    """A task that is handed all of it has it on one command line, which Linux limits to 128 KiB."""
+    """A task that collects all shards has them on one command line, which Linux limits to 128 KiB."""
     of_shards = [*made["versions"], *made["parts"], *made["losses"]]
     assert [artifact.metadata for artifact in of_shards] == [{}] * len(of_shards)
-    # As Kubeflow's store has it, whose own description of a bucket comes to each.
+    # As Kubeflow stores it, which adds its description of the bucket to each artifact.
     artifact = {"name": "1" * 20, "type": {"schemaTitle": "system.Dataset"}, "uri": "s3://" + "u" * 160}
     artifact["metadata"] = {"store_session_info": "s" * 400}
     assert 2 * MAX_SHARDS * len(json.dumps(artifact)) < 0.8 * (128 << 10)
@@ -41,8 +41,8 @@ def test_what_every_shard_has_comes_without_metadata(made):
 
 def test_compare_families_names_the_files_of_every_fold(made, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    config = load_config(CONFIG).pipeline_arguments()
-    config = {key: config[key] for key in components.compare_families.component_spec.inputs if key in config}
+    inputs = components.compare_families.component_spec.inputs
+    config = {key: value for key, value in made["config"].items() if key in inputs}
     earlier = None
     for family in ("first", "second"):
         metrics = Metrics(name=family, uri=str(tmp_path / f"{family}.json"))
@@ -107,7 +107,7 @@ def test_distort_makes_every_version_of_the_sources_that_are_learned_from(made):
     counts = {}
     for row in rows:
         counts[row["image_id"], row["split"]] = counts.get((row["image_id"], row["split"]), 0) + 1
-    # One pristine and five sampled versions; test images get three of the held-out type as well.
+    # One pristine and five sampled versions; test images also get three of the held-out type.
     expected = {("calibration", 6), ("train", 6), ("validation", 6), ("test", 9)}
     assert {(split, count) for (_, split), count in counts.items()} == expected
 
@@ -128,7 +128,7 @@ def test_merge_dataset_keeps_one_row_a_version(made):
     assert table.num_rows == sum(pq.read_metadata(path).num_rows for path in _tables(made["versions"]))
     card = json.loads((Path(made["quality"].path) / "dataset.json").read_text())
     assert card["versions"] == table.num_rows
-    assert card["label_workers"] == ["quick_plain", "quick_residual"]
+    assert card["label_workers"] == list(LABEL)
 
 
 def test_train_metrifier_writes_the_model_its_card_and_its_curves(made):
@@ -142,7 +142,7 @@ def test_train_metrifier_writes_the_model_its_card_and_its_curves(made):
 def test_evaluate_spearman_fills_metrics_and_report(made):
     assert made["metrics"].metadata["sources"] > 0
     found = json.loads(Path(made["metrics"].path).read_text())
-    assert set(found["workers"]) == {"quick_inception", "mean"}
+    assert set(found["workers"]) == {HELD_OUT, "mean"}
     assert Path(made["report"].path).read_text().startswith("<!doctype html>")
 
 

@@ -1,4 +1,4 @@
-"""The registry's gate with real trainings: a worse metrifier stays a challenger, a better one becomes the champion."""
+"""The registry's gate with real trainings: a worse metrifier stays a challenger, a better one becomes champion."""
 
 import json
 import shutil
@@ -11,41 +11,49 @@ import pytest
 from kfp.dsl import HTML, Artifact, Markdown, Metrics, Model
 
 import components
-from metrifier_core.config.run import load_config
-from tests.components.conftest import CONFIG
+from metrifier_core.export import export_onnx
+from metrifier_core.export.network import check_export
 
 SECTIONS = ("seed", "shards", "source", "splits", "distortions", "workers", "merge", "evaluation")
 
 
+def export_onnx_alone(network: Any, folder: Path, _: Any, views: Any) -> dict[Path, Any]:
+    """Write the one file that these tests score with; `tests/core/export` tests the others."""
+    file = folder / "metrifier.onnx"
+    export_onnx(network, file)
+    return {file: check_export("onnx", file, views, network(views).numpy()[:, 0])}
+
+
 @pytest.fixture(scope="module")
 def judged(made, tmp_path_factory):
-    """Trains and judges a worse and a better metrifier than that of the shared artifacts, on the same versions."""
+    """Train and judge a worse and a better metrifier than the shared one, on the same versions."""
     folder = tmp_path_factory.mktemp("judged")
-    config = load_config(CONFIG, ["source.max_sources=240"]).pipeline_arguments()
+    config = made["config"]
     shared = {name: made[name] for name in ("versions", "quality")}
-    trainings = {"worse": {"epochs": 1, "learning_rate": 1e-7}, "better": {"epochs": 30, "patience": 30}}
-    found = {"first": {name: made[name] for name in ("model", "metrics", "report", "evaluated")}}
+    trainings = {"worse": {"epochs": 1, "learning_rate": 1e-7}, "better": {"epochs": 3, "learning_rate": 2e-3}}
+    judged = {"first": {name: made[name] for name in ("model", "metrics", "report", "evaluated")}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setattr("metrifier_core.export.export_network", export_onnx_alone)
         for name, training in trainings.items():
             kinds = {"model": Model, "metrics": Metrics, "report": HTML, "evaluated": Artifact}
-            own = {key: kind(name=key, uri=str(folder / name / key)) for key, kind in kinds.items()}
+            outputs = {key: kind(name=key, uri=str(folder / name / key)) for key, kind in kinds.items()}
             (folder / name).mkdir()
             metrifier = {**config["metrifier"], **training}
             components.train_metrifier.python_func(
-                metrifier=metrifier, seed=config["seed"], **shared, model=own["model"]
+                metrifier=metrifier, seed=config["seed"], **shared, model=outputs["model"]
             )
             sections = {key: config[key] for key in SECTIONS}
             inputs = {key: made[key] for key in ("rejected", "prepared", "losses")}
             components.evaluate_spearman.python_func(
-                name=name, metrifier=metrifier, **sections, **inputs, **shared, **own
+                name=name, metrifier=metrifier, **sections, **inputs, **shared, **outputs
             )
-            found[name] = own
-    return found
+            judged[name] = outputs
+    return judged
 
 
-def register(own: dict[str, Any], name: str, made: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Registers what one training made, and says what the gate decided."""
+def register(outputs: dict[str, Any], name: str, made: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Register what one training made; return what the gate decided."""
     registered, card = (
         kind(name=kind.__name__, uri=str(folder / f"{name} {kind.__name__}")) for kind in (Artifact, Markdown)
     )
@@ -55,12 +63,12 @@ def register(own: dict[str, Any], name: str, made: dict[str, Any], folder: Path)
             tracking={"model_name": "metrifier"},
             versions=made["versions"],
             quality=made["quality"],
-            **own,
+            **outputs,
             registered=registered,
             model_card=card,
         )
-    found: dict[str, Any] = json.loads(Path(registered.path).read_text())
-    return found
+    decision: dict[str, Any] = json.loads(Path(registered.path).read_text())
+    return decision
 
 
 def champion(model_name: str = "metrifier") -> str:
@@ -106,16 +114,12 @@ def test_a_champion_that_is_gone_stays_until_somebody_moves_it(made, judged, tmp
     assert second["gate"].endswith("move the alias by hand")
 
 
-def _register_elsewhere(own: dict[str, Any], name: str, made: dict[str, Any], folder: Path) -> dict[str, Any]:
-    return register(own, name, made, folder)
-
-
 def test_two_runs_that_end_at_the_same_time_leave_one_champion(made, judged, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     register(judged["worse"], "worse", made, tmp_path)
     needed = {key: made[key] for key in ("versions", "quality")}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        both = [pool.submit(_register_elsewhere, judged[name], name, needed, tmp_path) for name in ("first", "better")]
+        both = [pool.submit(register, judged[name], name, needed, tmp_path) for name in ("first", "better")]
         found = {result["version"]: result for result in (future.result() for future in both)}
     assert set(found) == {"2", "3"}
     assert found[champion()]["champion"] is True

@@ -36,7 +36,7 @@ def test_it_says_where_the_results_are(undisturbed):
     _, printed = undisturbed
     for expected in (
         "The metrifier on",
-        "quick_inception",
+        "quick_judge",
         "brisque trees",
         "report.html",
         "make ui RUN=",
@@ -48,7 +48,7 @@ def test_it_says_where_the_results_are(undisturbed):
 def test_metrics_have_interval_ceiling_and_share_for_each_worker_and_the_mean(undisturbed):
     folder, _ = undisturbed
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics["workers"]) == {"quick_inception", "mean"}
+    assert set(metrics["workers"]) == {"quick_judge", "mean"}
     for judged in (metrics, metrics["unseen_distortions"]):
         assert judged["rows"] > judged["sources"] > 0
         for found in judged["workers"].values():
@@ -74,7 +74,7 @@ def test_metrics_are_those_of_the_predictions_joined_with_the_losses(undisturbed
         (row["image_id"], row["distortion"], row["severity"]): row["tcp"]
         for path in folder.glob("losses/*.parquet")
         for row in pq.read_table(path).to_pylist()
-        if row["worker"] == "quick_inception"
+        if row["worker"] == "quick_judge"
     }
     rows = pq.read_table(folder / "predictions.parquet").to_pylist()
     for row in rows:
@@ -102,10 +102,10 @@ def test_no_source_image_straddles_splits_and_held_out_distortions_stay_in_test(
 def test_held_out_workers_saw_test_versions_alone_and_quality_is_the_mean_of_the_label_workers(undisturbed):
     folder, _ = undisturbed
     losses = [row for path in folder.glob("losses/*.parquet") for row in pq.read_table(path).to_pylist()]
-    assert {row["split"] for row in losses if row["worker"] == "quick_inception"} == {"test"}
+    assert {row["split"] for row in losses if row["worker"] == "quick_judge"} == {"test"}
     tcp = {}
     for row in losses:
-        if row["worker"] != "quick_inception":
+        if row["worker"] != "quick_judge":
             tcp.setdefault((row["image_id"], row["distortion"], row["severity"]), []).append(row["tcp"])
     for row in pq.read_table(folder / "quality.parquet").to_pylist():
         values = tcp[row["image_id"], row["distortion"], row["severity"]]

@@ -110,7 +110,7 @@ test-alexnet: $(TORCH_VENV)/.installed ## Compare AlexNet in Keras with torch, o
 	$(TORCH_VENV)/bin/python -m pytest -rs -s tests/core/workers/test_alexnet.py
 
 test-torch: $(TORCH_VENV)/.installed ## Run what uses torch: data loaders, and their examples in docs/python.md
-	$(TORCH_VENV)/bin/python -m pytest tests/core/scoring/test_torch_loader.py tests/docs/test_python_page.py
+	$(TORCH_VENV)/bin/python -m pytest tests/core/scoring/test_torch_loader.py tests/docs/test_python_blocks.py
 
 images: ## Build the images of the stages and of the server with ENGINE (docker, podman or buildah), as REGISTRY/metrifier-*:TAG
 	@test -n "$(ENGINE)" || { echo "make images needs docker, podman or buildah" >&2; exit 1; }

@@ -158,7 +158,7 @@ def read_entries(path: Path) -> dict[str, Any]:
     return entries
 
 
-def read_catalogue(path: Path) -> dict[str, WorkerSpec]:
+def read_catalogue(path: Path | str) -> dict[str, WorkerSpec]:
     """Read and validate a catalogue.
 
     Args:
@@ -171,7 +171,7 @@ def read_catalogue(path: Path) -> dict[str, WorkerSpec]:
         ValueError: The message names every mistake.
     """
     try:
-        return _Workers.model_validate({"workers": {"catalogue": read_entries(path)}}).workers.catalogue
+        return _Workers.model_validate({"workers": {"catalogue": read_entries(Path(path))}}).workers.catalogue
     except ValidationError as error:
         raise ValueError(describe_mistakes(error)) from error
 

@@ -187,7 +187,7 @@ def run_locally(
     folder.mkdir(parents=True, exist_ok=True)
     tasks, partial, unlogged, reasons = (folder / name for name in ("tasks", "partial", "unlogged", "failures"))
     run = PipelineRun(config.name, config.tracking.experiment)
-    with _lock(folder), (folder / "log.txt").open("a", encoding="utf-8") as log:
+    with _lock(folder), (folder / "log.txt").open("a", buffering=1, encoding="utf-8") as log:
         for stale in (tasks, partial, unlogged, reasons) if fresh else (reasons,):
             shutil.rmtree(stale, ignore_errors=True)
         if reuse is not None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from sybil import Example
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -35,22 +36,15 @@ from tests.helpers.colour_workers import (
     write_colour_classifier,
     write_manifest,
 )
-from tests.helpers.documents import fenced_blocks
+from tests.helpers.documents import CHECKOUT, PAGES, read_blocks
 from tests.helpers.example_images import natural_image
 from tests.helpers.run_products import registered_runs, write_judged_run
 from tests.helpers.tiny_models import write_brightness_metrifier
 
-CHECKOUT = Path(__file__).parents[2]
-PAGES = [
-    "../README.md",
-    "../CONTRIBUTING.md",
-    "../mlflow/README.md",
-    *sorted(path.name for path in (CHECKOUT / "docs").glob("*.md")),
-]
 # Their blocks are run whole, by tests of their own.
 ELSEWHERE = {
-    "tutorial.md": "",
-    "serving.md": "curl ",
+    "docs/tutorial.md": "",
+    "docs/serving.md": "curl ",
 }  # tests/end_to_end/test_tutorial.py, tests/core/scoring/test_mlflow_model.py
 REAL_DATA = CHECKOUT.parent / "shared" / "realdata"
 
@@ -69,16 +63,17 @@ class Command:
 
 def commands() -> Iterator[Command]:
     for page in PAGES:
-        for block in fenced_blocks(page, "sh"):
-            if page not in ELSEWHERE or ELSEWHERE[page] not in block:
-                yield from commands_of(page.removeprefix("../"), block)
+        for block in read_blocks(page, "sh"):
+            if page not in ELSEWHERE or ELSEWHERE[page] not in block.parsed:
+                yield from commands_of(block)
 
 
-def commands_of(page: str, block: str) -> Iterator[Command]:
-    """The commands of a block, which stands at its own place on its page; what it sets first is written out."""
+def commands_of(block: Example) -> Iterator[Command]:
+    """Return the commands of a block; variables that it sets first are expanded."""
+    page = Path(block.path).relative_to(CHECKOUT)
+    number = block.line + block.parsed.line_offset
     given: dict[str, str] = {}
-    number = 0
-    for line in block.replace("\\\n", "\0").split("\n"):
+    for line in block.parsed.replace("\\\n", "\0").split("\n"):
         number += 1 + line.count("\0")
         whole = re.sub(r"\s+# .*", "", line.replace("\0", " ")).strip()
         for text in filter(None, whole.split("; ")):
@@ -95,7 +90,7 @@ def run_metrifier(command: Command) -> None:
     words = shlex.split(command.text.replace("--worker resnet50", "--workers workers.yaml --worker mine"))[1:]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    for option in ("--output", "--gallery", "--sheet", "--explain"):
+    for option in ("--output", "--gallery", "--explain"):
         if option in words:
             written = Path(words[words.index(option) + 1])
             assert any(written.iterdir()) if written.is_dir() else written.stat().st_size > 0
@@ -347,7 +342,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "workers.yaml").write_text(json.dumps(entries))
     manifest = write_manifest(folder, *draw_colours(40))
     shutil.copyfile(manifest, folder / "labelled.csv")
-    (config,) = (block for block in fenced_blocks("../README.md", "yaml") if "name: mine" in block)
+    (config,) = (block.parsed for block in read_blocks("README.md", "yaml") if "name: mine" in block.parsed)
     (folder / "mine.yaml").write_text(config.replace("/data/photos", "classes"))
     for label, colour in enumerate(COLOURS[:2].astype(np.uint8)):
         path = folder / "classes" / str(label) / "a.png"

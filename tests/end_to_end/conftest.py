@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.colour_runs import write_colour_run
 from tests.helpers.runs import run
 
 
@@ -14,3 +15,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     finished = run(runs)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return runs / "quick", finished.stdout
+
+
+@pytest.fixture(scope="session")
+def colour_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config of a run whose workers need no training; for tests of how a run goes, whatever is in it."""
+    return write_colour_run(tmp_path_factory.mktemp("colours"))

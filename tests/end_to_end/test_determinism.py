@@ -11,13 +11,12 @@ from metrifier_core.stages.join_losses import join_losses
 from metrifier_core.stages.merge_dataset import merge_dataset
 from metrifier_core.stages.prepare_workers import prepare_workers
 from metrifier_core.stages.worker_evaluate import worker_evaluate
-from tests.helpers.runs import CONFIG
 
 pytestmark = pytest.mark.end_to_end
 
 
-def _make_dataset(folder, shards, together):
-    arguments = load_config(CONFIG, [f"shards={shards}", f"workers.together={together}"]).pipeline_arguments()
+def _make_dataset(config, folder, shards, together):
+    arguments = load_config(config, [f"shards={shards}", f"workers.together={together}"]).pipeline_arguments()
     seed = arguments["seed"]
     images, workers = folder / "images", folder / "workers"
     accepted = download(arguments["source"], arguments["splits"], seed, shards, images)["accepted"]
@@ -42,8 +41,9 @@ def _rows(paths):
     return sorted(rows, key=lambda row: (row["image_id"], row["distortion"], row["severity"]))
 
 
-def test_neither_shards_nor_tasks_change_versions_and_qualities(tmp_path):
-    one, three = _make_dataset(tmp_path / "one", 1, 3), _make_dataset(tmp_path / "three", 3, 2)
+def test_neither_shards_nor_tasks_change_versions_and_qualities(colour_config, tmp_path):
+    one = _make_dataset(colour_config, tmp_path / "one", 1, 3)
+    three = _make_dataset(colour_config, tmp_path / "three", 3, 2)
     versions = _rows(one.glob("*/versions/*.parquet"))
     assert versions == _rows(three.glob("*/versions/*.parquet"))
     assert len(versions) > 1000

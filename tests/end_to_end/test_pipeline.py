@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from metrifier_core import Metrifier
 from metrifier_core.config.cluster import STAGES
-from tests.helpers.runs import CHECKOUT, command, environment, lasting_files, run
+from tests.helpers.runs import CHECKOUT, CONFIG, command, environment, lasting_files, run
 
 pytestmark = pytest.mark.end_to_end
 
@@ -188,16 +188,21 @@ def test_a_run_that_is_not_there_cannot_be_taken_up(tmp_path):
     assert "run the same command again" not in refused.stderr
 
 
-def _stop_when(runs: Path, said: str, by: signal.Signals) -> tuple[int, str]:
-    """Starts the run, and stops it alone as soon as a stage has said something: its tasks hear of it by the kernel.
+def _stop_when(runs: Path, said: str, by: signal.Signals, config: Path = CONFIG) -> tuple[int, str]:
+    """Start a run, and signal it alone once a stage has said something: the kernel stops its tasks.
 
     Returns:
-        Its status and what it says.
+        Its exit status and what it wrote to standard error.
     """
-    log = runs / "quick" / "log.txt"
+    log = runs / config.stem / "log.txt"
     seen = len(log.read_text()) if log.exists() else 0
     with subprocess.Popen(
-        command(runs), cwd=CHECKOUT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(runs, config=config),
+        cwd=CHECKOUT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as started:
         deadline = time.monotonic() + 900
         while not (log.exists() and said in log.read_text()[seen:]):
@@ -214,7 +219,7 @@ def _stop_when(runs: Path, said: str, by: signal.Signals) -> tuple[int, str]:
 
 
 def _tasks_of(runs: Path) -> list[psutil.Process]:
-    """Finds tasks of runs: all that they make stands on their command lines."""
+    """Find the tasks of runs: their command lines name the folders that they write to."""
     return [
         process
         for process in psutil.process_iter(["cmdline"])
@@ -237,13 +242,13 @@ def test_killed_at_three_stages_and_started_again_it_makes_the_same_files(undist
     assert log.count("metrifier: quick_plain: ") == 1
 
 
-def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_its_tasks_and_closes_its_run(tmp_path):
-    status, errors = _stop_when(tmp_path, "distort: done", signal.SIGTERM)
+def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_its_tasks_and_closes_its_run(colour_config, tmp_path):
+    status, errors = _stop_when(tmp_path, "distort: done", signal.SIGTERM, colour_config)
     assert status == 1
     assert errors.startswith("failed: stopped\n")
     assert "Traceback" not in errors
     assert "run the same command again: it resumes from here" in errors
-    client = MlflowClient(f"sqlite:///{tmp_path / 'quick' / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'colours' / 'mlflow.db'}")
     (stopped,) = client.search_runs(
         [found.experiment_id for found in client.search_experiments()], "tags.`kfp.pipeline_run_id` != ''"
     )

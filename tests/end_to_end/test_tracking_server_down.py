@@ -15,13 +15,13 @@ pytestmark = pytest.mark.end_to_end
 _PATIENCE = 1800  # seconds: a busy machine takes ten minutes
 _REQUESTS = 8  # after which the server is gone: the first stage has logged
 _STAGES = ["distort", "download", "evaluate_spearman", "merge_dataset", "prepare_workers"]
-_NAMES = [*_STAGES, "quick", "register_metrifier", "train_metrifier", "worker_evaluate"]
+_NAMES = ["colours", *_STAGES, "register_metrifier", "train_metrifier", "worker_evaluate"]
 
 
 @contextmanager
-def _started(runs, server):
+def _started(config, runs, server):
     with subprocess.Popen(
-        command(runs, f"tracking.uri={server}", "shards=1", "source.max_sources=240", "metrifier.epochs=1"),
+        command(runs, f"tracking.uri={server}", "shards=1", "source.max_sources=160", config=config),
         cwd=CHECKOUT,
         env={**environment(), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
         stdout=subprocess.PIPE,
@@ -45,12 +45,14 @@ def _check_logged_once(server, registered, monkeypatch):
 
 
 @pytest.mark.parametrize("requests", [0, _REQUESTS], ids=["before the start", "in the middle"])
-def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_path, monkeypatch, requests):
-    folder = tmp_path / "runs" / "quick"
+def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(
+    colour_config, tmp_path, monkeypatch, requests
+):
+    folder = tmp_path / "runs" / "colours"
     (tmp_path / "server").mkdir()
     with tracking_server(tmp_path / "server") as server, door_of(server) as door:
         door.left = requests
-        with _started(tmp_path / "runs", door.url) as process:
+        with _started(colour_config, tmp_path / "runs", door.url) as process:
             said, _ = process.communicate(timeout=_PATIENCE)
         assert process.returncode == 1, said
         assert said.count("could not be logged to MLflow") + said.count("could not be reached") == 1
@@ -60,7 +62,7 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
         assert json.loads((folder / "registered.json").read_text())["version"] is None
 
         door.state = "open"
-        with _started(tmp_path / "runs", door.url) as process:
+        with _started(colour_config, tmp_path / "runs", door.url) as process:
             said, _ = process.communicate(timeout=_PATIENCE)
         assert process.returncode == 0, said
         assert re.search(r"MLflow: logged \d+ queued entries", said)
@@ -70,12 +72,12 @@ def test_a_run_is_complete_without_its_server_and_logged_on_the_next_start(tmp_p
         _check_logged_once(server, registered, monkeypatch)
 
 
-def test_a_server_that_is_well_again_before_the_end_has_it_all_then(tmp_path, monkeypatch):
-    folder = tmp_path / "runs" / "quick"
+def test_a_server_that_is_well_again_before_the_end_has_it_all_then(colour_config, tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "colours"
     (tmp_path / "server").mkdir()
     with tracking_server(tmp_path / "server") as server, door_of(server) as door:
         said = ""
-        with _started(tmp_path / "runs", door.url) as process:
+        with _started(colour_config, tmp_path / "runs", door.url) as process:
             for line in process.stdout:
                 said += line
                 if "download: done in" in line:

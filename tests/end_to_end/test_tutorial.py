@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from metrifier_core.distortions import apply_distortion
 from metrifier_core.execution.checksums import file_sha256
-from tests.helpers.colour_workers import CLASSES, COLOURS, SIZE, draw_colours, write_colour_classifier
-from tests.helpers.documents import fenced_blocks, python_blocks, run_block
+from tests.helpers.colour_runs import vary_colours, write_photos
+from tests.helpers.colour_workers import CLASSES, SIZE, write_colour_classifier
+from tests.helpers.documents import read_blocks
 from tests.helpers.runs import CHECKOUT, environment
 
 pytestmark = pytest.mark.end_to_end
 
-PAGE = "tutorial.md"
+PAGE = "docs/tutorial.md"
 PHOTOS, ARRIVING, DARK = 120, 60, 15
 
 # What makes the run a short one; all else in the page's files stands as it is there.
@@ -28,18 +27,6 @@ SMALLER = {
     "{versions_per_source: 12}": "{types: [low_light, jpeg], held_out: [posterize], severities: [1, 3, 5]}",
     "{architecture: nano, epochs: 12}": "{epochs: 5, crop: 32, batch_size: 32}\nevaluation: {bootstrap_replicates: 50}",
 }
-
-
-def write_photos(folder: Path, count: int, dark: int, seed: int) -> None:
-    """Images of 40 x 48 pixels with some texture, in a folder a class; the first few are taken in the dark."""
-    rng = np.random.default_rng(seed)
-    for index, (colour, label) in enumerate(zip(*draw_colours(count, noise=15, seed=seed), strict=True)):
-        pixels = np.clip(colour + rng.normal(0, 12, (40, 48, 3)), 0, 255).astype(np.uint8)
-        if index < dark:
-            pixels = apply_distortion(pixels, "low_light", 4, rng)
-        path = folder / f"colour {label}" / f"{index:03d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=95)
 
 
 def write_workers(folder: Path, catalogue: str) -> None:
@@ -52,8 +39,7 @@ def write_workers(folder: Path, catalogue: str) -> None:
     }
     catalogue = catalogue.replace("input_size: 224", f"input_size: {SIZE}")
     for name, interface in shown.items():
-        colours = COLOURS + rng.normal(0, 8, COLOURS.shape)  # each sees colours a little differently
-        weights = write_colour_classifier(folder / f"{name}.onnx", colours=colours, **interface)
+        weights = write_colour_classifier(folder / f"{name}.onnx", colours=vary_colours(rng), **interface)
         catalogue = catalogue.replace("SHA256", file_sha256(weights), 1)
     (folder / "workers.yaml").write_text(catalogue)
 
@@ -76,14 +62,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photos(mine / "photos", PHOTOS, dark=0, seed=0)
     write_photos(mine / "camera", ARRIVING, DARK, seed=1)
     (mine / "classes.txt").write_text("".join(f"colour {label}\n" for label in range(CLASSES)))
-    catalogue, config = fenced_blocks(PAGE, "yaml")
+    catalogue, config = (block.parsed for block in read_blocks(PAGE, "yaml"))
     write_workers(mine, catalogue)
     write_config(mine, config)
     return folder
 
 
 def test_the_page_leads_from_a_folder_of_images_to_a_gate(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = "set -euo pipefail\n" + "\n".join(block.lstrip("\n") for block in fenced_blocks(PAGE, "sh"))
+    script = "set -euo pipefail\n" + "\n".join(block.parsed for block in read_blocks(PAGE, "sh"))
     finished = subprocess.run(
         ["bash", "-c", script],
         cwd=checkout,
@@ -109,7 +95,6 @@ def test_the_page_leads_from_a_folder_of_images_to_a_gate(checkout: Path, monkey
     assert (mine / "gallery.html").is_file()
 
     monkeypatch.chdir(checkout)
-    names: dict[str, Any] = {}
-    [block] = python_blocks(PAGE)
-    run_block(PAGE, block, names)
-    assert [path.resolve() for path in names["good"]] == sorted(path.resolve() for path in accepted)
+    [block] = read_blocks(PAGE, "python")
+    block.evaluate()
+    assert [path.resolve() for path in block.namespace["good"]] == sorted(path.resolve() for path in accepted)

@@ -1,24 +1,35 @@
-"""The code of a page of docs/, as it stands there."""
+"""The fenced blocks of our pages, by Sybil."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-DOCS = Path(__file__).parents[2] / "docs"
+from sybil import Document, Example
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.markdown import CodeBlockParser
 
-
-def fenced_blocks(page: str, language: str) -> list[str]:
-    """The fenced blocks of a language on a page; each keeps its line numbers, so that an error names the page's own."""
-    text = (DOCS / page).read_text(encoding="utf-8")
-    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return ["\n" * text.count("\n", 0, match.start(1)) + match[1] for match in found]
-
-
-def python_blocks(page: str) -> list[str]:
-    """The fenced blocks of Python on a page."""
-    return fenced_blocks(page, "python")
+CHECKOUT = Path(__file__).parents[2]
+DOCS = CHECKOUT / "docs"
+PAGES = sorted(
+    path.relative_to(CHECKOUT).as_posix()
+    for path in (*CHECKOUT.glob("*.md"), CHECKOUT / "mlflow" / "README.md", *DOCS.glob("*.md"))
+)
 
 
-def run_block(page: str, block: str, names: dict[str, Any]) -> None:
-    """Runs a block; what it defines is in `names` afterwards."""
-    exec(compile(block, str(DOCS / page), "exec"), names)  # noqa: S102
+def read_blocks(page: str, language: str, replaced: Mapping[str, str] | None = None) -> list[Example]:
+    """Return the blocks of a language on a page, in their order.
+
+    Args:
+        page: One of `PAGES`.
+        language: As the block names it; Python can be evaluated, in a namespace that the page's blocks share.
+        replaced: Text of the page, each with what stands in its place.
+    """
+    path = CHECKOUT / page
+    text = path.read_text(encoding="utf-8")
+    for old, new in (replaced or {}).items():
+        assert old in text, f"{page} has no {old!r}"
+        text = text.replace(old, new)
+    document = Document(text, str(path))
+    evaluator = PythonEvaluator() if language == "python" else lambda _: "only Python is evaluated"
+    for region in CodeBlockParser(language, evaluator)(document):
+        document.add(region)
+    return list(document.examples())

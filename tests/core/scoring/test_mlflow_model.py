@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 from benchmarks import serving
 from metrifier_core import Metrifier
 from metrifier_core.images import encode_png
-from tests.helpers.documents import DOCS, python_blocks, run_block
+from tests.helpers.documents import read_blocks
 from tests.helpers.example_images import natural_image
 from tests.helpers.run_products import Products, registered_champion
 
 CHAMPION = "models:/metrifier@champion"
-PAGE = "serving.md"
+PAGE = "docs/serving.md"
 PAGES_URL = "http://127.0.0.1:5000"
 
 
@@ -194,25 +193,22 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_pages_curl_prints_the_pages_answer(server: str, photos: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    page = (DOCS / PAGE).read_text(encoding="utf-8")
-    (command,) = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "curl" in block]
-    (answer,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    done = subprocess.run(
-        ["bash", "-c", command.replace(PAGES_URL, server)], cwd=photos, capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout) == json.loads(answer)
+    commands = [block.parsed for block in read_blocks(PAGE, "sh", {PAGES_URL: server})]
+    (command,) = (command for command in commands if "curl" in command)
+    (answer,) = read_blocks(PAGE, "json")
+    done = subprocess.run(["bash", "-c", command], cwd=photos, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == json.loads(answer.parsed)
 
 
 @pytest.mark.usefixtures("photos")
 def test_the_pages_python_runs(server: str) -> None:
-    over_http, without_server = python_blocks(PAGE)
-    names: dict[str, Any] = {}
-    run_block(PAGE, over_http.replace(PAGES_URL, server), names)
+    over_http, without_server = read_blocks(PAGE, "python", {PAGES_URL: server})
+    over_http.evaluate()
+    names = over_http.namespace
     bright = {"quality": pytest.approx(200 / 255), "error": None}
     for form in ("records", "split", "tensors", "texts"):
         assert names[form] == [bright, bright]
 
-    names = {}
-    run_block(PAGE, without_server, names)
+    without_server.evaluate()
     assert names["answers"]["quality"].tolist()[:2] == [pytest.approx(200 / 255)] * 2
     assert "not an image" in names["answers"]["error"][2]

@@ -1,6 +1,5 @@
 """One registered function is a metric: the example of docs/evaluation.md shows up wherever a metrifier is judged."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,11 @@ from metrifier_core.statistics import (
     summarize_fold,
 )
 from pipelines.local.results import baselines_table, families_tables, metrics_table
+from tests.helpers.documents import read_blocks
 from tests.helpers.html_page import Page
 from tests.helpers.report_data import make_data, make_metrics
 from tests.helpers.run_products import write_judged_run
 
-EXAMPLE = Path("docs/evaluation.md")
 CARD = MetrifierCard(
     architecture="nano",
     crop=32,
@@ -49,10 +48,10 @@ CARD = MetrifierCard(
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the metrics of docs/evaluation.md for one test."""
+    """Register the metrics of docs/evaluation.md for one test."""
     monkeypatch.setattr("metrifier_core.statistics.metrics._REGISTRY", {one.name: one for one in list_metrics()})
-    (code,) = re.findall(r"```python\n(.*?)```", EXAMPLE.read_text(encoding="utf-8"), re.DOTALL)
-    exec(compile(code, EXAMPLE, "exec"), {})  # noqa: S102
+    (block,) = read_blocks("docs/evaluation.md", "python")
+    block.evaluate()
 
 
 def judge() -> Metrics:

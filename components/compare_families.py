@@ -71,4 +71,4 @@ def compare_families(
     judging = {"workers": workers, "merge": merge, "metrifier": metrifier, "evaluation": evaluation}
     config = {"name": name, **data, **judging}
     documents = {"families.json": Path(metrics.path), "families.md": Path(table.path)}
-    complete_run(run, config, summary, documents, Path(table.path))
+    complete_run(run, config, summary, families, documents, Path(table.path))

@@ -27,9 +27,9 @@ def train_metrifier(
         model: The network as Keras and ONNX, its card and its training curves.
         held_out_family: The fold, if each family is held out once.
     """
-    import json
     from pathlib import Path
 
+    from metrifier_core.data.training_history import TRAINING_HISTORY, TrainingHistory
     from metrifier_core.stages.train_metrifier import train_metrifier as run_stage
     from metrifier_core.tracking import PipelineRun, log_stage, log_system_metrics
 
@@ -38,5 +38,5 @@ def train_metrifier(
     with log_system_metrics(run, "train_metrifier"):
         summary = run_stage(metrifier, seed, [Path(shard.path) for shard in versions], Path(quality.path), output)
     model.metadata.update(summary)
-    curves = json.loads((output / "training.json").read_text())
-    log_stage(run, "train_metrifier", metrifier, summary, curves)
+    history = TrainingHistory.model_validate_json((output / TRAINING_HISTORY).read_bytes())
+    log_stage(run, "train_metrifier", metrifier, summary, history.model_dump())

@@ -1,6 +1,5 @@
 """Runs in MLflow: one for a pipeline's run, a nested one for each of its stages."""
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,6 +178,7 @@ def complete_run(
     run: PipelineRun,
     config: Mapping[str, Any],
     summary: Mapping[str, Any],
+    families: Sequence[str],
     documents: Mapping[str, Path],
     description: Path,
 ) -> None:
@@ -188,12 +188,12 @@ def complete_run(
         run: The pipeline's run.
         config: The whole config.
         summary: The headline: numbers become metrics.
-        documents: Text files to store with the run, by file name; `families.json` names the families.
+        families: The families that were held out.
+        documents: Text files to store with the run, by file name.
         description: File with the result as Markdown.
     """
     client = MlflowClient()
     parent = parent_run(client, run)
-    families = list(json.loads(documents["families.json"].read_text())["families"])
     digests = _digests(client, parent, families)
     parameters = {**config, **story_of_families(config, families, digests)}
     headline = {key: value for key, value in summary.items() if key not in _TIMES}

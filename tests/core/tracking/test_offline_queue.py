@@ -52,7 +52,7 @@ def log_all(run: Any, folder: Path) -> None:
     curves = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
     log_stage(run, "train_metrifier", {}, {**SUMMARY, "epochs": 2}, curves, {"card.json": {"crop": 32}})
     documents = {name: folder / name for name in ("table.md", "families.json")}
-    complete_run(run, CONFIG, {**SUMMARY, "families": 2}, documents, folder / "table.md")
+    complete_run(run, CONFIG, {**SUMMARY, "families": 2}, ["plain"], documents, folder / "table.md")
 
 
 def look(run: Any) -> dict[str, Any]:

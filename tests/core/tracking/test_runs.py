@@ -239,6 +239,9 @@ def test_one_room_alone_imports_mlflow() -> None:
 # A run over families registers nothing
 
 
+FAMILIES = ["plain", "residual"]
+
+
 def complete(run: Any, folder: Path, merged: tuple[str, ...]) -> None:
     from metrifier_core.tracking import complete_run, log_stage
 
@@ -248,7 +251,7 @@ def complete(run: Any, folder: Path, merged: tuple[str, ...]) -> None:
     (folder / "families.json").write_text('{"families": {"plain": {}, "residual": {}}}', encoding="utf-8")
     (folder / "families.md").write_text("# Families\n" + 600 * "ten chars.", encoding="utf-8")
     documents = {name: folder / name for name in ("families.json", "families.md")}
-    complete_run(run, CONFIG, {**SUMMARY, "mean_global": 0.5}, documents, folder / "families.md")
+    complete_run(run, CONFIG, {**SUMMARY, "mean_global": 0.5}, FAMILIES, documents, folder / "families.md")
 
 
 def test_a_run_over_families_is_compared_by_the_same_columns(client: Any, run: Any, tmp_path: Path) -> None:

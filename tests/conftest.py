@@ -17,6 +17,8 @@ SHARING = {
     "tests/components/test_gate.py": "made",
     "tests/end_to_end/test_pipeline.py": "undisturbed",
     "tests/end_to_end/test_notebook.py": "undisturbed",
+    "tests/end_to_end/test_interrupted.py": "unlogged",
+    "tests/end_to_end/test_tracking_server_down.py": "unlogged",
 }
 """Files whose tests share a slow fixture, and the fixture: one process runs them all."""
 
@@ -31,9 +33,14 @@ settings.register_profile("metrifier", deadline=None)
 settings.load_profile("metrifier")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move the slowest tests to the front; the others keep their order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Move the slowest tests to the front, and skip those in containers unless they are asked for."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+    if "containers" not in config.option.markexpr:
+        skipped = pytest.mark.skip(reason="needs images and what runs them: make test-containers")
+        for item in items:
+            if item.get_closest_marker("containers"):
+                item.add_marker(skipped)
 
 
 @pytest.hookimpl(optionalhook=True)

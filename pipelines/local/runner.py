@@ -134,14 +134,14 @@ def _stopped_by_signals(place: Place) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reuse_cache(source: Path, target: Path) -> None:
-    """Add the cache entries of another run to this one's; they name artifacts where they are.
+def _check_reused(runs: Path, reuse: str | None) -> None:
+    """Raise if there is no run of that name to reuse."""
+    if reuse is not None and not (runs / reuse / "tasks" / _CACHE).is_dir():
+        raise RunError(f"nothing was run: there is no run to reuse in {runs / reuse}")
 
-    Raises:
-        RunError: There is no such run.
-    """
-    if not source.is_dir():
-        raise RunError(f"nothing was run: there is no run to reuse in {source.parents[1]}")
+
+def _copy_cache(source: Path, target: Path) -> None:
+    """Add the cache entries of another run to this one's; they name artifacts where they are."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in source.glob("*.json"):
         if not (target / entry.name).exists():
@@ -176,6 +176,7 @@ def run_locally(
         RunError: A stage failed, there is no run to reuse, another run is going on in the folder, or no container
             engine answers.
     """
+    _check_reused(runs, reuse)
     listing = check_inputs(config)
     from kfp import local
 
@@ -191,7 +192,7 @@ def run_locally(
         for stale in (tasks, partial, unlogged, reasons) if fresh else (reasons,):
             shutil.rmtree(stale, ignore_errors=True)
         if reuse is not None:
-            _reuse_cache(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
+            _copy_cache(runs / reuse / "tasks" / _CACHE, tasks / _CACHE)
         place = _find_place(images, config, listing, folder)
         arguments = config.pipeline_arguments()
         # A fingerprint of what stages are given: a run with another one has something to do.

@@ -18,7 +18,6 @@ def folds(tmp_path_factory, colour_config):
     finished = run(
         runs,
         "name=folds",
-        "source.max_sources=160",
         "workers.held_out=[]",
         "evaluation.leave_one_family_out=true",
         config=colour_config,

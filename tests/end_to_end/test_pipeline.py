@@ -1,13 +1,8 @@
-"""The whole pipeline through its own command: complete, resumable, indifferent to being killed."""
+"""The whole pipeline through its own command: complete, and resumable."""
 
 import json
-import signal
 import sqlite3
-import subprocess
-import time
-from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
@@ -15,7 +10,7 @@ from scipy.stats import spearmanr
 
 from metrifier_core import Metrifier
 from metrifier_core.config.cluster import STAGES
-from tests.helpers.runs import CHECKOUT, CONFIG, command, environment, lasting_files, run
+from tests.helpers.runs import lasting_files, run
 
 pytestmark = pytest.mark.end_to_end
 
@@ -186,73 +181,6 @@ def test_a_run_that_is_not_there_cannot_be_taken_up(tmp_path):
     assert refused.returncode == 1
     assert f"nothing was run: there is no run to reuse in {tmp_path / 'nothing'}" in refused.stderr
     assert "run the same command again" not in refused.stderr
-
-
-def _stop_when(runs: Path, said: str, by: signal.Signals, config: Path = CONFIG) -> tuple[int, str]:
-    """Start a run, and signal it alone once a stage has said something: the kernel stops its tasks.
-
-    Returns:
-        Its exit status and what it wrote to standard error.
-    """
-    log = runs / config.stem / "log.txt"
-    seen = len(log.read_text()) if log.exists() else 0
-    with subprocess.Popen(
-        command(runs, config=config),
-        cwd=CHECKOUT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as started:
-        deadline = time.monotonic() + 900
-        while not (log.exists() and said in log.read_text()[seen:]):
-            assert started.poll() is None, f"the run ended before it said '{said}'"
-            assert time.monotonic() < deadline, f"the run never said '{said}'"
-            time.sleep(0.05)
-        started.send_signal(by)
-        _, errors = started.communicate(timeout=600)
-    deadline = time.monotonic() + 60
-    while left := _tasks_of(runs):
-        assert time.monotonic() < deadline, f"tasks outlive the run: {left}"
-        time.sleep(0.05)
-    return started.returncode, errors
-
-
-def _tasks_of(runs: Path) -> list[psutil.Process]:
-    """Find the tasks of runs: their command lines name the folders that they write to."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(runs) in " ".join(process.info["cmdline"] or []) and "--executor_input" in process.info["cmdline"]
-    ]
-
-
-def test_killed_at_three_stages_and_started_again_it_makes_the_same_files(undisturbed, tmp_path):
-    expected = lasting_files(undisturbed[0])
-    for said in ("quick_plain: ", "worker_evaluate: done", "train epoch 1"):
-        _stop_when(tmp_path, said, signal.SIGKILL)
-    finished = run(tmp_path)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    found = lasting_files(tmp_path / "quick")
-    assert found.keys() == expected.keys()
-    assert [name for name in expected if found[name] != expected[name]] == []
-    # What was finished before a kill was not done again.
-    log = (tmp_path / "quick" / "log.txt").read_text()
-    assert log.count("metrifier: download: done") == 1
-    assert log.count("metrifier: quick_plain: ") == 1
-
-
-def test_told_to_stop_in_the_middle_of_a_loop_it_ends_with_its_tasks_and_closes_its_run(colour_config, tmp_path):
-    status, errors = _stop_when(tmp_path, "distort: done", signal.SIGTERM, colour_config)
-    assert status == 1
-    assert errors.startswith("failed: stopped\n")
-    assert "Traceback" not in errors
-    assert "run the same command again: it resumes from here" in errors
-    client = MlflowClient(f"sqlite:///{tmp_path / 'colours' / 'mlflow.db'}")
-    (stopped,) = client.search_runs(
-        [found.experiment_id for found in client.search_experiments()], "tags.`kfp.pipeline_run_id` != ''"
-    )
-    assert (stopped.info.status, stopped.data.tags["metrifier.failure"]) == ("FAILED", "stopped")
 
 
 def test_a_failing_stage_is_named_with_its_reason(tmp_path):

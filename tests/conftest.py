@@ -19,6 +19,8 @@ SHARING = {
     "tests/end_to_end/test_notebook.py": "undisturbed",
     "tests/end_to_end/test_interrupted.py": "unlogged",
     "tests/end_to_end/test_tracking_server_down.py": "unlogged",
+    "tests/core/runtimes/test_selection.py": "exported_model",
+    "tests/core/scoring/test_metrifier.py": "exported_model",
 }
 """Files whose tests share a slow fixture, and the fixture: one process runs them all."""
 

@@ -10,13 +10,16 @@ import tensorflow as tf
 processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
+from metrifier_core.architectures import registry  # noqa: E402
 from metrifier_core.execution.determinism import start_training  # noqa: E402
 from metrifier_core.training import MetrifierSettings, fitting  # noqa: E402
+from tests.helpers.tiny_network import TINY  # noqa: E402
 from tests.helpers.training_sets import open_training_set  # noqa: E402
 
 folder = Path(sys.argv[1])
 dataset = open_training_set(folder)
-settings = MetrifierSettings(crop=32, batch_size=12, epochs=2)
+registry._REGISTRY["tiny"] = TINY
+settings = MetrifierSettings(architecture="tiny", crop=32, batch_size=12, epochs=2, learning_rate=0.01)
 fitting._distribution = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
 fitting._BATCHES_A_CHECKPOINT = 4
 save, saved = fitting._Training.save, []

@@ -96,7 +96,7 @@ def test_errors_of_a_moment_while_it_is_logged_are_sat_out(door, folder, capsys,
     queue(door, monkeypatch, "download")
     door.state = "open"
     passed = door.passed
-    mending = threading.Timer(6, lambda: setattr(door, "state", "open"))
+    mending = threading.Timer(3, lambda: setattr(door, "state", "open"))
 
     def break_it():
         while door.passed < passed + 2:
@@ -116,7 +116,7 @@ def test_errors_of_a_moment_while_it_is_logged_are_sat_out(door, folder, capsys,
 
 def test_a_stage_sits_out_an_outage_with_the_runners_retries(door, folder):
     door.state = "broken"
-    mending = threading.Timer(6, lambda: setattr(door, "state", "open"))
+    mending = threading.Timer(3, lambda: setattr(door, "state", "open"))
     mending.start()
     log("prepare_workers")
     mending.join()

@@ -161,7 +161,7 @@ def learn_noise(name: str) -> Any:
 
     start_training(0)
     network = create_network(name)
-    network.compile(keras.optimizers.AdamW(1e-3), keras.losses.BinaryCrossentropy())
+    network.compile(keras.optimizers.AdamW(1e-3), keras.losses.BinaryCrossentropy(), run_eagerly=True)
     for _ in range(8):
         network.train_on_batch(noisy_images(16, 64), np.linspace(0, 1, 16, dtype=np.float32)[:, None])
     return network

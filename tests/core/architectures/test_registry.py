@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from metrifier_core.architectures import create_network, list_architectures
-from metrifier_core.export import export_network
+from metrifier_core.export import export_onnx
+from metrifier_core.export.keras_file import export_keras
 from metrifier_core.training import MetrifierSettings
 
 SHAPES = [(32, 32), (64, 64), (224, 224), (48, 100), (300, 33)]
@@ -33,7 +34,7 @@ def nano(keras: Any) -> Any:
     """A nano after one step of training, on noise and on flat images."""
     keras.utils.set_random_seed(0)
     network = create_network("nano")
-    network.compile(keras.optimizers.AdamW(1e-2), keras.losses.BinaryCrossentropy())
+    network.compile(keras.optimizers.AdamW(1e-2), keras.losses.BinaryCrossentropy(), run_eagerly=True)
     batch = make_batch(64, 64, 8)
     batch[0], batch[1] = 0, 255
     network.train_on_batch(batch, np.linspace(0, 1, 8, dtype=np.float32)[:, None])
@@ -43,7 +44,8 @@ def nano(keras: Any) -> Any:
 @pytest.fixture(scope="module")
 def exported(nano: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    export_network(nano, folder, make_batch(64, 64, 8), make_batch(64, 64, 8))
+    export_keras(nano, folder / "metrifier.keras")
+    export_onnx(nano, folder / "metrifier.onnx")
     return folder
 
 

@@ -12,10 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from metrifier_core import Metrifier
-from metrifier_core.export import export_network
 from metrifier_core.images import encode_png
 from metrifier_core.runtimes import RUNTIME_FILES
-from tests.helpers.spread_network import make_spread_network
 from tests.helpers.tiny_models import write_brightness_metrifier, write_metrifier_card
 
 CROP = 64
@@ -31,14 +29,8 @@ def make_views(count: int) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `model` folder as after training, with an untrained network whose scores differ."""
-    folder = tmp_path_factory.mktemp("run") / "model"
-    folder.mkdir()
-    views = make_views(12)
-    files = export_network(make_spread_network(views), folder, views, views)
-    write_metrifier_card(folder, list(files), crop=CROP, architecture="nano")
-    return folder
+def folder(exported_model: Path) -> Path:
+    return exported_model
 
 
 @pytest.fixture(scope="module")

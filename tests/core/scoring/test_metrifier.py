@@ -10,13 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from metrifier_core import ImageError, Metrifier, Score
-from metrifier_core.architectures import create_network
-from metrifier_core.export import export_network
 from metrifier_core.images import encode_png
-from tests.helpers.tiny_models import write_metrifier_card
 
 SHAPES = [(8, 8), (32, 32), (224, 224), (1000, 1000), (8, 300), (500, 333)]
-CROP = 64
 
 
 def make_image(height: int, width: int) -> NDArray[np.uint8]:
@@ -25,22 +21,8 @@ def make_image(height: int, width: int) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write what a training writes, with an untrained network."""
-    import keras
-
-    folder = tmp_path_factory.mktemp("run") / "model"
-    folder.mkdir()
-    keras.utils.set_random_seed(0)
-    network = create_network("nano")
-    views = np.stack([make_image(CROP, CROP) // divisor for divisor in (1, 2, 5, 9)])
-    write_metrifier_card(folder, list(export_network(network, folder, views, views)), crop=CROP, architecture="nano")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def metrifier(model_folder: Path) -> Metrifier:
-    return Metrifier.load(model_folder)
+def metrifier(exported_model: Path) -> Metrifier:
+    return Metrifier.load(exported_model)
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +65,15 @@ def test_an_array_may_be_a_view_of_another(metrifier: Metrifier) -> None:
     assert metrifier(turned) == metrifier(turned.copy())
 
 
-def test_it_is_shown_by_its_folder_runtime_and_fingerprint(metrifier: Metrifier, model_folder: Path) -> None:
+def test_it_is_shown_by_its_folder_runtime_and_fingerprint(metrifier: Metrifier, exported_model: Path) -> None:
     fingerprint = metrifier.card.fingerprint[:12]
-    assert repr(metrifier) == f"Metrifier('{model_folder}', runtime='{metrifier.runtime}', fingerprint='{fingerprint}')"
+    assert (
+        repr(metrifier) == f"Metrifier('{exported_model}', runtime='{metrifier.runtime}', fingerprint='{fingerprint}')"
+    )
 
 
-def test_two_loads_agree(metrifier: Metrifier, model_folder: Path, files: list[Path]) -> None:
-    assert list(Metrifier(model_folder).score_many(files)) == list(metrifier.score_many(files))
+def test_two_loads_agree(metrifier: Metrifier, exported_model: Path, files: list[Path]) -> None:
+    assert list(Metrifier(exported_model).score_many(files)) == list(metrifier.score_many(files))
 
 
 def test_files_are_read_only_a_little_ahead(metrifier: Metrifier, files: list[Path]) -> None:

@@ -19,6 +19,7 @@ from metrifier_core.training import MetrifierSettings, fitting
 from metrifier_core.training.batches import Batch, training_batches
 from metrifier_core.training.fitting import FittedNetwork, fit_network
 from metrifier_core.workers import ApplicationSpec
+from tests.helpers.tiny_network import TINY, make_tiny_network
 from tests.helpers.training_sets import open_training_set
 
 SETTINGS = {"architecture": "tiny", "crop": 32, "batch_size": 12, "epochs": 4, "learning_rate": 0.01}
@@ -30,27 +31,16 @@ TRUNK = [np.random.default_rng(5).normal(0, 0.2, (3, 3, 3, 4)).astype(np.float32
 KERNELS = [Kernel(*TRUNK)]
 
 
-def tiny() -> Any:
-    """A tiny network with a trunk of one layer."""
-    import keras
-
-    from metrifier_core.architectures.head import build_scorer
-    from metrifier_core.layers import PooledStatistics
-
-    inputs = keras.Input((None, None, 3), dtype="uint8")
-    trunk = keras.layers.Conv2D(4, 3, activation="relu", name="trunk_1")
-    x = trunk(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
-    return build_scorer("tiny", inputs, [PooledStatistics()(x)], units=[8], dropout=0.3)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _tiny() -> Iterator[None]:
     """A tiny network, and a checkpoint every four batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_BATCHES_A_CHECKPOINT", 4)
-        patch.setitem(registry._REGISTRY, "tiny", registry.Architecture("tiny", tiny))
+        patch.setitem(registry._REGISTRY, "tiny", TINY)
         patch.setitem(
-            registry._REGISTRY, "tiny_tapped", registry.Architecture("tiny_tapped", lambda _: tiny(), BACKBONE)
+            registry._REGISTRY,
+            "tiny_tapped",
+            registry.Architecture("tiny_tapped", lambda _: make_tiny_network(), BACKBONE),
         )
         patch.setattr(fitting, "read_kernels", lambda _: KERNELS)
         patch.setattr(fitting, "assign_kernels", lambda network, _: network.get_layer("trunk_1").set_weights(TRUNK))
@@ -127,15 +117,13 @@ class Killed(BaseException):
     """A stand-in for a kill: nothing after it runs."""
 
 
-@pytest.mark.parametrize("steps", [1, 7, 9, 19, 35])
 @pytest.mark.parametrize("tapped", [False, True])
-def test_a_killed_training_ends_as_one_that_was_not(
+def test_a_training_that_is_killed_again_and_again_ends_as_one_that_was_not(
     request: pytest.FixtureRequest,
     dataset: QualityDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     tapped: bool,
-    steps: int,
 ) -> None:
     """Nine batches an epoch and a checkpoint every four: before one, between two, at an epoch's end, near the end.
 
@@ -143,7 +131,8 @@ def test_a_killed_training_ends_as_one_that_was_not(
     """
     whole: FittedNetwork = request.getfixturevalue("whole_tapped" if tapped else "whole")
     changes = TAPPED if tapped else {}
-    left = steps
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    left = 0
 
     def some(*given: Any, **settings: Any) -> Iterator[Batch]:
         nonlocal left
@@ -153,11 +142,17 @@ def test_a_killed_training_ends_as_one_that_was_not(
             left -= 1
             yield batch
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "training_batches", some)
-        with pytest.raises(BaseException, match="Killed"):
-            train(dataset, tmp_path, **changes)
-    assert (tmp_path / "checkpoint.safetensors").is_file() == (steps >= 4)
+    # Batch of the whole training at which it is killed, and of the checkpoint from which it then resumes.
+    kills = {1: 0, 7: 4, 9: 9, 19: 18, 35: 35}
+    resumed_at = 0
+    for killed_at, next_start in kills.items():
+        left = killed_at - resumed_at
+        with monkeypatch.context() as patch:
+            patch.setattr(fitting, "training_batches", some)
+            with pytest.raises(BaseException, match="Killed"):
+                train(dataset, tmp_path, **changes)
+        assert checkpoint.is_file() == (next_start > 0)
+        resumed_at = next_start
     resumed = train(dataset, tmp_path, **changes)
     assert resumed.curves == whole.curves
     for own, other in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):

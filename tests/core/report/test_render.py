@@ -4,18 +4,21 @@ import os
 import subprocess
 import sys
 from base64 import b64encode
+from collections import defaultdict
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import metrifier_core.report
 from metrifier_core.data.training_history import TrainingHistory
-from metrifier_core.report import Rejects, ReportData, installed_versions, reasons, render_report, verdict
+from metrifier_core.images import encode_png
+from metrifier_core.report import Rejects, ReportData, installed_versions, reasons, render, render_report, verdict
 from tests.helpers.html_page import Page
 from tests.helpers.report_data import (
     make_data,
@@ -43,6 +46,14 @@ def page(html: str) -> Page:
     return Page(html)
 
 
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures, for tests of words alone."""
+    blank = encode_png(np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr(render, "_pictures", lambda *_: defaultdict(lambda: (blank, blank)))
+
+
+@pytest.mark.usefixtures("blank_figures")
 def test_the_words_are_those_of_how_quality_was_made() -> None:
     data = make_data()
     found = {
@@ -165,6 +176,7 @@ def test_every_target_has_a_table_of_every_predictor(page: Page) -> None:
     assert page.row("severity_oracle told distortion and severity, not shown the image")[3] == "0.800 0.780 to 0.820"
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_of_one_worker_no_mean_is_shown() -> None:
     metrics = make_metrics(workers={name: make_target(0.7, 0.6, 0.5) for name in ("vit", "mean")})
     page = Page(render_report(replace(make_data(), metrics=metrics)))

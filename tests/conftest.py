@@ -60,7 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileSch
 
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":
-    """A headless browser for tests marked `browser`."""
+    """Provide a headless browser for tests marked `browser`."""
     from tests.helpers.pages import find_chromium, start_chromium
 
     program = find_chromium()

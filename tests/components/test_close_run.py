@@ -17,7 +17,7 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def logged(database, request, monkeypatch):
-    """The identity of a run whose first stage is logged, and which goes on."""
+    """Return the identity of a run whose first stage is logged, and which goes on."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("METRIFIER_RUN_ID", request.node.name)
@@ -60,7 +60,7 @@ def test_a_run_that_mlflow_has_as_finished_stays_finished(logged, state):
 
 
 def fail(reason):
-    """Runs the component of a stage that fails."""
+    """Run the component of a stage that fails."""
     with pytest.raises(ValueError, match=reason):
         components.download.python_func(
             source={"kind": "folder", "root": f"/{reason}"},

@@ -25,7 +25,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 
 
 def run(*overrides, families=(), **changed):
-    """Runs the component on the parameters of a config, changed as a form would: one by one, checked by nobody."""
+    """Run the component on the parameters of a config, changed as a form would: one by one, checked by nobody."""
     given = {"tracking": {}, **load_config(CONFIG, overrides).pipeline_arguments(), "families": list(families)}
     return components.list_source.python_func(**{**given, **changed})
 

@@ -20,7 +20,7 @@ class CommandError(Exception):
 
 
 def say(client, target, *command):
-    """What a command says in a container; its log is not followed, which podman may never end."""
+    """Return what a command says in a container; its log is not followed, which podman may never end."""
     ran = client.containers.run(f"metrifier-{target}:{__version__}", list(command), detach=True, network_mode="host")
     status = ran.wait()["StatusCode"]
     said = ran.logs(stdout=True, stderr=False).decode().strip()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.containers
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A registered model, as a folder that any user may read."""
+    """Provide a registered model, as a folder that any user may read."""
     import mlflow
 
     folder = tmp_path_factory.mktemp("champion")
@@ -31,7 +31,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def container(model):
-    """The server, and its address."""
+    """Provide the server, and its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     client = docker.from_env(timeout=600)

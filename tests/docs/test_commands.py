@@ -85,7 +85,7 @@ def commands_of(block: Example) -> Iterator[Command]:
 
 
 def run_metrifier(command: Command) -> None:
-    """Runs it where everything lies that pages name; what it should write is there afterwards."""
+    """Run it where everything is that pages name; check that it wrote what it should."""
     # ResNet50 would be downloaded.
     words = shlex.split(command.text.replace("--worker resnet50", "--workers workers.yaml --worker mine"))[1:]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
@@ -97,7 +97,7 @@ def run_metrifier(command: Command) -> None:
 
 
 def run_in_a_shell(command: Command) -> None:
-    """Runs a pipe; the last of its programs says whether it found what it looks for."""
+    """Run a pipe, whose last program prints what it found."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     text = command.text.replace(" /data ", " data ")
     done = subprocess.run(
@@ -113,7 +113,7 @@ def sum_a_folder(command: Command) -> None:
 
 
 def parse(program: Any, words: list[str]) -> dict[str, Any]:
-    """Reads the arguments of a command of click or typer as it would itself; gives those of the last subcommand."""
+    """Parse the arguments of a command of click or typer; return those of the last subcommand."""
     context = program.make_context(program.name, list(words))
     while hasattr(program, "resolve_command"):
         _, program, rest = program.resolve_command(context, [*context._protected_args, *context.args])
@@ -123,21 +123,21 @@ def parse(program: Any, words: list[str]) -> dict[str, Any]:
 
 
 def check_config(path: str, overrides: list[str]) -> None:
-    """Loads a config, where the real images and workers that it names lie beside the checkout."""
+    """Load a config, where the real images and workers that it names lie beside the checkout."""
     if path.startswith("tests/realdata") and not REAL_DATA.is_dir():
         return
     load_config(CHECKOUT / path if (CHECKOUT / path).is_file() else Path(path), overrides)
 
 
 def check_calibration(command: Command) -> None:
-    """It works for half an hour; the paths in it are the checkout's."""
+    """Check the paths of a command that works for half an hour."""
     given = parse(get_command(app), command.words[1:])
     check_config(str(given["config"]), given["overrides"] or [])
     assert (CHECKOUT / given["output"]).is_file()
 
 
 def check_import(command: Command) -> None:
-    """What it converts is 240 MB; tests/core/cli/test_workers.py converts others."""
+    """Check the output alone: what it converts is 240 MB; tests/core/cli/test_workers.py converts others."""
     given = parse(get_command(app), command.words[1:])
     assert given["output"].name.endswith(".weights.h5")
 
@@ -182,7 +182,7 @@ def check_make(command: Command) -> None:
 
 
 def check_benchmark(command: Command) -> None:
-    """Starts a benchmark, and stops it once it has read its arguments."""
+    """Start a benchmark, and stop it once it has read its arguments."""
     words = command.words
     place = next(index for index, word in enumerate(words) if word.startswith("benchmarks/"))
     given = parsed_by(CHECKOUT / words[place], words[place + 1 :])
@@ -200,7 +200,7 @@ class ArgumentsReadError(Exception):
 
 
 def parsed_by(script: Path, words: list[str]) -> dict[str, Any]:
-    """What a program of argparse makes of its arguments."""
+    """Return what a program of argparse makes of its arguments."""
     found: dict[str, Any] = {}
 
     def stopping(read: Callable[..., argparse.Namespace]) -> Callable[..., argparse.Namespace]:
@@ -238,7 +238,7 @@ def run_mlflow_download(command: Command) -> None:
 
 
 def check_mlflow_run(command: Command) -> None:
-    """The project has the entry point and its parameters, and what it starts can be started so."""
+    """Check that the project has the entry point and its parameters, and that what it starts takes them."""
     from mlflow.cli import cli
     from mlflow.projects.utils import load_project
 
@@ -257,7 +257,7 @@ def check_mlflow_run(command: Command) -> None:
 
 
 def check_docker(command: Command) -> None:
-    """The image is one that `make images` builds, and it knows what it is told."""
+    """Check that `make images` builds the image and that it knows its variables."""
     dockerfile = (CHECKOUT / "Dockerfile").read_text()
     (target,) = re.findall(r"/metrifier-(\w+):", command.words[-1])
     assert re.search(rf"(?i)^FROM .* AS {target}$", dockerfile, re.MULTILINE)
@@ -266,7 +266,7 @@ def check_docker(command: Command) -> None:
 
 
 def check_kubectl(command: Command) -> None:
-    """What it applies and looks at is what lies in mlflow/kubernetes."""
+    """Check that it names what lies in mlflow/kubernetes."""
     words = command.words
     folder = CHECKOUT / "mlflow" / "kubernetes"
     if "apply" in words:
@@ -290,7 +290,7 @@ def check_copy(command: Command) -> None:
 
 
 def check_setting(command: Command) -> None:
-    """The environment of `make install`, or where the server of `make run` is."""
+    """Check that it is the environment of `make install`, or where the server of `make run` is."""
     assert command.text in {". .venv/bin/activate", "export MLFLOW_TRACKING_URI=sqlite:///runs/digits/mlflow.db"}
 
 
@@ -325,7 +325,7 @@ def row_of(command: Command) -> str | None:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with all that pages name, small: photographs, models, workers, labelled images, runs and a registry."""
+    """Provide all that pages name, small: photographs, models, workers, labelled images, runs and a registry."""
     folder = tmp_path_factory.mktemp("workplace")
     photo = encode_png(natural_image(1))
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg", "data/a.jpg"):

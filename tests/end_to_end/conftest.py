@@ -22,13 +22,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture(scope="session")
 def colour_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The config of a run whose workers need no training; for tests of how a run goes, whatever is in it."""
+    """Provide the config of a run whose workers need no training; for tests of how a run goes, whatever is in it."""
     return write_colour_run(tmp_path_factory.mktemp("colours"), photos=160)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a tracking server."""
+    """Provide the address of a tracking server."""
     with tracking_server(tmp_path_factory.mktemp("server")) as address:
         yield address
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.end_to_end
 
 @pytest.fixture(scope="module")
 def folds(tmp_path_factory, colour_config):
-    """A run of two families, in the smallest size that is judged: its folder and what it printed."""
+    """Provide a run of two families, in the smallest size that is judged: its folder and what it printed."""
     runs = tmp_path_factory.mktemp("folds")
     finished = run(
         runs,

@@ -41,7 +41,7 @@ GATED = 480
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The run's folder."""
+    """Provide the run's folder."""
     runs = tmp_path_factory.mktemp("realdata")
     finished = run(runs, *SMALL, config=CONFIG)
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -60,7 +60,7 @@ def test_real_workers_judge_real_images(trained):
 
 
 def write_arriving(folder, calibration):
-    """Validation images as a camera might send them, a version of each: every third pristine, the others distorted.
+    """Write validation images as a camera might send them, a version of each: every third pristine.
 
     Those that calibrated the workers' temperatures are left out; no other stage but the evaluation has seen the rest.
 

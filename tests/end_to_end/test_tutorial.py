@@ -53,7 +53,7 @@ def write_config(folder: Path, config: str) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What stands for a checkout with a folder `mine`."""
+    """Provide what stands for a checkout with a folder `mine`."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("pipelines", "components", "metrifier_core"):
         (folder / name).symlink_to(CHECKOUT / name)

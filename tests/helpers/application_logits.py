@@ -28,14 +28,14 @@ _PERIOD = 1_000_003
 
 
 def make_spec(application: str, **changes: Any) -> ApplicationSpec:
-    """An entry; the only one with a width to choose is narrow."""
+    """Return an entry; the only one with a width to choose is narrow."""
     width = {"alpha": 0.25} if application == "MobileNet" else {}
     entry = {"format": "keras_applications", "family": "a", "application": application, **width}
     return ApplicationSpec.model_validate({**entry, **changes})
 
 
 def build_reference(application: str) -> Any:
-    """The Keras model as Keras documents it, which ends in a softmax, with weights that depend on the seed alone."""
+    """Return the model as Keras documents it, ending in a softmax, with weights that depend on the seed alone."""
     import keras
 
     width = {"alpha": 0.25} if application == "MobileNet" else {}

@@ -13,7 +13,7 @@ from PIL import Image
 
 
 def picture(height: int = 16, width: int = 24) -> NDArray[np.uint8]:
-    """A smooth picture that looks different however it is turned or mirrored."""
+    """Return a smooth picture that looks different however it is turned or mirrored."""
     rows, columns = np.mgrid[:height, :width]
     red = 255 * rows / height
     green = 255 * columns / width
@@ -22,7 +22,7 @@ def picture(height: int = 16, width: int = 24) -> NDArray[np.uint8]:
 
 
 def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    """What Pillow writes for an image."""
+    """Encode an image with Pillow."""
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
@@ -36,14 +36,14 @@ def turned(orientation: int) -> Image.Exif:
 
 
 def make_png(width: int, height: int, colour_type: int, rows: bytes, *, depth: int = 8, extra: bytes = b"") -> bytes:
-    """A PNG by hand: `rows` as the standard has them before compression, `extra` whole chunks."""
+    """Return a PNG by hand: `rows` as the standard has them before compression, `extra` whole chunks."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     chunks = [make_chunk(b"IHDR", header), extra, make_chunk(b"IDAT", zlib.compress(rows))]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + make_chunk(b"IEND", b"")
 
 
 def make_chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 

@@ -59,7 +59,7 @@ def write_colour_classifier(
     input_type: int = FLOAT,
     last: Sequence[onnx.NodeProto] = (),
 ) -> Path:
-    """A classifier that finds which of `classes` has the colour that is nearest to an image's mean one.
+    """Write a classifier that finds which of `classes` has the colour that is nearest to an image's mean one.
 
     Its input is expected in RGB as (x * scale - mean) / std; `background` outputs that never win stand before those
     of `classes`; the nodes `last`, where given, make its `output` of its `logits`.
@@ -91,7 +91,7 @@ def write_colour_classifier(
 
 
 def make_entry(weights: Path, **changes: Any) -> dict[str, Any]:
-    """The catalogue entry of a classifier as `write_colour_classifier` writes it, with changes."""
+    """Return the catalogue entry of a classifier as `write_colour_classifier` writes it, with changes."""
     entry = {
         "format": "onnx",
         "family": "colour",
@@ -105,7 +105,7 @@ def make_entry(weights: Path, **changes: Any) -> dict[str, Any]:
 
 
 def make_spec(weights: Path, **changes: Any) -> ExportedSpec:
-    """The same as a spec."""
+    """Return the same as a spec."""
     return ExportedSpec.model_validate(make_entry(weights, **changes))
 
 
@@ -117,7 +117,7 @@ def draw_colours(count: int, noise: float = 0.0, seed: int = 0) -> tuple[NDArray
 
 
 def plain_image(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An image of one colour."""
+    """Return an image of one colour."""
     return np.tile(colour, (SIZE, SIZE, 1))
 
 
@@ -135,7 +135,7 @@ def write_manifest(
 
 
 def write_rows(manifest: Path, rows: Sequence[tuple[str, int]]) -> Path:
-    """A CSV file that names images and their labels."""
+    """Write a CSV file that names images and their labels."""
     with manifest.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["path", "label_index"])
@@ -152,7 +152,7 @@ def write_colour_table(
     splits: Sequence[str],
     names: Sequence[str] | None = None,
 ) -> Path:
-    """A shard of `images` or `versions` that holds plain images; every second one is called a foggy version."""
+    """Write a shard of `images` or `versions` that holds plain images; every second one is called a foggy version."""
     with open_writer(shard_file(folder, table, shard), IMAGES, f"{table} {shard}") as writer:
         for index, (colour, label, split) in enumerate(zip(colours, labels, splits, strict=True)):
             image_id = names[index] if names else f"{shard[:5]}/{index // 2:03d}"

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 
 def write_dicom(samples: NDArray[Any], *, stored: int | None = None, **attributes: Any) -> bytes:
-    """The bytes of a DICOM file: grey (height, width) or RGB (height, width, 3), `stored` bits a sample."""
+    """Write the bytes of a DICOM file: grey (height, width) or RGB (height, width, 3), `stored` bits a sample."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage

@@ -27,7 +27,7 @@ def make_image(height: int = SIZE, width: int = SIZE, seed: int = 0) -> NDArray[
 
 
 def write_echo(path: Path, *, layout: str = "NHWC", dtype: str = "float32", batch: int | str = "images") -> Path:
-    """An ONNX file that takes images of 8 x 8 pixels."""
+    """Write an ONNX file that takes images of 8 x 8 pixels."""
     shape = [batch, SIZE, SIZE, 3] if layout == "NHWC" else [batch, 3, SIZE, SIZE]
     nodes = [
         helper.make_node("Cast", ["image"], ["numbers"], to=FLOAT16 if dtype == "float16" else FLOAT),
@@ -37,20 +37,20 @@ def write_echo(path: Path, *, layout: str = "NHWC", dtype: str = "float32", batc
 
 
 def make_interface(**changes: Any) -> ModelInterface:
-    """That of an echo: pixels as they stand, for logits."""
+    """Return the interface of an echo: pixels as they stand, for logits."""
     interface = {"input_size": SIZE, "layout": "NHWC", "scale": 1.0, "outputs": "logits"}
     return ModelInterface.model_validate({**interface, **changes})
 
 
 def make_echo(folder: Path, *, batch: int | str = "images", batch_size: int | None = None, **changes: Any) -> Worker:
-    """An echo behind an interface that it fits."""
+    """Return an echo behind an interface that it fits."""
     interface = make_interface(**changes)
     path = write_echo(folder / "echo.onnx", layout=interface.layout, dtype=interface.dtype, batch=batch)
     return Worker(OnnxNetwork(path, batch_size), interface)
 
 
 def make_entry(weights: Path, **changes: Any) -> dict[str, Any]:
-    """The catalogue entry of an echo, with changes."""
+    """Return the catalogue entry of an echo, with changes."""
     entry = {
         "format": "onnx",
         "family": "echo",
@@ -65,5 +65,5 @@ def make_entry(weights: Path, **changes: Any) -> dict[str, Any]:
 
 
 def make_spec(weights: Path, **changes: Any) -> ExportedSpec:
-    """The same as a spec."""
+    """Return the same as a spec."""
     return ExportedSpec.model_validate(make_entry(weights, **changes))

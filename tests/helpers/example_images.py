@@ -64,17 +64,17 @@ def flat_image(height: int, width: int, *grey: int) -> Image:
 
 
 def distort(image: Any, distortion: str, severity: int, seed: int = 0) -> Image:
-    """What the distortion makes of the image at the package's level for the severity."""
+    """Return what the distortion makes of the image at the package's level for the severity."""
     return apply_distortion(image, distortion, severity, np.random.default_rng(seed))
 
 
 def distort_to(image: Image, distortion: str, level: float, seed: int = 0) -> Image:
-    """What the distortion makes of the image at any level."""
+    """Return what the distortion makes of the image at any level."""
     return next(apply_levels(image, get_distortion(distortion), [level], np.random.default_rng(seed)))
 
 
 def prepare(image: Image, distortion: str, seed: int = 0) -> Any:
-    """What all severities share: the random field."""
+    """Return what all severities share: the random field."""
     make = get_distortion(distortion).prepare
     assert make is not None
     return make(image, np.random.default_rng(seed))

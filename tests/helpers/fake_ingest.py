@@ -23,7 +23,7 @@ CONNECTION: "Connection[Any, Any]" = Connection(int(sys.argv[-1]))
 
 
 def send(values: object, *messages: bytes) -> None:
-    """Sends JSON, and what follows it."""
+    """Send JSON, and what follows it."""
     for message in (json.dumps(values).encode(), *messages):
         CONNECTION.send_bytes(message)
 

@@ -38,9 +38,9 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
     def clean_rows(self) -> list[list[str]]:
-        """The rows of all tables, without line breaks."""
+        """Return the rows of all tables, without line breaks."""
         return [[" ".join(cell.split()) for cell in row] for row in self.rows]
 
     def row(self, name: str) -> list[str]:
-        """The first row of a table that is headed by `name`."""
+        """Return the first row of a table that is headed by `name`."""
         return next(row[1:] for row in self.clean_rows() if row[0].startswith(name))

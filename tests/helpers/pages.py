@@ -31,13 +31,13 @@ _OVERFLOWING = """() => {
 
 
 def find_chromium() -> str | None:
-    """The machine's own Chromium, None where there is none."""
+    """Return the machine's own Chromium, None where there is none."""
     return shutil.which("chromium")
 
 
 @contextmanager
 def start_chromium(program: str) -> Iterator[Browser]:
-    """Starts a browser that resolves no name of another machine."""
+    """Start a browser that resolves no name of another machine."""
     offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[offline])
@@ -55,7 +55,7 @@ def open_page(
     scripts: bool = True,
     tolerated: str | None = None,
 ) -> Iterator[Page]:
-    """Opens a page; fails, once it has been used, if it wrote errors or asked for anything from another machine.
+    """Open a page; fail after its use if it wrote errors or asked another machine for anything.
 
     Args:
         browser: From `start_chromium`.
@@ -104,7 +104,7 @@ def _expect_none(complaints: list[str], where: str) -> None:
 
 
 def find_violations(page: Page) -> list[str]:
-    """What axe-core calls serious or critical, a line a rule with the elements that break it."""
+    """Return what axe-core calls serious or critical, a line a rule with the elements that break it."""
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{rule['id']}: {rule['help']}: {', '.join(str(node['target'][0]) for node in rule['nodes'][:5])}"
@@ -114,7 +114,7 @@ def find_violations(page: Page) -> list[str]:
 
 
 def inspect_page(browser: Browser, address: str, name: str) -> None:
-    """Holds a page to what every page here has to keep, and saves what it looks like.
+    """Check a page by the rules of all pages, and save a screenshot.
 
     Args:
         browser: From `start_chromium`.

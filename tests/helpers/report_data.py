@@ -46,7 +46,7 @@ def make_predictions(seed: int = 0) -> pa.Table:
 
 
 def make_figure(value: float | None = 0.71, *, ceiling: float | None = 0.9, share: bool = True) -> Figure:
-    """A figure with an interval of .03 to both sides and, where it is a correlation, its share of the ceiling."""
+    """Return a figure with an interval of .03 to both sides and, if it is a correlation, its share of the ceiling."""
     if value is None:
         return Figure(ceiling=None if share else ceiling)
     within = {"low": value - 0.03, "high": value + 0.03} if share else {"low": value - 0.02, "high": value + 0.02}
@@ -54,14 +54,14 @@ def make_figure(value: float | None = 0.71, *, ceiling: float | None = 0.9, shar
 
 
 def make_target(*values: float | None, auroc: float | None = 0.8) -> Figures:
-    """The metrifier's figures for one target."""
+    """Return the metrifier's figures for one target."""
     levels = {level: make_figure(value) for level, value in zip(LEVELS, values, strict=True)}
     areas = {"auroc": auroc, "augrc": 0.071}
     return levels | {name: make_figure(value, ceiling=0.95, share=False) for name, value in areas.items()}
 
 
 def make_predictor(*values: float | None, auroc: float | None = 0.8) -> dict[str, Figures]:
-    """The figures of the ceiling or a baseline for each target."""
+    """Return the figures of the ceiling or a baseline for each target."""
     figures = make_target(*values, auroc=auroc)
     alone = {name: figure.model_copy(update={"ceiling": None, "share": None}) for name, figure in figures.items()}
     return dict.fromkeys(("vit", "swin", "mean"), alone)
@@ -163,7 +163,7 @@ def make_training(epochs: int = 3) -> TrainingHistory:
 
 
 def make_example(side: int, distortion: str = "jpeg", severity: int = 3) -> Example:
-    """A checkerboard of pure red and pure green pixels."""
+    """Return a checkerboard of pure red and pure green pixels."""
     rows, columns = np.indices((side, side))
     red = (rows + columns) % 2 == 0
     image = np.stack([red, ~red, np.zeros_like(red)], axis=-1).astype(np.uint8) * 255

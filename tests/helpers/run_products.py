@@ -82,7 +82,7 @@ def write_products(folder: Path, crop: int = 32) -> Products:
 
 @contextmanager
 def _registry(folder: Path) -> Iterator[None]:
-    """A registry of its own, which the environment names meanwhile."""
+    """Return a registry of its own, which the environment names meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "METRIFIER_RUN_ID"):
@@ -92,7 +92,7 @@ def _registry(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def registered_champion(folder: Path) -> Iterator[Products]:
-    """A champion of the name `metrifier` in a registry of its own, which the environment names meanwhile."""
+    """Return a champion of the name `metrifier` in a registry of its own, which the environment names meanwhile."""
     with _registry(folder):
         from metrifier_core.tracking import PipelineRun
 
@@ -117,7 +117,7 @@ def registered_runs(folder: Path, runs: Mapping[str, Path]) -> Iterator[dict[str
 
 
 def write_judged_run(folder: Path, predict: Callable[[float], float], *, images: int = len(_SPLITS)) -> Path:
-    """A finished run whose images are the brighter, the better; its own metrifier predicts from the quality."""
+    """Write a finished run whose images are the brighter, the better; its own metrifier predicts from the quality."""
     rng = np.random.default_rng(0)
     rows, pixels = [], []
     for index, split in enumerate(_SPLITS[:images]):

@@ -11,7 +11,7 @@ from metrifier_core.execution.determinism import start_training
 
 
 def make_spread_network(views: NDArray[np.uint8]) -> Any:
-    """A nano whose names and weights depend on the views alone; the logits of these have mean 0 and deviation 1."""
+    """Return a nano that depends on the views alone; their logits have mean 0 and deviation 1."""
     start_training(0)
     network = create_network("nano")
     scores = np.asarray(network(views), np.float64)

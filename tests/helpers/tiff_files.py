@@ -15,7 +15,7 @@ def every_16_bit_value() -> NDArray[np.uint16]:
 
 
 def write_tiff(*pages: NDArray[Any], **options: Any) -> bytes:
-    """The bytes of a TIFF with these pages, by a library that nothing here decodes with."""
+    """Write the bytes of a TIFF with these pages, by a library that nothing here decodes with."""
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream, byteorder=options.pop("byteorder", "<")) as writer:
         for page in pages:

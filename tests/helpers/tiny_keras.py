@@ -36,7 +36,7 @@ def make_network(*, softmax: bool = False) -> Any:
 
 
 def expected_outputs(network: Any, images: Sequence[NDArray[np.uint8]] = IMAGES) -> NDArray[np.float64]:
-    """What the Keras classifier itself answers."""
+    """Return what the Keras classifier itself answers."""
     return np.asarray(network(np.stack(images) / np.float32(255), training=False), np.float64)
 
 
@@ -61,5 +61,5 @@ def check_threads(network: Network, prepare: Callable[[NDArray[np.uint8]], NDArr
 
 
 def unit_pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the classifier is shown of an image."""
+    """Return what the classifier is shown of an image."""
     return image / np.float32(255)

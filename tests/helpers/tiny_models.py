@@ -22,7 +22,7 @@ def write_onnx(
     input_type: int = FLOAT,
     constants: Sequence[onnx.TensorProto] = (),
 ) -> Path:
-    """A model from the tensor `image` to the tensor `output`, a row an image."""
+    """Write a model from the tensor `image` to the tensor `output`, a row an image."""
     output_type = FLOAT if input_type in (UINT8, INT8) else input_type
     graph = helper.make_graph(
         nodes,
@@ -38,7 +38,7 @@ def write_onnx(
 
 
 def write_brightness_metrifier(folder: Path, crop: int = 32) -> Path:
-    """A `model` folder whose metrifier says how bright a view is: 0 is black, 1 is white."""
+    """Write a `model` folder whose metrifier says how bright a view is: 0 is black, 1 is white."""
     folder.mkdir(parents=True)
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=FLOAT),
@@ -58,7 +58,7 @@ def write_brightness_metrifier(folder: Path, crop: int = 32) -> Path:
 
 
 def write_metrifier_card(folder: Path, files: Sequence[Path], *, crop: int, architecture: str = "brightness") -> None:
-    """The card that makes a folder with weights the folder of a metrifier."""
+    """Write the card that makes a folder with weights the folder of a metrifier."""
     card = MetrifierCard(
         architecture=architecture,
         crop=crop,

@@ -19,7 +19,7 @@ _TIMEOUT = 120
 
 @contextmanager
 def tracking_server(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Serves MLflow from a database in a folder; gives its URL."""
+    """Serve MLflow from a database in a folder; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -123,7 +123,7 @@ class Door:
 
 @contextmanager
 def door_of(server: str) -> Iterator[Door]:
-    """Opens a door before a server."""
+    """Open a door before a server."""
     door = Door(server)
     try:
         yield door

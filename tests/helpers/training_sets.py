@@ -14,7 +14,7 @@ VERSIONS = 6
 
 
 def write_training_set(folder: Path, sources: int = 24) -> tuple[Path, Path]:
-    """Writes versions and their quality: noise on coloured ramps, the more of it the worse.
+    """Write versions and their quality: noise on coloured ramps, the more of it the worse.
 
     Args:
         folder: Where to.
@@ -44,6 +44,6 @@ def write_training_set(folder: Path, sources: int = 24) -> tuple[Path, Path]:
 
 
 def open_training_set(folder: Path, sources: int = 24) -> QualityDataset:
-    """Writes and opens it; see `write_training_set`."""
+    """Write and open a training set; see `write_training_set`."""
     versions, quality = write_training_set(folder, sources)
     return QualityDataset(sorted(versions.iterdir()), quality / "quality.parquet")

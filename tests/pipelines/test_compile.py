@@ -31,26 +31,26 @@ STAGES = {
 
 
 def read(path):
-    """The pipeline, and what kfp-kubernetes adds to it."""
+    """Return the pipeline, and what kfp-kubernetes adds to it."""
     pipeline, platform = yaml.safe_load_all(path.read_text())
     return pipeline, platform["platforms"]["kubernetes"]
 
 
 def executors_of(pipeline):
-    """The containers of the stages, and of nothing else that the engine does."""
+    """Return the containers of the stages, and of nothing else that the engine does."""
     executors = pipeline["deploymentSpec"]["executors"]
     return {name: executor for name, executor in executors.items() if "container" in executor}
 
 
 def stages_of(pipeline):
-    """The tasks inside the exit handler."""
+    """Return the tasks inside the exit handler."""
     (handler,) = (task for name, task in pipeline["root"]["dag"]["tasks"].items() if name.startswith("exit-handler"))
     return pipeline["components"][handler["componentRef"]["name"]]["dag"]["tasks"]
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """The pipeline of the digits config, compiled by its own command in a process of its own."""
+    """Provide the pipeline of the digits config, compiled by its own command in a process of its own."""
     output = tmp_path_factory.mktemp("build") / "metrifier.yaml"
     arguments = ["--config", str(CONFIG), "--image", "registry.example/all:1", "--output", str(output)]
     subprocess.run([sys.executable, "-m", "pipelines.compile", *arguments], cwd=CHECKOUT, check=True)

@@ -28,7 +28,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The queue's folder, with the environment that a runner makes."""
+    """Provide the queue's folder, with the environment that a runner makes."""
     for variable in ("MLFLOW_RUN_ID", RETRIES, TIMEOUT):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)

@@ -33,7 +33,7 @@ def start(*tasks):
 
 
 def processes_of(task):
-    """A task is a process group, and what it hangs on leads that."""
+    """Return the leader of the process group that a task is."""
     found = []
     for process in psutil.process_iter(["status"]):
         try:

@@ -34,7 +34,7 @@ def answer(url, port):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """What a pipeline run leaves in its folder for MLflow."""
+    """Provide what a pipeline run leaves in its folder for MLflow."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     for name in ("MLFLOW_RUN_ID", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
         monkeypatch.delenv(name, raising=False)

@@ -56,7 +56,7 @@ def class_logits(keras: Any, network: Any, images: NDArray[np.uint8]) -> NDArray
 
 @pytest.fixture(scope="module", params=APPLICATIONS)
 def pretrained(request: pytest.FixtureRequest, keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A network's name, a `keras.applications` classifier with random weights, and the entry of their file."""
+    """Provide a network's name, a `keras.applications` classifier with random weights, and the entry of their file."""
     keras.utils.set_random_seed(0)
     entry = APPLICATIONS[request.param]
     width = {"alpha": entry["alpha"]} if "alpha" in entry else {}
@@ -156,7 +156,7 @@ def small() -> Any:
 
 @cache
 def learn_noise(name: str) -> Any:
-    """A network after some training steps, whose scores of noise of several strengths differ."""
+    """Return a network after some training steps, whose scores of noise of several strengths differ."""
     import keras
 
     start_training(0)

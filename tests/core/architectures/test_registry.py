@@ -31,7 +31,7 @@ def keras() -> Any:
 
 @pytest.fixture(scope="module")
 def nano(keras: Any) -> Any:
-    """A nano after one step of training, on noise and on flat images."""
+    """Provide a nano after one step of training, on noise and on flat images."""
     keras.utils.set_random_seed(0)
     network = create_network("nano")
     network.compile(keras.optimizers.AdamW(1e-2), keras.losses.BinaryCrossentropy(), run_eagerly=True)
@@ -80,7 +80,7 @@ def test_a_score_does_not_depend_on_its_batch(nano: Any) -> None:
 
 
 def texture_layer(network: Any) -> Any:
-    """The stem with the zero-sum filters."""
+    """Return the stem with the zero-sum filters."""
     (layer,) = [layer for layer in network.layers if getattr(layer, "kernel_constraint", None) is not None]
     return layer
 

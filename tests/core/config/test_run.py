@@ -63,7 +63,7 @@ def refusal(*overrides: str, path: Path = DIGITS) -> str:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """A config that names other files, in a folder beside theirs."""
+    """Write a config that names other files, in a folder beside theirs."""
     config = tmp_path / "configs" / "folders.yaml"
     (config.parent / "workers").mkdir(parents=True)
     config.write_text(FOLDERS)

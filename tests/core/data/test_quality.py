@@ -273,7 +273,7 @@ def test_an_image_of_an_unknown_class_has_no_loss(label: int, worker: Worker) ->
 
 
 def mean_midrank(tcp: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same by the book: the share that is worse, half of the equals counted."""
+    """Compute the same by the book: the share that is worse, half of the equals counted."""
     return np.asarray(((rankdata(tcp, axis=1) - 0.5) / tcp.shape[1]).mean(axis=0))
 
 

@@ -57,7 +57,7 @@ def write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema = IMAGES, id
 
 @pytest.fixture
 def two_splits(tmp_path: Path) -> Path:
-    """A row group of training images (with some of the validation ones) and one of validation images."""
+    """Write a row group of training images (with some of the validation ones) and one of validation images."""
     return write(tmp_path / "images.parquet", make_rows(500, ("train", "validation")))
 
 
@@ -104,7 +104,7 @@ def test_splits_are_filtered(two_splits: Path) -> None:
 
 
 def damage_images(path: Path, group: int) -> None:
-    """Overwrites the image bytes of one row group."""
+    """Overwrite the image bytes of one row group."""
     metadata = pq.read_metadata(path).row_group(group)
     columns = {metadata.column(index).path_in_schema: metadata.column(index) for index in range(metadata.num_columns)}
     column = columns["image.bytes"]

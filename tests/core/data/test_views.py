@@ -13,13 +13,13 @@ draws_of_a_view = st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4).map(np.arr
 
 
 def make_map(height: int, width: int) -> NDArray[np.uint8]:
-    """An image whose every pixel says where it lies: the low bytes of its row and column, then the high bits."""
+    """Return an image whose every pixel says where it lies: the low bytes of its row and column, then the high bits."""
     rows, columns = np.indices((height, width))
     return np.stack([rows % 256, columns % 256, rows // 256 * 16 + columns // 256], axis=-1).astype(np.uint8)
 
 
 def place(view: NDArray[np.uint8]) -> tuple[int, int]:
-    """The row and column of a map's pixel that a view begins with."""
+    """Return the row and column of a map's pixel that a view begins with."""
     row, column, high = (int(value) for value in view[0, 0])
     return high // 16 * 256 + row, high % 16 * 256 + column
 

@@ -28,7 +28,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def in_mlflow(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The same runs as MLflow names them, and its registry while the test runs."""
+    """Provide the same runs as MLflow names them, and its registry while the test runs."""
     with registered_runs(tmp_path_factory.mktemp("registry"), runs) as names:
         yield names
 

@@ -12,7 +12,7 @@ from metrifier_core.images import encode_png
 
 
 def write_dataset(folder: Path, splits: list[str]) -> QualityDataset:
-    """A flat image per version, in its own row group, as bright as its index."""
+    """Write a flat image per version, in its own row group, as bright as its index."""
     versions, quality = folder / "versions.parquet", folder / "quality.parquet"
     with open_writer(versions, IMAGES, "v") as images, open_writer(quality, QUALITY, "q") as qualities:
         for place, split in enumerate(splits):

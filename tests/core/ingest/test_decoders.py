@@ -39,7 +39,7 @@ def ingest() -> Iterator[IngestDecoder]:
 
 
 def read(data: bytes, ingest: IngestDecoder) -> NDArray[np.uint8]:
-    """What `download` stores of a file, by tensorflow-io."""
+    """Return what `download` stores of a file, by tensorflow-io."""
     stored, decoder = normalise_source(data, ingest)
     assert decoder == "tensorflow-io"
     return decode_image(stored)
@@ -154,7 +154,7 @@ def test_sizes_are_checked_before_any_pixel(ingest: IngestDecoder) -> None:
 
 
 def shown(name: str) -> NDArray[Any]:
-    """What a viewer shows of one of pydicom's files, worked out by pydicom, from 0 to 255."""
+    """Return what a viewer shows of one of pydicom's files, worked out by pydicom, from 0 to 255."""
     file = pydicom.dcmread(get_testdata_file(name))
     samples = file.pixel_array if file.get("NumberOfFrames", 1) == 1 else file.pixel_array[0]
     if file.PhotometricInterpretation == "PALETTE COLOR":

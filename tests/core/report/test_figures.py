@@ -39,7 +39,7 @@ from tests.helpers.report_data import (
 
 
 def pixels(png: bytes) -> NDArray[np.int64]:
-    """The picture's pixels, int64 (height, width, 3)."""
+    """Return the picture's pixels, int64 (height, width, 3)."""
     return np.asarray(Image.open(BytesIO(png)).convert("RGB"), dtype=np.int64)
 
 

@@ -36,7 +36,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, network: Any) -> Path:
-    """A Keras classifier as a file of each kind."""
+    """Provide a Keras classifier as a file of each kind."""
     folder = tmp_path_factory.mktemp("keras")
     network.save(folder / "tiny.keras")
     network.save(folder / "tiny.h5")

@@ -45,7 +45,7 @@ FILES = images()
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for temporary files, in which nothing may be left."""
+    """Provide the folder for temporary files, in which nothing may be left."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -66,7 +66,7 @@ def faults(items: list[SourceItem]) -> dict[str, str]:
 
 
 def named(path: Path, names: Iterable[str]) -> list[SourceItem]:
-    """What is listed of an archive whose images a manifest labels; those that are not there are left out."""
+    """Return what is listed of an archive whose images a manifest labels; those that are not there are left out."""
     manifest = path.with_name("labels.csv")
     manifest.write_text("path,label_index\n" + "".join(f"{name},0\n" for name in names))
     return [item for item in listed(path, manifest=str(manifest)) if item.fault != "it is not in the archive"]
@@ -297,7 +297,7 @@ def test_links_devices_and_what_cannot_be_read_in_a_zip_are_refused(tmp_path: Pa
 
 
 def peak_memory(work: Callable[[], object]) -> int:
-    """The most bytes of Python's that some work needs at a time."""
+    """Return the most bytes of Python's that some work needs at a time."""
     tracemalloc.start()
     try:
         work()

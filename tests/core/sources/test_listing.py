@@ -56,7 +56,7 @@ def write_manifest(path: Path, lines: list[str], encoding: str = "utf-8") -> Pat
 
 @pytest.fixture(params=["digits", "folder", "manifest"])
 def make_source(request: pytest.FixtureRequest, folder: Path) -> MakeSource:
-    """Makes a source of each kind, given `max_sources`."""
+    """Make a source of each kind, given `max_sources`."""
     files = [path.relative_to(folder).as_posix() for path in list_files(folder) if path.suffix == ".png"]
     lines = [f"{path},{index % 3}" for index, path in enumerate(files)]
     manifest = write_manifest(folder.parent / "manifest.csv", ["path,label_index", *lines])

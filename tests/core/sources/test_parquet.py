@@ -21,7 +21,7 @@ PNGS = [encode_png(picture(8, 8 + index)) for index in range(40)]
 
 
 def write(path: Path, rows: range, kind: pa.DataType = IMAGE, **options: Any) -> Path:
-    """A file of some rows of the data set, as Hugging Face writes it."""
+    """Write a file of some rows of the data set, as Hugging Face writes it."""
     images = [{"bytes": PNGS[row], "path": None} if kind == IMAGE else PNGS[row] for row in rows]
     labels = pa.array([row % 3 for row in rows], pa.int64())
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ def forget_filesystems() -> None:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A server that speaks S3, named and unlocked by the environment alone."""
+    """Provide a server that speaks S3, named and unlocked by the environment alone."""
     names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
     with s3_server() as url, pytest.MonkeyPatch.context() as environment:
         for name, value in zip(names, (url, "key", "secret", "us-east-1"), strict=True):
@@ -54,7 +54,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def gs() -> Iterator[str]:
-    """A server that speaks Google Cloud Storage's API."""
+    """Provide a server that speaks Google Cloud Storage's API."""
     with gs_server() as url, pytest.MonkeyPatch.context() as environment:
         environment.setenv("STORAGE_EMULATOR_HOST", url)
         environment.setenv("NO_GCE_CHECK", "true")  # this machine is not asked for credentials
@@ -65,7 +65,7 @@ def gs() -> Iterator[str]:
 
 @pytest.fixture(params=["memory", "s3", "gs"])
 def upload(request: pytest.FixtureRequest) -> Upload:
-    """Puts a folder where its files can be listed; gives its URL."""
+    """Put a folder where its files can be listed; return its URL."""
     root = f"{request.param}://bucket-{zlib.crc32(request.node.name.encode())}/photos"
     if request.param != "memory":
         request.getfixturevalue(request.param)

@@ -17,7 +17,7 @@ SIZES = {"train": 30, "test": 10}
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small prepared data set, `tiny`."""
+    """Provide a folder with a small prepared data set, `tiny`."""
     import tensorflow_datasets as tfds
 
     class Tiny(tfds.core.GeneratorBasedBuilder):

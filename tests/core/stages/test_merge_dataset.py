@@ -153,7 +153,7 @@ MANY = {name: np.random.default_rng(index).random(len(VERSIONS)).tolist() for in
 
 
 def write_shards(folder: Path, cuts: Sequence[int]) -> list[Path]:
-    """The same versions, cut into shards; of equal cuts one is empty."""
+    """Cut the same versions into shards; of equal cuts one is empty."""
     bounds = [0, *cuts, len(VERSIONS)]
     losses = []
     for index, (start, end) in enumerate(pairwise(bounds)):

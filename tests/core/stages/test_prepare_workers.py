@@ -246,7 +246,7 @@ def test_temperatures_need_calibration_images(workers: dict[str, Any], tmp_path:
 
 @pytest.fixture
 def killed(images: Path, workers: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What is left of an attempt that ended before its last worker, whose weights come later."""
+    """Leave the output of an attempt that ended before its last worker, whose weights come later."""
     monkeypatch.setenv("METRIFIER_PARTIAL", str(tmp_path / "partial"))
     (tmp_path / "twelve.onnx").rename(tmp_path / "later.onnx")
     with pytest.raises(ValueError, match="there is no file"):

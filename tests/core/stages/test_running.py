@@ -8,7 +8,7 @@ from metrifier_core.stages.running import ShardSummary, Summary, partial_folder,
 
 
 def fill(output: Path, kept: str | None = None) -> list[str]:
-    """Fills a partial folder as a stage does; says what it held before."""
+    """Fill a partial folder as a stage does; return what it held before."""
     with partial_folder(output, "train", "0123456789abcdef", kept=kept) as folder:
         before = sorted(path.name for path in folder.iterdir())
         for name in ("model.bin", "checkpoint", "epoch.partial"):

@@ -75,7 +75,7 @@ def test_the_interval_is_wilsons() -> None:
 
 
 def measured(right: int, images: int) -> Accuracy:
-    """The accuracy of a classifier of two classes that is right on the first so many images."""
+    """Return the accuracy of a classifier of two classes that is right on the first so many images."""
     return top_accuracy(np.tile([1.0, 0.0], (images, 1)), np.array([0] * right + [1] * (images - right)))
 
 

@@ -13,7 +13,7 @@ from metrifier_core.statistics import CEILING, METRIFIER, Condition, evaluate_pr
 
 
 def make_columns(images: int, severities: int, seed: int) -> dict[str, Any]:
-    """A version of every image at each severity of two distortions, with scores that know the target in part."""
+    """Return a version of every image at each severity of two distortions, with scores that know the target in part."""
     rng = np.random.default_rng(seed)
     image, distortion, severity = (index.ravel() for index in np.indices((images, 2, severities)))
     target = rng.uniform(size=image.size)
@@ -28,7 +28,7 @@ def make_columns(images: int, severities: int, seed: int) -> dict[str, Any]:
 
 
 def judge(columns: dict[str, Any], replicates: int = 20) -> tuple[Condition, ...]:
-    """The conditions of predictions and labels that are brought into [0, 1], in their order."""
+    """Return the conditions of predictions and labels that are brought into [0, 1], in their order."""
     predictors = {METRIFIER: expit(columns["predicted"]), CEILING: expit(columns["label"])}
     tcp, places = columns["target"], [columns[name] for name in ("image_id", "distortion", "severity")]
     answers = {"worker": tcp}, {"worker": tcp > 0.5}

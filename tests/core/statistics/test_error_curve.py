@@ -20,14 +20,14 @@ def make_curve(score: list[float], right: list[bool], copies: list[int] | None =
 
 
 def make_rows(seed: int, rows: int = 30, values: int = 8) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """A score with many ties, and three workers that are right where it is high, at chance, and where it is low."""
+    """Return a score with many ties, and three workers: right where it is high, at chance, and where it is low."""
     rng = np.random.default_rng(seed)
     score = rng.integers(values, size=rows).astype(np.float64)
     return score, np.stack([score, np.zeros(rows), -score]) + rng.normal(0, 3, (3, rows)) > 0
 
 
 def brute_augrc(right: NDArray[np.bool_]) -> float:
-    """The area over coverage of the share of rows that are accepted and wrong; the most trusted come first."""
+    """Return the area over coverage of the share of rows that are accepted and wrong; the most trusted come first."""
     rows = len(right)
     risks = [0.0] + [float((~right[:accepted]).sum()) / rows for accepted in range(1, rows + 1)]
     return float(np.trapezoid(risks, dx=1 / rows))

@@ -22,7 +22,7 @@ def make_columns(own_noise: float, other_noise: float, shared: float) -> dict[st
 
 
 def margins(columns: dict[str, Any], *baselines: str) -> Any:
-    """The metrifier's margins, whose predictions are brought into [0, 1], in their order."""
+    """Return the metrifier's margins, whose predictions are brought into [0, 1], in their order."""
     own, target = expit(columns["own"]), columns["target"]
     predictors = {METRIFIER: own, CEILING: own, **{name: columns[name] for name in baselines}}
     distortion, severity = np.full(target.size, "jpeg"), np.ones(target.size, np.int64)

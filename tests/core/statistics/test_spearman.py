@@ -33,7 +33,7 @@ class Table(NamedTuple):
 
 
 def make_table(seed: int, *, images: int = 7, conditions: int = 5, values: int = 6) -> Table:
-    """A ragged table of versions with many ties: few values, some versions missing."""
+    """Return a ragged table of versions with many ties: few values, some versions missing."""
     rng = np.random.default_rng(seed)
     image, condition = (index.ravel() for index in np.indices((images, conditions)))
     kept = rng.permutation(image.size)[: rng.integers(image.size // 3, image.size + 1)]
@@ -71,7 +71,7 @@ def naive_rho(score: NDArray[np.float64], target: NDArray[np.float64], versions:
 
 
 def naive_levels(name: str, table: Table, drawn: NDArray[np.str_]) -> list[float]:
-    """The three levels of the table that repeats the rows of every drawn image, by the book."""
+    """Return the three levels of the table that repeats the rows of every drawn image, by the book."""
     scores, target, image_id, condition = table
     rows = np.concatenate([np.flatnonzero(image_id == image) for image in drawn])
 

@@ -160,13 +160,13 @@ def test_what_is_no_share_is_refused(wrong: float) -> None:
 
 
 def informative(rng: np.random.Generator) -> Sample:
-    """A score that tells where the worker fails."""
+    """Return a score that tells where the worker fails."""
     scores = rng.uniform(size=200)
     return scores, rng.uniform(size=200) < 1 / (1 + np.exp(3.2 - 8 * scores))
 
 
 def uninformative(rng: np.random.Generator) -> Sample:
-    """A score that knows nothing: whatever accuracy a threshold reaches is chance."""
+    """Return a score that knows nothing: whatever accuracy a threshold reaches is chance."""
     return rng.uniform(size=200), rng.uniform(size=200) < 0.68
 
 

@@ -33,7 +33,7 @@ KERNELS = [Kernel(*TRUNK)]
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny() -> Iterator[None]:
-    """A tiny network, and a checkpoint every four batches."""
+    """Register a tiny network, and write a checkpoint every four batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_BATCHES_A_CHECKPOINT", 4)
         patch.setitem(registry._REGISTRY, "tiny", TINY)

@@ -102,7 +102,7 @@ def test_an_application_gives_what_it_always_gave(seeded: Seeded) -> None:
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with its weights in Keras' current format, and in that of the published weights."""
+    """Write its weights in Keras' current format, and in that of the published weights."""
     folder = tmp_path_factory.mktemp("narrow")
     model = build_reference("MobileNet")
     model.save_weights(folder / "new.weights.h5")
@@ -152,7 +152,7 @@ def test_weights_of_another_checksum_are_refused(narrow: Path) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for Keras' downloads, without a network."""
+    """Provide an empty folder for Keras' downloads, without a network."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError("there is no network")

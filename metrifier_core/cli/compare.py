@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metrifier_core.cli.options import STANDARD, check_folder, refuse, write_json
+from metrifier_core.cli.options import STANDARD, JsonOption, check_folder, print_table, refuse, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from metrifier_core.evaluation.comparison import ComparedVersions, JudgedRows
     from metrifier_core.evaluation.finished_run import FinishedRun
-
-_TABLE_WIDTH = 120
 
 
 def _choose(on: str | None, first: "FinishedRun | None", second: "FinishedRun | None") -> "FinishedRun":
@@ -59,14 +57,10 @@ def _scores(name: str, run: "FinishedRun | None", on: "FinishedRun", rows: "Judg
 
 def _print(compared: "Mapping[str, ComparedVersions | None]", first: str, second: str) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from metrifier_core.statistics import get_metric
 
-    console = Console()
-    console.width = max(_TABLE_WIDTH, console.width)
     for part, judged in compared.items():
         if judged is None:
             continue
@@ -82,8 +76,8 @@ def _print(compared: "Mapping[str, ComparedVersions | None]", first: str, second
             difference = "" if change.value is None else f"{change.value:+.3f}"
             better = {"first": "A", "second": "B", None: "undecided" if interval else ""}[pair.better]
             table.add_row(label, *values, difference, interval, better)
-        console.print(table)
-    console.print(escape(f"A: {first}\nB: {second}"), highlight=False)
+        print_table(table)
+    typer.echo(f"A: {first}\nB: {second}")
 
 
 def compare(
@@ -100,9 +94,7 @@ def compare(
     ] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Number of bootstrap draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    output: Annotated[
-        str | None, typer.Option(help="Write all figures as JSON, too; - prints them instead of the tables.")
-    ] = None,
+    output: JsonOption = None,
 ) -> None:
     """Compare two metrifiers on the test versions of one run, by the workers that were held out of its labels.
 

@@ -59,7 +59,7 @@ def _check_finite(losses: WorkerLosses, name: str, versions: Sequence[Row]) -> N
     if not finite.all():
         version = versions[int(np.argmin(finite))]
         which = f"{version['distortion']} {version['severity']} of {version['image_id']}"
-        raise ValueError(f"workers.catalogue.{name}: the network gives values that are not finite on {which}")
+        raise ValueError(f"workers.catalogue.{name}: the network returns NaN or infinity on {which}")
 
 
 @stage

@@ -102,7 +102,7 @@ class Worker:
         """
         self.check_classes(outputs.shape[1])
         if not np.isfinite(outputs).all():
-            raise ValueError("the network gives values that are not finite: is scale, mean or std wrong?")
+            raise ValueError("the network returns NaN or infinity: is scale, mean or std wrong?")
         sums = outputs.sum(axis=1)
         # Rounding costs up to half a step per output: quantised probabilities may add up to 0.8.
         tolerance = _SUM_TOLERANCE + min(_MAX_SUM_LOSS, self.network.step * outputs.shape[1] / 2)

@@ -175,7 +175,7 @@ def test_an_entry_that_calls_its_outputs_what_they_are_not_is_refused(
             {},
             "outputs: expected logits, got values that are not negative and add up to 1: are they probabilities",
         ),
-        ("Sqrt", {}, "the network gives values that are not finite: is scale, mean or std wrong"),
+        ("Sqrt", {}, "the network returns NaN or infinity: is scale, mean or std wrong"),
     ],
 )
 def test_a_network_whose_outputs_are_not_what_its_entry_says_is_refused(

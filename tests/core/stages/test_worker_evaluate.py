@@ -137,7 +137,7 @@ def test_a_worker_that_is_none_on_some_version_is_refused(tmp_path: Path) -> Non
     versions = write_colour_table(tmp_path / "versions", "versions", SHARD, bright, LABELS, SPLITS)
     which = list(read_rows(shard_file(versions, "versions", SHARD)))[20]
     shown = f"{which['distortion']} {which['severity']} of {which['image_id']}"
-    expected = f"workers.catalogue.narrow: the network gives values that are not finite on {shown}"
+    expected = f"workers.catalogue.narrow: the network returns NaN or infinity on {shown}"
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         worker_evaluate(tmp_path / "workers", ["narrow"], versions, tmp_path / "losses")
     assert not list((tmp_path / "losses").glob("*.parquet"))

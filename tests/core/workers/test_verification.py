@@ -286,7 +286,7 @@ def test_values_that_are_no_numbers_are_named_with_what_is_better(tmp_path: Path
     assert verify(path, items).faults == []
     found = verify(path, items, scale=1 / 127.5, mean=[1, 1, 1])
     assert found.faults == [
-        "the network gives values that are not finite: is scale, mean or std wrong?",
+        "the network returns NaN or infinity: is scale, mean or std wrong?",
         "your preprocessing looks wrong: pixels as x / 255 gives 100%, pixels as x / 127.5 - 1 10%",
     ]
     assert found.top1 is not None
@@ -416,7 +416,7 @@ def test_infinite_values_are_named(tmp_path: Path, items: list[SourceItem]) -> N
         helper.make_node("Neg", ["logarithm"], ["output"]),
     ]
     found = verify(write_colour_classifier(tmp_path / "colour.onnx", last=last), items)
-    assert found.faults[0].startswith("the network gives values that are not finite")
+    assert found.faults[0].startswith("the network returns NaN or infinity")
 
 
 @given(st.integers(0, 10**6))

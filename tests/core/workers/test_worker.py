@@ -232,8 +232,8 @@ def test_answers_that_fit_the_interface_are_taken(
 @pytest.mark.parametrize(
     ("changes", "outputs", "message"),
     [
-        ({}, with_value(LOGITS, math.nan), "the network gives values that are not finite: is scale, mean or std wrong"),
-        ({}, with_value(LOGITS, -math.inf), "the network gives values that are not finite"),
+        ({}, with_value(LOGITS, math.nan), "the network returns NaN or infinity: is scale, mean or std wrong"),
+        ({}, with_value(LOGITS, -math.inf), "the network returns NaN or infinity"),
         ({"class_offset": 10}, LOGITS, "class_offset: expected less than the network's 10 outputs, got 10"),
         ({"class_order": [1, 0, 2]}, LOGITS, "class_order: expected the network's 10 classes, got 3"),
         (

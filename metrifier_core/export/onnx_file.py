@@ -16,7 +16,45 @@ def _digest(message: Any, without: Sequence[str], *parts: bytes) -> bytes:
     return hashlib.sha256(b"".join([*parts, bare.SerializeToString(deterministic=True)])).digest()
 
 
-def _name_by_content(path: Path) -> None:
+def _is_idle(before: Sequence[int], after: Sequence[int]) -> bool:
+    """Return whether a Reshape changes nothing; 0 stands for an unknown dimension, -1 for the one that is left open."""
+    return len(before) == len(after) and all(new in {-1, old} and new for old, new in zip(before, after, strict=True))
+
+
+def _remove_idle_reshapes(model: Any) -> None:
+    """Remove every Reshape to the shape that its input has already.
+
+    The converter leaves some of them in, now these, now those: it visits nodes in the order of their memory addresses.
+    """
+    import onnx
+
+    graph = model.graph
+    shapes = {
+        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    replaced: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        node.input[:] = [replaced.get(name, name) for name in node.input]
+        source = node.input[0]
+        if (
+            node.op_type == "Reshape"
+            and source in shapes
+            and node.input[1] in constants
+            and _is_idle(shapes[source], constants[node.input[1]].tolist())
+            and node.output[0] in shapes  # not the graph's own result
+        ):
+            replaced[node.output[0]] = source
+        else:
+            kept.append(node)
+    used = {name for node in kept for name in node.input}
+    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
+    graph.CopyFrom(onnx.helper.make_graph(kept, graph.name, graph.input, graph.output, tensors))
+
+
+def canonicalize_onnx(path: Path) -> None:
     """Rewrite an ONNX file with names and an order that depend only on its computation.
 
     The converter's depend on memory addresses and on earlier conversions in the process.
@@ -24,6 +62,7 @@ def _name_by_content(path: Path) -> None:
     import onnx
 
     model = onnx.load(path)
+    _remove_idle_reshapes(model)
     (source,), (result,) = model.graph.input, model.graph.output
     # Per tensor: a hash of its computation, and its depth in the graph. An omitted input has no name.
     identities, depths = {"": b"", source.name: b"images"}, {"": 0, source.name: 0}
@@ -68,4 +107,4 @@ def export_onnx(network: Any, path: Path) -> None:
         # The converter probes for removed numpy aliases.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(path, format="onnx", verbose=False)
-    _name_by_content(path)
+    canonicalize_onnx(path)

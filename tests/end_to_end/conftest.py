@@ -39,5 +39,5 @@ def unlogged(colour_config: Path, server: str, tmp_path_factory: pytest.TempPath
     runs = tmp_path_factory.mktemp("unlogged")
     with door_of(server) as door:
         door.left = 0
-        status, said = run_through(colour_config, runs, door, "unlogged")
+        status, said = run_through(colour_config, runs, door, "colours")
         yield TrackedRun(runs / "colours", door, status, said, lasting_files(runs / "colours"))

@@ -32,11 +32,11 @@ class TrackedRun:
 
 
 @contextmanager
-def started(config: Path, runs: Path, door: Door, name: str) -> Iterator[subprocess.Popen[str]]:
+def started(config: Path, runs: Path, door: Door, name: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Start a run with an experiment and a registered model of its own name."""
     tracking = (f"tracking.uri={door.url}", f"tracking.experiment={name}", f"tracking.model_name={name}")
     with subprocess.Popen(
-        command(runs, *tracking, config=config),
+        command(runs, f"name={name}", *tracking, *options, config=config),
         cwd=CHECKOUT,
         env={**environment(), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
         stdout=subprocess.PIPE,
@@ -49,8 +49,8 @@ def started(config: Path, runs: Path, door: Door, name: str) -> Iterator[subproc
             process.terminate()  # where the test has failed; it has ended otherwise
 
 
-def run_through(config: Path, runs: Path, door: Door, name: str) -> tuple[int, str]:
+def run_through(config: Path, runs: Path, door: Door, name: str, *options: str) -> tuple[int, str]:
     """Run to the end; return the exit status and what was printed."""
-    with started(config, runs, door, name) as process:
+    with started(config, runs, door, name, *options) as process:
         said, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, said

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest
 
 _MIN_USEFUL = 0.05  # accuracy on clean images below which a classifier is useless for any number of classes
 _SIGNIFICANCE = 1e-3
@@ -25,6 +24,8 @@ def top_accuracy(logits: NDArray[np.float64], labels: NDArray[np.int64], classes
     Of tied logits the one with the lower index counts as larger.
     """
     label_logits = logits[np.arange(len(labels)), labels][:, None]
+    from scipy.stats import binomtest
+
     earlier = np.arange(logits.shape[1]) < labels[:, None]
     larger = (logits > label_logits) | ((logits == label_logits) & earlier)
     correct = int((larger.sum(axis=1) < classes).sum())
@@ -44,6 +45,8 @@ def surely_chance(accuracy: Accuracy, images: int, classes: int) -> bool:
     with twice the odds of chance, which is right on 2 / (C + 1), or with an accuracy of 5 % if that is more, would be
     right on so few with a probability below 1 in 1000. With none right, 10 classes need 35 images and 1000 classes 135.
     """
+    from scipy.stats import binom
+
     useful = max(2 / (classes + 1), _MIN_USEFUL)
     below = binom.cdf(round(accuracy.share * images), images, useful)
     return not better_than_chance(accuracy, classes) and bool(below < _SIGNIFICANCE)

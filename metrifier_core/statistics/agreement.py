@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ def worker_agreement(tcp: Mapping[str, NDArray[np.float64]], families: Mapping[s
 
 def _correlate(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return Spearman's correlation of each pair of rows; NaN for a constant row."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(rows, axis=1)
     centred = ranks - ranks.mean(axis=1, keepdims=True)
     length = np.sqrt((centred**2).sum(axis=1))

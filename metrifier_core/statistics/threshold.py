@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import betabinom
 
 from metrifier_core.statistics.bootstrap import INTERVAL, draw_copies
 from metrifier_core.statistics.error_curve import SortedErrors
@@ -175,5 +174,7 @@ def _predict(share: float, rows: int) -> tuple[float, float]:
     The number of successes among other rows is beta-binomial if the probability has Jeffreys' prior, Beta(1/2, 1/2).
     Source: Meeker, Hahn and Escobar, "Statistical Intervals", 2nd edition, 2017, chapter 6.
     """
+    from scipy.stats import betabinom
+
     low, high = (betabinom.ppf(end, rows, share * rows + 0.5, rows - share * rows + 0.5) for end in INTERVAL)
     return float(low / rows), float(high / rows)
